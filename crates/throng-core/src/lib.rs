@@ -1,0 +1,9 @@
+//! What Throng decides, without IO, clock or chance: the life of a space, its keys, the programme's timeline,
+//! the window of parts and the playlists over it.
+//!
+//! Time, bytes and randomness come in as arguments; effects go out as returned values. The crate builds for wasm32,
+//! and its `clippy.toml` bans clocks, threads, hash maps and locks.
+
+pub mod rendition;
+pub mod timeline;
+pub mod window;

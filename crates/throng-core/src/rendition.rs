@@ -1,0 +1,103 @@
+//! The encodings of the programme, in the order in which they are listed everywhere.
+
+use std::fmt;
+
+/// One encoding of the programme. All are mono, 48 kHz, and cut at the same instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rendition {
+    /// Opus, 48 kb/s: the default.
+    O48,
+    /// Opus, 24 kb/s.
+    O24,
+    /// Opus, 16 kb/s.
+    O16,
+    /// AAC-LC, 64 kb/s: for players without Opus.
+    A64,
+    /// AAC-LC, 32 kb/s.
+    A32,
+}
+
+/// How many renditions there are.
+pub const RENDITION_COUNT: usize = 5;
+
+/// The codec of a rendition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Codec {
+    /// MPEG-4 AAC, low complexity.
+    Aac,
+    /// Opus (RFC 6716).
+    Opus,
+}
+
+impl Rendition {
+    /// Every rendition, in listing order; `ALL[r.index()] == r`.
+    pub const ALL: [Self; RENDITION_COUNT] = [Self::O48, Self::O24, Self::O16, Self::A64, Self::A32];
+
+    /// Place in [`Rendition::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in paths, files and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::O48 => "o48",
+            Self::O24 => "o24",
+            Self::O16 => "o16",
+            Self::A64 => "a64",
+            Self::A32 => "a32",
+        }
+    }
+
+    /// The rendition of a name, if there is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rendition| rendition.name() == name)
+    }
+
+    /// The codec.
+    pub const fn codec(self) -> Codec {
+        match self {
+            Self::O48 | Self::O24 | Self::O16 => Codec::Opus,
+            Self::A64 | Self::A32 => Codec::Aac,
+        }
+    }
+
+    /// The codec as RFC 6381 writes it in `CODECS`.
+    pub const fn codecs(self) -> &'static str {
+        match self.codec() {
+            Codec::Opus => "opus",
+            Codec::Aac => "mp4a.40.2",
+        }
+    }
+
+    /// The nominal bit rate of the audio alone, bits per second.
+    pub const fn bit_rate(self) -> u32 {
+        match self {
+            Self::O48 => 48_000,
+            Self::O24 => 24_000,
+            Self::O16 => 16_000,
+            Self::A64 => 64_000,
+            Self::A32 => 32_000,
+        }
+    }
+}
+
+impl fmt::Display for Rendition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rendition_is_found_by_its_place_and_its_name() {
+        for (place, rendition) in Rendition::ALL.into_iter().enumerate() {
+            assert_eq!(rendition.index(), place);
+            assert_eq!(Rendition::parse(rendition.name()), Some(rendition));
+        }
+        assert_eq!(Rendition::parse("o47"), None);
+    }
+}
