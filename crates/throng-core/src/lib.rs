@@ -4,6 +4,9 @@
 //! Time, bytes and randomness come in as arguments; effects go out as returned values. The crate builds for wasm32,
 //! and its `clippy.toml` bans clocks, threads, hash maps and locks.
 
+pub mod key;
+pub mod playlist;
 pub mod rendition;
+pub mod space;
 pub mod timeline;
 pub mod window;
