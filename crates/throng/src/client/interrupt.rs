@@ -14,15 +14,19 @@ impl Interrupt {
     pub fn watch() -> io::Result<Self> {
         let interrupt = Self::default();
         let raised = interrupt.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
-            if runtime.block_on(first_signal()).is_ok() {
-                raised.raise();
-            }
-            if runtime.block_on(first_signal()).is_ok() {
-                std::process::exit(EXIT_OF_SECOND_SIGNAL);
-            }
-        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
+        thread::Builder::new()
+            .name("interrupt".to_owned())
+            .spawn(move || {
+                if runtime.block_on(first_signal()).is_ok() {
+                    raised.raise();
+                }
+                if runtime.block_on(first_signal()).is_ok() {
+                    std::process::exit(EXIT_OF_SECOND_SIGNAL);
+                }
+            })?;
         Ok(interrupt)
     }
 

@@ -26,7 +26,12 @@ pub struct SpaceArgs {
 #[derive(Args, Clone, Debug)]
 pub struct DeskArgs {
     /// The desk of the server (`throng serve --desk`).
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081", global = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8081",
+        global = true
+    )]
     pub server: String,
     /// The data folder of the server, for its operator.key. Without it the key is taken from the environment
     /// variable THRONG_OPERATOR_KEY, or else from ./throng-data.
@@ -108,7 +113,11 @@ pub fn run(args: &SpaceArgs, output: &mut dyn Write) -> Result<(), Error> {
 fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
     let step = |slug: &Slug, step: &str| ("POST", format!("/{}/{step}", slug.slug), None);
     match command {
-        SpaceCommand::Create { title, at, speakers } => {
+        SpaceCommand::Create {
+            title,
+            at,
+            speakers,
+        } => {
             let mut space = Map::new();
             space.insert("title".to_owned(), json!(title));
             if let Some(at) = at {
@@ -124,7 +133,11 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         SpaceCommand::OpenDoors(slug) => step(slug, "open-doors"),
         SpaceCommand::GoLive(slug) => step(slug, "go-live"),
         SpaceCommand::End(slug) => step(slug, "end"),
-        SpaceCommand::Delay { space, until, reason } => {
+        SpaceCommand::Delay {
+            space,
+            until,
+            reason,
+        } => {
             let change = json!({ "scheduled_at": in_rfc3339(*until), "delay_reason": reason });
             ("PATCH", format!("/{}", space.slug), Some(change))
         }
@@ -138,7 +151,10 @@ fn in_words(command: &SpaceCommand, answer: &Value) -> String {
     match command {
         SpaceCommand::Delete(slug) => format!("deleted {}\n", slug.slug),
         SpaceCommand::List => {
-            let spaces = answer["spaces"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let spaces = answer["spaces"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             if spaces.is_empty() {
                 return "no spaces yet: throng space create --title …\n".to_owned();
             }
@@ -150,7 +166,13 @@ fn in_words(command: &SpaceCommand, answer: &Value) -> String {
 
 fn line_of_space(space: &Value) -> String {
     let text = |name: &str| space[name].as_str().unwrap_or("-");
-    format!("{:<10} {:<24} {:<24} {}\n", text("state"), text("slug"), text("scheduled_at"), text("title"))
+    format!(
+        "{:<10} {:<24} {:<24} {}\n",
+        text("state"),
+        text("slug"),
+        text("scheduled_at"),
+        text("title")
+    )
 }
 
 fn lines_of_space(space: &Value) -> String {
@@ -176,8 +198,14 @@ fn operator_key(data: Option<&Path>, from_environment: Option<String>) -> Result
         (data, _) => key_in(data.unwrap_or_else(|| Path::new(DEFAULT_DATA)))?,
     };
     let key = key.trim();
-    if key.is_empty() || key.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
-        return Err(Error::Usage("the operator key is empty or not one word".to_owned()));
+    if key.is_empty()
+        || key
+            .chars()
+            .any(|letter| letter.is_whitespace() || letter.is_control())
+    {
+        return Err(Error::Usage(
+            "the operator key is empty or not one word".to_owned(),
+        ));
     }
     Ok(key.to_owned())
 }
@@ -192,13 +220,18 @@ fn key_in(data: &Path) -> Result<String, Error> {
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "not a time with its zone as in 2026-12-01T20:00:00Z or …T21:00:00+01:00 (RFC 3339)".to_owned())
+    text.parse().map_err(|_| {
+        "not a time with its zone as in 2026-12-01T20:00:00Z or …T21:00:00+01:00 (RFC 3339)"
+            .to_owned()
+    })
 }
 
 fn parse_slug(text: &str) -> Result<String, String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
     if text.is_empty() || !text.chars().all(plain) {
-        return Err("a slug is letters, digits and hyphens: the last word of the listen link".to_owned());
+        return Err(
+            "a slug is letters, digits and hyphens: the last word of the listen link".to_owned(),
+        );
     }
     Ok(text.to_owned())
 }
@@ -241,9 +274,16 @@ mod tests {
     fn answered(command: &[&str], answer: &'static str) -> (TestServer, Result<(), Error>, String) {
         let data = tempfile::tempdir().unwrap();
         fs::write(data.path().join("operator.key"), "op-key\n").unwrap();
-        let server = TestServer::start(|_| TestServer::answer("200 OK", "application/json", answer.as_bytes()));
+        let server = TestServer::start(|_| {
+            TestServer::answer("200 OK", "application/json", answer.as_bytes())
+        });
         let data = data.path().to_str().unwrap();
-        let all = [&["space"], command, &["--server", &server.url, "--data", data]].concat();
+        let all = [
+            &["space"],
+            command,
+            &["--server", &server.url, "--data", data],
+        ]
+        .concat();
         let mut output = Vec::new();
         let done = run(&Cli::try_parse_from(all).unwrap().args, &mut output);
         (server, done, String::from_utf8(output).unwrap())
@@ -252,15 +292,33 @@ mod tests {
     #[test]
     fn create_asks_with_the_operator_key_and_prints_the_answer_unchanged() {
         let answer = r#"{"id":"1","slug":"a","listen_url":"l","host_url":"h","speaker_urls":["s"],"state":"announced"}"#;
-        let create = ["create", "--title", "A", "--at", "2026-12-01T21:00:00+01:00", "--speakers", "2", "--json"];
+        let create = [
+            "create",
+            "--title",
+            "A",
+            "--at",
+            "2026-12-01T21:00:00+01:00",
+            "--speakers",
+            "2",
+            "--json",
+        ];
         let (server, done, output) = answered(&create, answer);
         done.unwrap();
-        assert_eq!(serde_json::from_str::<Value>(&output).unwrap(), serde_json::from_str::<Value>(answer).unwrap());
+        assert_eq!(
+            serde_json::from_str::<Value>(&output).unwrap(),
+            serde_json::from_str::<Value>(answer).unwrap()
+        );
         let asked = &server.asked()[0];
-        assert_eq!((asked.method.as_str(), asked.target.as_str()), ("POST", "/api/spaces"));
+        assert_eq!(
+            (asked.method.as_str(), asked.target.as_str()),
+            ("POST", "/api/spaces")
+        );
         assert_eq!(asked.bearer.as_deref(), Some("op-key"));
         let body: Value = serde_json::from_str(&asked.body).unwrap();
-        assert_eq!(body, json!({"title": "A", "scheduled_at": "2026-12-01T20:00:00.000Z", "speakers": 2}));
+        assert_eq!(
+            body,
+            json!({"title": "A", "scheduled_at": "2026-12-01T20:00:00.000Z", "speakers": 2})
+        );
     }
 
     #[test]
@@ -272,18 +330,35 @@ mod tests {
             (&["end", "a"], "POST", "/api/spaces/a/end"),
             (&["cancel", "a"], "POST", "/api/spaces/a/cancel"),
             (&["delete", "a"], "DELETE", "/api/spaces/a"),
-            (&["delay", "a", "--until", "2026-12-01T20:30:00Z", "--reason", "r"], "PATCH", "/api/spaces/a"),
+            (
+                &[
+                    "delay",
+                    "a",
+                    "--until",
+                    "2026-12-01T20:30:00Z",
+                    "--reason",
+                    "r",
+                ],
+                "PATCH",
+                "/api/spaces/a",
+            ),
         ] {
             let (server, done, _) = answered(command, r#"{"slug":"a"}"#);
             done.unwrap();
             let asked = &server.asked()[0];
-            assert_eq!((asked.method.as_str(), asked.target.as_str()), (method, target));
+            assert_eq!(
+                (asked.method.as_str(), asked.target.as_str()),
+                (method, target)
+            );
         }
     }
 
     #[test]
     fn people_read_links_and_lists_in_words() {
-        let (_, _, shown) = answered(&["show", "a"], r#"{"slug":"a","speaker_urls":["s1","s2"],"delay_reason":null}"#);
+        let (_, _, shown) = answered(
+            &["show", "a"],
+            r#"{"slug":"a","speaker_urls":["s1","s2"],"delay_reason":null}"#,
+        );
         assert_eq!(shown, "slug        a\nspeaker     s1\nspeaker     s2\n");
         let (_, _, empty) = answered(&["list"], r#"{"spaces":[]}"#);
         assert!(empty.starts_with("no spaces yet"));
@@ -292,7 +367,14 @@ mod tests {
     #[test]
     fn a_time_without_a_zone_and_a_slug_with_a_path_are_wrong_usage() {
         for command in [
-            &["space", "create", "--title", "A", "--at", "2026-12-01 20:00"][..],
+            &[
+                "space",
+                "create",
+                "--title",
+                "A",
+                "--at",
+                "2026-12-01 20:00",
+            ][..],
             &["space", "delay", "a", "--until", "soon", "--reason", "r"],
             &["space", "end", "../a"],
             &["space", "end", "a?b"],
@@ -305,10 +387,24 @@ mod tests {
     fn the_named_folder_goes_before_the_environment_and_a_missing_key_says_what_to_do() {
         let data = tempfile::tempdir().unwrap();
         let missing = operator_key(Some(data.path()), Some("env".to_owned())).unwrap_err();
-        assert!(missing.to_string().contains("THRONG_OPERATOR_KEY"), "{missing}");
+        assert!(
+            missing.to_string().contains("THRONG_OPERATOR_KEY"),
+            "{missing}"
+        );
         fs::write(data.path().join("operator.key"), "filed").unwrap();
-        assert_eq!(operator_key(Some(data.path()), Some("env".to_owned())).unwrap(), "filed");
-        assert_eq!(operator_key(None, Some(" env\n".to_owned())).unwrap(), "env");
-        assert_eq!(operator_key(None, Some("two words".to_owned())).unwrap_err().exit_code(), 2);
+        assert_eq!(
+            operator_key(Some(data.path()), Some("env".to_owned())).unwrap(),
+            "filed"
+        );
+        assert_eq!(
+            operator_key(None, Some(" env\n".to_owned())).unwrap(),
+            "env"
+        );
+        assert_eq!(
+            operator_key(None, Some("two words".to_owned()))
+                .unwrap_err()
+                .exit_code(),
+            2
+        );
     }
 }

@@ -37,9 +37,13 @@ impl TestServer {
         let log = Arc::clone(&asked);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let Some(request) = read_request(&stream) else { continue };
+                let Some(request) = read_request(&stream) else {
+                    continue;
+                };
                 let answer = respond(&request);
-                log.lock().expect("no test thread panics while holding it").push(request);
+                log.lock()
+                    .expect("no test thread panics while holding it")
+                    .push(request);
                 // The client may have heard enough and gone.
                 let _ = (&stream).write_all(&answer);
             }
@@ -49,7 +53,10 @@ impl TestServer {
 
     /// Everything asked so far, in order.
     pub(super) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().expect("no test thread panics while holding it").clone()
+        self.asked
+            .lock()
+            .expect("no test thread panics while holding it")
+            .clone()
     }
 
     /// The bytes of an answer.
@@ -72,7 +79,9 @@ fn read_request(stream: &TcpStream) -> Option<Asked> {
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        let Some((name, value)) = header.trim_end().split_once(": ") else {
+            break;
+        };
         match name.to_ascii_lowercase().as_str() {
             "authorization" => bearer = value.strip_prefix("Bearer ").map(str::to_owned),
             "content-length" => length = value.parse().ok()?,
@@ -81,5 +90,10 @@ fn read_request(stream: &TcpStream) -> Option<Asked> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Asked { method, target, bearer, body: String::from_utf8(body).ok()? })
+    Some(Asked {
+        method,
+        target,
+        bearer,
+        body: String::from_utf8(body).ok()?,
+    })
 }

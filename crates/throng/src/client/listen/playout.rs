@@ -71,10 +71,17 @@ impl<P> Playout<P> {
         if !stalled.is_zero() || jumped > 0 {
             self.leave_gap(stalled, jumped);
         }
-        let span = Span { at: self.end_at, sample, samples: u64::from(samples) };
+        let span = Span {
+            at: self.end_at,
+            sample,
+            samples: u64::from(samples),
+        };
         self.end_sample = sample + span.samples;
         self.end_at += duration_of(span.samples);
-        self.due.push_back(Scheduled { span, sound: Sound::Packet(packet) });
+        self.due.push_back(Scheduled {
+            span,
+            sound: Sound::Packet(packet),
+        });
     }
 
     /// What begins to sound by now, one after the other.
@@ -117,21 +124,38 @@ impl<P> Playout<P> {
     fn leave_gap(&mut self, stalled: Duration, jumped: u64) {
         let jump = duration_of(jumped);
         // A jump so far is another place in the programme: we go there rather than sit it out.
-        let (silence, samples) = if jump > SILENCE_MAX { (stalled, 0) } else { (stalled.max(jump), jumped) };
+        let (silence, samples) = if jump > SILENCE_MAX {
+            (stalled, 0)
+        } else {
+            (stalled.max(jump), jumped)
+        };
         let missing = stalled.max(jump);
         if missing >= AUDIBLE_MIN {
-            self.note_gap(Gap { at: self.end_at.saturating_sub(self.started_at.unwrap_or_default()), missing });
+            self.note_gap(Gap {
+                at: self
+                    .end_at
+                    .saturating_sub(self.started_at.unwrap_or_default()),
+                missing,
+            });
         }
         if !silence.is_zero() {
-            let span = Span { at: self.end_at, sample: self.end_sample, samples };
-            self.due.push_back(Scheduled { span, sound: Sound::Silence(silence) });
+            let span = Span {
+                at: self.end_at,
+                sample: self.end_sample,
+                samples,
+            };
+            self.due.push_back(Scheduled {
+                span,
+                sound: Sound::Silence(silence),
+            });
         }
         self.end_at += silence;
     }
 
     fn note_gap(&mut self, gap: Gap) {
+        let full = self.gaps.len() == GAPS_MAX;
         match self.gaps.last_mut() {
-            Some(last) if self.gaps.len() == GAPS_MAX => last.missing += gap.missing,
+            Some(last) if full => last.missing += gap.missing,
             _ => self.gaps.push(gap),
         }
     }
@@ -160,7 +184,8 @@ pub fn duration_of(samples: u64) -> Duration {
 
 /// How many whole samples a time holds.
 pub fn samples_in(time: Duration) -> u64 {
-    time.as_secs() * SAMPLE_RATE_HZ + u64::from(time.subsec_nanos()) * SAMPLE_RATE_HZ / NANOS_PER_SECOND
+    time.as_secs() * SAMPLE_RATE_HZ
+        + u64::from(time.subsec_nanos()) * SAMPLE_RATE_HZ / NANOS_PER_SECOND
 }
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -170,7 +195,6 @@ const AUDIBLE_MIN: Duration = Duration::from_millis(10);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Holes that are kept apart. Whoever has more gets the rest added to the last one.
 pub const GAPS_MAX: usize = 1_000;
-
 
 #[cfg(test)]
 mod tests {
@@ -202,7 +226,10 @@ mod tests {
         assert_eq!(playout.started_at(), Some(ms(30)));
         assert_eq!(heard(&mut playout, ms(30)), [Sound::Packet(500)]);
         assert_eq!(playout.next_at(), Some(ms(50)));
-        assert_eq!(heard(&mut playout, ms(89)), [Sound::Packet(501), Sound::Packet(502)]);
+        assert_eq!(
+            heard(&mut playout, ms(89)),
+            [Sound::Packet(501), Sound::Packet(502)]
+        );
         assert_eq!(playout.position(ms(80)), Some(502 * 960 + 480));
         assert_eq!(playout.buffered(ms(89)), ms(141));
         assert_eq!(playout.gaps(), []);
@@ -215,8 +242,17 @@ mod tests {
         heard(&mut playout, ms(100));
         assert_eq!(playout.position(ms(200)), Some(5 * 960));
         push_frames(&mut playout, ms(250), 5..6);
-        assert_eq!(playout.gaps(), [Gap { at: ms(100), missing: ms(150) }]);
-        assert_eq!(heard(&mut playout, ms(250)), [Sound::Silence(ms(150)), Sound::Packet(5)]);
+        assert_eq!(
+            playout.gaps(),
+            [Gap {
+                at: ms(100),
+                missing: ms(150)
+            }]
+        );
+        assert_eq!(
+            heard(&mut playout, ms(250)),
+            [Sound::Silence(ms(150)), Sound::Packet(5)]
+        );
         assert_eq!(playout.position(ms(260)), Some(5 * 960 + 480));
     }
 
@@ -225,7 +261,13 @@ mod tests {
         let mut playout = Playout::new(Duration::ZERO);
         push_frames(&mut playout, ms(0), 0..2);
         push_frames(&mut playout, ms(0), 18..19);
-        assert_eq!(playout.gaps(), [Gap { at: ms(40), missing: ms(320) }]);
+        assert_eq!(
+            playout.gaps(),
+            [Gap {
+                at: ms(40),
+                missing: ms(320)
+            }]
+        );
         assert_eq!(heard(&mut playout, ms(359)).len(), 3);
         assert_eq!(playout.position(ms(200)), Some(10 * 960));
         assert_eq!(heard(&mut playout, ms(360)), [Sound::Packet(18)]);
@@ -236,7 +278,13 @@ mod tests {
         let mut playout = Playout::new(Duration::ZERO);
         push_frames(&mut playout, ms(0), 0..1);
         push_frames(&mut playout, ms(520), 26..27);
-        assert_eq!(playout.gaps(), [Gap { at: ms(20), missing: ms(500) }]);
+        assert_eq!(
+            playout.gaps(),
+            [Gap {
+                at: ms(20),
+                missing: ms(500)
+            }]
+        );
         assert_eq!(playout.next_at(), Some(ms(0)));
         let all = [Sound::Packet(0), Sound::Silence(ms(500)), Sound::Packet(26)];
         assert_eq!(heard(&mut playout, ms(520)), all);
@@ -247,8 +295,17 @@ mod tests {
         let mut playout = Playout::new(Duration::ZERO);
         push_frames(&mut playout, ms(0), 0..1);
         push_frames(&mut playout, ms(0), 5_001..5_002);
-        assert_eq!(playout.gaps(), [Gap { at: ms(20), missing: ms(100_000) }]);
-        assert_eq!(heard(&mut playout, ms(20)), [Sound::Packet(0), Sound::Packet(5_001)]);
+        assert_eq!(
+            playout.gaps(),
+            [Gap {
+                at: ms(20),
+                missing: ms(100_000)
+            }]
+        );
+        assert_eq!(
+            heard(&mut playout, ms(20)),
+            [Sound::Packet(0), Sound::Packet(5_001)]
+        );
     }
 
     #[test]
@@ -256,7 +313,10 @@ mod tests {
         let mut playout = Playout::new(Duration::ZERO);
         push_frames(&mut playout, ms(0), 10..20);
         push_frames(&mut playout, ms(50), 5..22);
-        assert_eq!(heard(&mut playout, ms(1_000)), (10..22).map(Sound::Packet).collect::<Vec<_>>());
+        assert_eq!(
+            heard(&mut playout, ms(1_000)),
+            (10..22).map(Sound::Packet).collect::<Vec<_>>()
+        );
         assert_eq!(playout.gaps(), []);
     }
 
