@@ -7,6 +7,8 @@
 pub mod key;
 pub mod playlist;
 pub mod rendition;
+pub mod slug;
 pub mod space;
+pub mod time;
 pub mod timeline;
 pub mod window;
