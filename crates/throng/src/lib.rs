@@ -1,0 +1,3 @@
+//! The program's library: what the binary, its commands and their tests share.
+
+pub mod client;
