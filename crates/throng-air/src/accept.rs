@@ -49,7 +49,11 @@ pub struct Door {
 impl Door {
     /// A door that lets in `connections_max` at once; more wait in the kernel's backlog.
     pub fn new(listener: TcpListener, connections_max: usize, tls: Option<TlsAcceptor>) -> Self {
-        Self { listener, tls, places: Arc::new(Semaphore::new(connections_max)) }
+        Self {
+            listener,
+            tls,
+            places: Arc::new(Semaphore::new(connections_max)),
+        }
     }
 
     /// Serves `app` until `closing` turns true, then stops accepting. Connections in progress are told to finish
@@ -58,11 +62,11 @@ impl Door {
         loop {
             let place = tokio::select! {
                 place = Arc::clone(&self.places).acquire_owned() => place.expect("the semaphore is never closed"),
-                _ = closing.wait_for(|closing| *closing) => return,
+                () = closed(&mut closing) => return,
             };
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
-                _ = closing.wait_for(|closing| *closing) => return,
+                () = closed(&mut closing) => return,
             };
             match accepted {
                 Ok((stream, _)) => {
@@ -76,6 +80,11 @@ impl Door {
             }
         }
     }
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // A sender that is gone will not open again either.
+    let _ = closing.wait_for(|closing| *closing).await;
 }
 
 async fn connection(
@@ -107,7 +116,10 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 /// Whether a first byte comes in time.
 async fn speaks(stream: &TcpStream) -> bool {
     let mut byte = [0];
-    matches!(timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut byte)).await, Ok(Ok(1)))
+    matches!(
+        timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut byte)).await,
+        Ok(Ok(1))
+    )
 }
 
 async fn requests(
@@ -130,7 +142,7 @@ async fn requests(
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
-        _ = closing.wait_for(|closing| *closing) => {
+        () = closed(&mut closing) => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

@@ -12,6 +12,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
+use throng_core::caching::{BRIEF, IMMUTABLE};
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::time::UnixMillis;
 use throng_core::window::Wanted;
@@ -106,7 +107,10 @@ impl Air {
 /// Anyone may read the audience's address from any page, without credentials.
 async fn readable_cross_origin(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static("content-length, content-range, date, retry-after"),
@@ -123,7 +127,11 @@ async fn not_found(State(air): State<Arc<Air>>, headers: HeaderMap) -> Response 
     air.unknown(&headers)
 }
 
-async fn page(State(air): State<Arc<Air>>, Path(slug): Path<String>, headers: HeaderMap) -> Response {
+async fn page(
+    State(air): State<Arc<Air>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     match air.find(&slug) {
         Some(on_air) => on_air.facts().page.respond(StatusCode::OK, &headers),
         None => air.unknown(&headers),
@@ -137,10 +145,16 @@ async fn file(
     Extension(connection): Extension<ConnectionId>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(on_air) = air.find(&slug) else { return air.unknown(&headers) };
+    let Some(on_air) = air.find(&slug) else {
+        return air.unknown(&headers);
+    };
     let query = query.unwrap_or_default();
     match file.as_str() {
-        "state.json" => answer::ok(state_json(&on_air, &on_air.facts().space, now()), "application/json", answer::ONE_SECOND),
+        "state.json" => answer::ok(
+            state_json(&on_air, &on_air.facts().space, now()),
+            "application/json",
+            BRIEF,
+        ),
         "recording.mp4" => recording::recording(on_air, Rendition::O48, headers).await,
         "recording.m4a" => recording::recording(on_air, Rendition::A64, headers).await,
         file => match Format::of(file) {
@@ -150,7 +164,13 @@ async fn file(
     }
 }
 
-async fn live(air: &Air, on_air: Arc<OnAir>, format: Format, query: &str, connection: ConnectionId) -> Response {
+async fn live(
+    air: &Air,
+    on_air: Arc<OnAir>,
+    format: Format,
+    query: &str,
+    connection: ConnectionId,
+) -> Response {
     let space = on_air.facts().space;
     if space.ended_at.is_some_and(|ended_at| ended_at <= now()) {
         return moved_to_recording(format);
@@ -160,24 +180,48 @@ async fn live(air: &Air, on_air: Arc<OnAir>, format: Format, query: &str, connec
     }
     let asked = parameter(query, "rendition");
     let known = asked.map(Rendition::parse);
-    let Some(rendition) = (if known == Some(None) { None } else { format.rendition(known.flatten()) }) else {
+    let Some(rendition) = (if known == Some(None) {
+        None
+    } else {
+        format.rendition(known.flatten())
+    }) else {
         return answer::refuse(
             StatusCode::BAD_REQUEST,
             "rendition: live.mp4 carries o48, o24, o16, a64 and a32; live.webm o48, o24, o16; live.aac a64 and a32.\n",
         );
     };
-    progressive::live(on_air, &air.headers, format, rendition, player(query, connection)).await
+    progressive::live(
+        on_air,
+        &air.headers,
+        format,
+        rendition,
+        player(query, connection),
+    )
+    .await
 }
 
 /// After the end the stream's name leads to the recording in the same codec.
 fn moved_to_recording(format: Format) -> Response {
-    let mut response = answer::refuse(StatusCode::FOUND, "The space has ended; this is its recording.\n");
-    let location = if format == Format::Aac { "recording.m4a" } else { "recording.mp4" };
-    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(location));
+    let mut response = answer::refuse(
+        StatusCode::FOUND,
+        "The space has ended; this is its recording.\n",
+    );
+    let location = if format == Format::Aac {
+        "recording.m4a"
+    } else {
+        "recording.mp4"
+    };
+    response
+        .headers_mut()
+        .insert(header::LOCATION, HeaderValue::from_static(location));
     response
 }
 
-async fn main_playlist(State(air): State<Arc<Air>>, Path(slug): Path<String>, headers: HeaderMap) -> Response {
+async fn main_playlist(
+    State(air): State<Arc<Air>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     match air.find(&slug) {
         Some(on_air) => hls::main(&on_air),
         None => air.unknown(&headers),
@@ -191,19 +235,26 @@ async fn rendition_file(
     Extension(connection): Extension<ConnectionId>,
     headers: HeaderMap,
 ) -> Response {
-    let found = (air.find(&slug), Rendition::parse(&rendition), File::parse(&file));
-    let (Some(on_air), Some(rendition), Some(file)) = found else { return air.unknown(&headers) };
+    let found = (
+        air.find(&slug),
+        Rendition::parse(&rendition),
+        File::parse(&file),
+    );
+    let (Some(on_air), Some(rendition), Some(file)) = found else {
+        return air.unknown(&headers);
+    };
     let query = query.unwrap_or_default();
     let player = player(&query, connection);
     match file {
-        File::Event => hls::event(&on_air).await,
-        File::Init => answer::ok(air.headers.init[rendition.index()].clone(), "audio/mp4", answer::IMMUTABLE),
+        File::Event => hls::event(&on_air, &query).await,
+        File::Init => answer::ok(
+            air.headers.init[rendition.index()].clone(),
+            "audio/mp4",
+            IMMUTABLE,
+        ),
         File::Media => hls::media(&on_air, rendition, &query, player).await,
         File::Replay => hls::replay(&on_air),
-        File::Part { segment, part } => {
-            hls::audio(on_air, rendition, Wanted { segment, part: Some(part) }, player).await
-        }
-        File::Segment(segment) => hls::audio(on_air, rendition, Wanted { segment, part: None }, player).await,
+        File::Segment(wanted) => hls::audio(on_air, rendition, wanted, player).await,
     }
 }
 
@@ -212,10 +263,19 @@ async fn replay_file(
     Path((slug, rendition, file)): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    match (air.find(&slug), Rendition::parse(&rendition), File::parse(&file)) {
-        (Some(on_air), Some(rendition), Some(File::Segment(number))) => {
-            hls::replay_segment(on_air, rendition, number).await
-        }
+    match (
+        air.find(&slug),
+        Rendition::parse(&rendition),
+        Wanted::parse(&file),
+    ) {
+        (
+            Some(on_air),
+            Some(rendition),
+            Some(Wanted {
+                segment,
+                part: None,
+            }),
+        ) => hls::replay_segment(on_air, rendition, segment).await,
         _ => air.unknown(&headers),
     }
 }
@@ -233,11 +293,17 @@ fn player(query: &str, connection: ConnectionId) -> Player {
 }
 
 fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
 }
 
 /// The wall clock; before 1970 counts as 1970.
 fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

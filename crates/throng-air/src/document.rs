@@ -23,9 +23,14 @@ impl Document {
     /// A text, compressed once.
     pub fn new(text: String, content_type: &'static str, cache_control: &'static str) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(text.as_bytes()).expect("writing to memory does not fail");
+        encoder
+            .write_all(text.as_bytes())
+            .expect("writing to memory does not fail");
         Self {
-            gzip: encoder.finish().expect("writing to memory does not fail").into(),
+            gzip: encoder
+                .finish()
+                .expect("writing to memory does not fail")
+                .into(),
             plain: text.into(),
             content_type: HeaderValue::from_static(content_type),
             cache_control: HeaderValue::from_static(cache_control),
@@ -48,15 +53,25 @@ impl Document {
     /// The answer to a request with these headers.
     pub fn respond(&self, status: StatusCode, request: &HeaderMap) -> Response {
         let gzip = takes_gzip(request);
-        let body = if gzip { self.gzip.clone() } else { self.plain.clone() };
+        let body = if gzip {
+            self.gzip.clone()
+        } else {
+            self.plain.clone()
+        };
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, self.content_type.clone());
         headers.insert(header::CACHE_CONTROL, self.cache_control.clone());
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        headers.insert(
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        );
         if gzip {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
@@ -69,13 +84,21 @@ impl Document {
 
 /// Whether `Accept-Encoding` names gzip without forbidding it (RFC 9110 section 12.5.3).
 fn takes_gzip(request: &HeaderMap) -> bool {
-    request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|coding| {
-            let mut fields = coding.split(';').map(str::trim);
-            let named = fields.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-            named && !fields.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    request
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| {
+            value.split(',').any(|coding| {
+                let mut fields = coding.split(';').map(str::trim);
+                let named = fields
+                    .next()
+                    .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+                named
+                    && !fields
+                        .any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+            })
         })
-    })
 }
 
 #[cfg(test)]

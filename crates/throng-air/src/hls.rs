@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
+use throng_core::caching::{BRIEF, IMMUTABLE, WAITED_FOR};
 use throng_core::playlist::{self, MediaQuery, When};
 use throng_core::rendition::Rendition;
 use throng_core::timeline::PartIndex;
@@ -20,12 +21,9 @@ use crate::on_air::OnAir;
 use crate::presence::Player;
 use crate::recording::unreadable;
 
-const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 const SEGMENT: &str = "audio/mp4";
 
-/// A held request is let go after so long: a playlist may be waited for three target durations (RFC 8216bis section
-/// 6.2.5.2).
-const HOLD_TIMEOUT: Duration = Duration::from_secs(12);
+const HOLD_TIMEOUT: Duration = Duration::from_millis(playlist::HOLD_LIMIT_MS);
 /// Requests held at once. Each is a connection that waits anyway; more get `503` and ask without waiting.
 const HELD_MAX: usize = 8_192;
 
@@ -37,58 +35,55 @@ pub(crate) enum File {
     Event,
     Init,
     Media,
-    Part { segment: u64, part: u64 },
     Replay,
-    Segment(u64),
+    Segment(Wanted),
 }
 
 impl File {
     /// Names are parsed strictly, so that one thing has one URL in every cache.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         match name {
-            "event.m3u8" => return Some(Self::Event),
-            "init.mp4" => return Some(Self::Init),
-            "media.m3u8" => return Some(Self::Media),
-            "replay.m3u8" => return Some(Self::Replay),
-            _ => {}
-        }
-        let numbers = name.strip_suffix(".m4s")?;
-        match numbers.split_once('.') {
-            None => Some(Self::Segment(number(numbers)?)),
-            Some((segment, part)) => Some(Self::Part { segment: number(segment)?, part: number(part)? }),
+            "event.m3u8" => Some(Self::Event),
+            "init.mp4" => Some(Self::Init),
+            "media.m3u8" => Some(Self::Media),
+            "replay.m3u8" => Some(Self::Replay),
+            other => Wanted::parse(other).map(Self::Segment),
         }
     }
 }
 
-/// A decimal number as we write it: no sign, no leading zero.
-pub(crate) fn number(digits: &str) -> Option<u64> {
-    let canonical = digits == "0" || !digits.starts_with('0');
-    // Eleven digits of segments are twelve thousand years; the products with samples stay far below 2^64.
-    let plain = (1..=11).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    (canonical && plain).then(|| digits.parse().ok()).flatten()
-}
-
 /// `main.m3u8`.
 pub(crate) fn main(on_air: &OnAir) -> Response {
-    let ended = on_air.facts().space.ended_at.is_some();
-    answer::ok(playlist::main(ended), PLAYLIST, answer::ONE_SECOND)
+    answer::ok(
+        playlist::main(on_air.facts().space.state),
+        playlist::CONTENT_TYPE,
+        BRIEF,
+    )
 }
 
 /// `media.m3u8`, at once or when the part that the query names is there.
-pub(crate) async fn media(on_air: &OnAir, rendition: Rendition, query: &str, player: Player) -> Response {
-    let Ok(query) = MediaQuery::parse(query) else {
-        return answer::refuse(
-            StatusCode::BAD_REQUEST,
-            "_HLS_msn and _HLS_part must be numbers, and a part needs its _HLS_msn.\n",
-        );
+pub(crate) async fn media(
+    on_air: &OnAir,
+    rendition: Rendition,
+    query: &str,
+    player: Player,
+) -> Response {
+    let query = match MediaQuery::parse(query) {
+        Ok(query) => query,
+        Err(error) => return answer::refuse(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
     let Some(mut window) = on_air.window().await else {
-        return answer::come_again(2, "The programme is being made ready. Please come again in two seconds.\n");
+        return answer::come_again(
+            2,
+            "The programme is being made ready. Please come again in two seconds.\n",
+        );
     };
-    let ready = hold_until(&mut window, |window| match playlist::answer_when(window, &query) {
-        When::Hold => None,
-        When::Now => Some(Ok(window.clone())),
-        When::BadRequest(reason) => Some(Err(reason)),
+    let ready = hold_until(&mut window, |window| {
+        match playlist::answer_when(window, query) {
+            When::Hold => None,
+            When::Now => Some(Ok(window.clone())),
+            When::BadRequest(reason) => Some(Err(reason)),
+        }
     });
     let window = match ready.await {
         Ok(Ok(window)) => window,
@@ -97,47 +92,85 @@ pub(crate) async fn media(on_air: &OnAir, rendition: Rendition, query: &str, pla
     };
     on_air.delivered(player);
     let epoch = on_air.facts().space.created_at;
-    let caching = if query.is_blocking() { answer::BLOCKING_PLAYLIST } else { answer::ONE_SECOND };
-    answer::ok(playlist::media(&window, epoch, rendition, &query), PLAYLIST, caching)
+    let caching = if query.awaited.is_some() {
+        WAITED_FOR
+    } else {
+        BRIEF
+    };
+    answer::ok(
+        playlist::media(&window, epoch, rendition, query.form),
+        playlist::CONTENT_TYPE,
+        caching,
+    )
 }
 
 /// `event.m3u8`: from go-live (or doors) to now, for who starts over.
-pub(crate) async fn event(on_air: &OnAir) -> Response {
+pub(crate) async fn event(on_air: &OnAir, query: &str) -> Response {
+    let query = match MediaQuery::parse(query) {
+        Ok(query) => query,
+        Err(error) => return answer::refuse(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
     let space = on_air.facts().space;
     let Some(first) = space.live_part.or(space.doors_part) else {
-        return answer::refuse(StatusCode::NOT_FOUND, "Doors are not open yet, so there is nothing to start over.\n");
+        return answer::refuse(
+            StatusCode::NOT_FOUND,
+            "Doors are not open yet, so there is nothing to start over.\n",
+        );
     };
     let Some(window) = on_air.window().await else {
-        return answer::come_again(2, "The programme is being made ready. Please come again in two seconds.\n");
+        return answer::come_again(
+            2,
+            "The programme is being made ready. Please come again in two seconds.\n",
+        );
     };
-    let text = playlist::event(first.segment(), &window.borrow(), space.created_at);
-    answer::ok(text, PLAYLIST, answer::ONE_SECOND)
+    let (next, ended) = (window.borrow().next(), window.borrow().is_finished());
+    let text = playlist::event(first.segment(), next, space.created_at, ended, query.form);
+    answer::ok(text, playlist::CONTENT_TYPE, BRIEF)
 }
 
 /// `replay.m3u8`.
 pub(crate) fn replay(on_air: &OnAir) -> Response {
     let space = on_air.facts().space;
     let (Some(_), Some(started_at)) = (space.ended_at, space.started_at) else {
-        return answer::refuse(StatusCode::NOT_FOUND, "The replay is here when the space has ended.\n");
+        return answer::refuse(
+            StatusCode::NOT_FOUND,
+            "The replay is here when the space has ended.\n",
+        );
     };
     let parts = on_air.past().recorded().parts;
-    answer::ok(playlist::replay(parts, started_at), PLAYLIST, answer::ONE_SECOND)
+    answer::ok(
+        playlist::replay(parts, started_at),
+        playlist::CONTENT_TYPE,
+        BRIEF,
+    )
 }
 
 /// `replay/{n}.m4s`.
-pub(crate) async fn replay_segment(on_air: Arc<OnAir>, rendition: Rendition, number: u64) -> Response {
+pub(crate) async fn replay_segment(
+    on_air: Arc<OnAir>,
+    rendition: Rendition,
+    number: u64,
+) -> Response {
     let read = spawn_blocking(move || on_air.past().replay_segment(rendition, number)).await;
     match read.expect("reading does not panic") {
-        Ok(Some(bytes)) => answer::ok(bytes, SEGMENT, answer::IMMUTABLE),
+        Ok(Some(bytes)) => answer::ok(bytes, SEGMENT, IMMUTABLE),
         Ok(None) => absent(),
         Err(error) => unreadable(&error),
     }
 }
 
 /// A segment or part: from the window, held if it is due, from the archive if it is older.
-pub(crate) async fn audio(on_air: Arc<OnAir>, rendition: Rendition, wanted: Wanted, player: Player) -> Response {
+pub(crate) async fn audio(
+    on_air: Arc<OnAir>,
+    rendition: Rendition,
+    wanted: Wanted,
+    player: Player,
+) -> Response {
     let Some(mut window) = on_air.window().await else {
-        return answer::come_again(2, "The programme is being made ready. Please come again in two seconds.\n");
+        return answer::come_again(
+            2,
+            "The programme is being made ready. Please come again in two seconds.\n",
+        );
     };
     let ready = hold_until(&mut window, |window| match window.find(wanted) {
         Found::Due => None,
@@ -149,8 +182,11 @@ pub(crate) async fn audio(on_air: Arc<OnAir>, rendition: Rendition, wanted: Want
         Err(refusal) | Ok(Some(Err(refusal))) => refusal,
         Ok(Some(Ok(parts))) => {
             on_air.delivered(player);
-            let chunks: Vec<_> = parts.iter().map(|part| &part.packaged(rendition).cmaf).collect();
-            answer::ok(joined(&chunks), SEGMENT, answer::IMMUTABLE)
+            let chunks: Vec<_> = parts
+                .iter()
+                .map(|part| &part.packaged(rendition).cmaf)
+                .collect();
+            answer::ok(joined(&chunks), SEGMENT, IMMUTABLE)
         }
         Ok(None) => older(on_air, rendition, wanted).await,
     }
@@ -164,7 +200,7 @@ async fn older(on_air: Arc<OnAir>, rendition: Rendition, wanted: Wanted) -> Resp
     };
     let read = spawn_blocking(move || on_air.past().parts(rendition, from, to)).await;
     match read.expect("reading does not panic") {
-        Ok(Some(bytes)) => answer::ok(bytes, SEGMENT, answer::IMMUTABLE),
+        Ok(Some(bytes)) => answer::ok(bytes, SEGMENT, IMMUTABLE),
         Ok(None) => absent(),
         Err(error) => unreadable(&error),
     }
@@ -180,7 +216,10 @@ fn joined(chunks: &[&Bytes]) -> Bytes {
 }
 
 fn absent() -> Response {
-    answer::refuse(StatusCode::NOT_FOUND, "This part of the programme is not here: not yet, or not any more.\n")
+    answer::refuse(
+        StatusCode::NOT_FOUND,
+        "This part of the programme is not here: not yet, or not any more.\n",
+    )
 }
 
 /// Waits until `decide` has an answer for the window; `503` after [`HOLD_TIMEOUT`], or at once where too many wait.
@@ -204,7 +243,9 @@ async fn hold_until<T>(
         .await
         .ok()
         .flatten()
-        .ok_or_else(|| answer::come_again(1, "The part that was waited for did not come in time.\n"))
+        .ok_or_else(|| {
+            answer::come_again(1, "The part that was waited for did not come in time.\n")
+        })
 }
 
 struct HeldPlace {
@@ -220,23 +261,11 @@ impl Drop for HeldPlace {
 fn hold_place() -> Result<HeldPlace, Response> {
     let Ok(place) = HELD_PLACES.try_acquire() else {
         metrics::counter!(metric::HELD_REFUSED).increment(1);
-        return Err(answer::come_again(1, "Too many are waiting for the next part. Please ask without waiting.\n"));
+        return Err(answer::come_again(
+            1,
+            "Too many are waiting for the next part. Please ask without waiting.\n",
+        ));
     };
     metrics::gauge!(metric::HELD).increment(1.0);
     Ok(HeldPlace { _place: place })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_names_are_parsed_strictly_so_that_one_thing_has_one_url() {
-        assert_eq!(File::parse("media.m3u8"), Some(File::Media));
-        assert_eq!(File::parse("0.m4s"), Some(File::Segment(0)));
-        assert_eq!(File::parse("17.11.m4s"), Some(File::Part { segment: 17, part: 11 }));
-        for name in ["00.m4s", "01.m4s", "+1.m4s", "-1.m4s", "1.2.3.m4s", ".m4s", "1..m4s", "1.m4s/", "999999999999.m4s"] {
-            assert_eq!(File::parse(name), None, "{name}");
-        }
-    }
 }

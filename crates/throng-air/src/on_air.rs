@@ -93,7 +93,10 @@ impl OnAir {
         if !*self.flowing.borrow() {
             self.ask();
             let mut flowing = self.flowing.subscribe();
-            timeout(FILL_TIMEOUT, flowing.wait_for(|flowing| *flowing)).await.ok()?.ok()?;
+            timeout(FILL_TIMEOUT, flowing.wait_for(|flowing| *flowing))
+                .await
+                .ok()?
+                .ok()?;
         }
         Some(self.window.subscribe())
     }
@@ -127,6 +130,9 @@ impl OnAir {
     fn present<T>(&self, act: impl FnOnce(&mut Presence, Duration) -> T) -> T {
         let now = self.since.elapsed();
         // A panic in another thread left the counts whole: each change is one step.
-        act(&mut self.presence.lock().unwrap_or_else(PoisonError::into_inner), now)
+        act(
+            &mut self.presence.lock().unwrap_or_else(PoisonError::into_inner),
+            now,
+        )
     }
 }

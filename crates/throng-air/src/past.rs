@@ -12,7 +12,12 @@ use throng_core::timeline::PartIndex;
 /// What a space has kept.
 pub trait Past: Send + Sync {
     /// The CMAF chunks of the parts `[from, to)`, joined; `None` where they are not all kept.
-    fn parts(&self, rendition: Rendition, from: PartIndex, to: PartIndex) -> io::Result<Option<Bytes>>;
+    fn parts(
+        &self,
+        rendition: Rendition,
+        from: PartIndex,
+        to: PartIndex,
+    ) -> io::Result<Option<Bytes>>;
 
     /// Segment `number` of the replay, counted from go-live, with timestamps from 0.
     fn replay_segment(&self, rendition: Rendition, number: u64) -> io::Result<Option<Bytes>>;

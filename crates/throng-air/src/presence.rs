@@ -47,7 +47,11 @@ pub struct Presence {
 impl Presence {
     /// Goes on from the counts of an earlier process.
     pub fn resume(peak: u64, joined: u64) -> Self {
-        Self { peak, joined, ..Self::default() }
+        Self {
+            peak,
+            joined,
+            ..Self::default()
+        }
     }
 
     /// From now on `peak` and `joined` count; who is there already has just joined.
@@ -81,12 +85,17 @@ impl Presence {
     /// The counts now.
     pub fn counts(&mut self, now: Duration) -> Counts {
         self.sweep(now);
-        Counts { listening: self.players.len() as u64, peak: self.peak, joined: self.joined }
+        Counts {
+            listening: self.players.len() as u64,
+            peak: self.peak,
+            joined: self.joined,
+        }
     }
 
     fn sweep(&mut self, now: Duration) {
         self.swept_at = now;
-        self.players.retain(|_, last| now.saturating_sub(*last) < LISTENING_FOR);
+        self.players
+            .retain(|_, last| now.saturating_sub(*last) < LISTENING_FOR);
     }
 }
 
@@ -112,11 +121,32 @@ mod tests {
         let mut presence = Presence::default();
         presence.delivered(Player::Chosen(1), at(0));
         presence.delivered(Player::Connection(1), at(1));
-        assert_eq!(presence.counts(at(2)), Counts { listening: 2, peak: 0, joined: 0 });
+        assert_eq!(
+            presence.counts(at(2)),
+            Counts {
+                listening: 2,
+                peak: 0,
+                joined: 0
+            }
+        );
         presence.open_doors(at(2));
         presence.delivered(Player::Chosen(3), at(3));
-        assert_eq!(presence.counts(at(3)), Counts { listening: 3, peak: 3, joined: 3 });
-        assert_eq!(presence.counts(at(30)), Counts { listening: 0, peak: 3, joined: 3 });
+        assert_eq!(
+            presence.counts(at(3)),
+            Counts {
+                listening: 3,
+                peak: 3,
+                joined: 3
+            }
+        );
+        assert_eq!(
+            presence.counts(at(30)),
+            Counts {
+                listening: 0,
+                peak: 3,
+                joined: 3
+            }
+        );
     }
 
     #[test]
@@ -125,6 +155,13 @@ mod tests {
         presence.open_doors(at(0));
         presence.delivered(Player::Chosen(7), at(0));
         presence.delivered(Player::Chosen(7), at(1));
-        assert_eq!(presence.counts(at(1)), Counts { listening: 1, peak: 1, joined: 1 });
+        assert_eq!(
+            presence.counts(at(1)),
+            Counts {
+                listening: 1,
+                peak: 1,
+                joined: 1
+            }
+        );
     }
 }

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
+use throng_core::caching::NEVER;
 use throng_core::rendition::{Codec, Rendition};
 use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex, SAMPLE_RATE_HZ};
 use throng_core::window::{Part, Window};
@@ -71,7 +72,11 @@ impl Format {
             Self::Webm => rendition.codec() == Codec::Opus,
             Self::Mp4 => true,
         };
-        let default = if self == Self::Aac { Rendition::A64 } else { Rendition::O48 };
+        let default = if self == Self::Aac {
+            Rendition::A64
+        } else {
+            Rendition::O48
+        };
         Some(asked.unwrap_or(default)).filter(fits)
     }
 
@@ -84,7 +89,11 @@ impl Format {
 
     fn bytes(self, part: &Part, rendition: Rendition) -> Bytes {
         let packaged = part.packaged(rendition);
-        if self == Self::Mp4 { packaged.cmaf.clone() } else { packaged.stream.clone() }
+        if self == Self::Mp4 {
+            packaged.cmaf.clone()
+        } else {
+            packaged.stream.clone()
+        }
     }
 }
 
@@ -97,18 +106,33 @@ pub(crate) async fn live(
     player: Player,
 ) -> Response {
     let Some(window) = on_air.window().await else {
-        return answer::come_again(2, "The programme is being made ready. Please come again in two seconds.\n");
+        return answer::come_again(
+            2,
+            "The programme is being made ready. Please come again in two seconds.\n",
+        );
     };
     metrics::counter!(metric::JOINS, "format" => format.name()).increment(1);
     let cursor = window.borrow().burst(BURST_SAMPLES);
-    let listener = Listener { on_air, window, format, rendition, player, cursor, pending: Vec::new() };
-    let first = stream::iter(Some(format.header(headers, rendition)).filter(|header| !header.is_empty()).map(Ok));
+    let listener = Listener {
+        on_air,
+        window,
+        format,
+        rendition,
+        player,
+        cursor,
+        pending: Vec::new(),
+    };
+    let first = stream::iter(
+        Some(format.header(headers, rendition))
+            .filter(|header| !header.is_empty())
+            .map(Ok),
+    );
     let rest = stream::unfold(listener, |mut listener| async {
         let bytes = listener.next().await?;
         Some((Ok::<_, Infallible>(bytes), listener))
     });
     let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
-    answer::with(StatusCode::OK, body, format.content_type(), answer::NEVER_STORED)
+    answer::with(StatusCode::OK, body, format.content_type(), NEVER)
 }
 
 struct Listener {
@@ -161,8 +185,14 @@ mod tests {
     #[test]
     fn a_container_carries_only_the_codecs_it_is_for() {
         assert_eq!(Format::Mp4.rendition(None), Some(Rendition::O48));
-        assert_eq!(Format::Mp4.rendition(Some(Rendition::A32)), Some(Rendition::A32));
-        assert_eq!(Format::Webm.rendition(Some(Rendition::O16)), Some(Rendition::O16));
+        assert_eq!(
+            Format::Mp4.rendition(Some(Rendition::A32)),
+            Some(Rendition::A32)
+        );
+        assert_eq!(
+            Format::Webm.rendition(Some(Rendition::O16)),
+            Some(Rendition::O16)
+        );
         assert_eq!(Format::Webm.rendition(Some(Rendition::A64)), None);
         assert_eq!(Format::Aac.rendition(None), Some(Rendition::A64));
         assert_eq!(Format::Aac.rendition(Some(Rendition::O24)), None);

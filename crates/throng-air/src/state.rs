@@ -41,12 +41,22 @@ struct RecordingJson {
 
 /// The text that a page carries, before anything is counted: what changes rarely.
 pub fn initial(space: &Space) -> String {
-    text(&document(space, Counts::default(), Recorded::default(), None))
+    text(&document(
+        space,
+        Counts::default(),
+        Recorded::default(),
+        None,
+    ))
 }
 
 /// The text of `state.json` at a wall-clock time.
 pub fn state_json(on_air: &OnAir, space: &Space, now: UnixMillis) -> String {
-    text(&document(space, on_air.counts(), on_air.past().recorded(), newest_segment(on_air, space, now)))
+    text(&document(
+        space,
+        on_air.counts(),
+        on_air.past().recorded(),
+        newest_segment(on_air, space, now),
+    ))
 }
 
 fn text(document: &StateJson<'_>) -> String {
@@ -59,15 +69,25 @@ fn newest_segment(on_air: &OnAir, space: &Space, now: UnixMillis) -> Option<u64>
     if space.doors_part.is_some() {
         return on_air.window_as_it_stands().newest_segment();
     }
-    PartIndex(now.ms_since(space.created_at) / PART_DURATION_MS).segment().checked_sub(1)
+    PartIndex(now.ms_since(space.created_at) / PART_DURATION_MS)
+        .segment()
+        .checked_sub(1)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "seconds of a recording stay far below 2^52 ms")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "seconds of a recording stay far below 2^52 ms"
+)]
 fn seconds(parts: u64) -> f64 {
     (parts * PART_DURATION_MS) as f64 / 1000.0
 }
 
-fn document(space: &Space, counts: Counts, recorded: Recorded, newest_segment: Option<u64>) -> StateJson<'_> {
+fn document(
+    space: &Space,
+    counts: Counts,
+    recorded: Recorded,
+    newest_segment: Option<u64>,
+) -> StateJson<'_> {
     StateJson {
         slug: space.slug.as_str(),
         title: &space.title,
@@ -86,6 +106,9 @@ fn document(space: &Space, counts: Counts, recorded: Recorded, newest_segment: O
         joined: counts.joined,
         queued: 0,
         renditions: Rendition::ALL.map(Rendition::name),
-        recording: RecordingJson { seconds: seconds(recorded.parts), bytes: recorded.bytes },
+        recording: RecordingJson {
+            seconds: seconds(recorded.parts),
+            bytes: recorded.bytes,
+        },
     }
 }

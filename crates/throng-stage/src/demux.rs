@@ -135,7 +135,10 @@ mod tests {
 
     #[test]
     fn a_binding_request_names_its_session() {
-        assert_eq!(classify(&request(b"ours:theirs")), Datagram::BindingRequest("ours"));
+        assert_eq!(
+            classify(&request(b"ours:theirs")),
+            Datagram::BindingRequest("ours")
+        );
         assert_eq!(classify(&request(b"nocolon")), Datagram::OtherStun);
         assert_eq!(classify(&request(&[0xff, b':'])), Datagram::OtherStun);
     }

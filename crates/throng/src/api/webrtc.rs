@@ -69,7 +69,7 @@ pub(super) async fn leave(
     Path((slug, session)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let handle = desk.space(&slug)?;
-    handle.leave(session_id(&session)?).await.map_err(|error| refused(&error))?;
+    handle.leave(SessionId::from(session.as_str())).await.map_err(|error| refused(&error))?;
     Ok((StatusCode::OK, "").into_response())
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn patch(
     let handle = desk.space(&slug)?;
     let fragment = sdp(&headers, &body, FRAGMENT)?;
     let if_match = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let patched = handle.patch(session_id(&session)?, if_match, fragment).await;
+    let patched = handle.patch(SessionId::from(session.as_str()), if_match, fragment).await;
     match patched.map_err(|error| refused(&error))? {
         Patched::Trickled => Ok(StatusCode::NO_CONTENT.into_response()),
         Patched::Restarted { fragment, etag } => {
@@ -147,10 +147,6 @@ fn sdp(headers: &HeaderMap, body: &Bytes, expected: &'static str) -> Result<Stri
     String::from_utf8(body.to_vec()).map_err(|_| {
         Problem::new(StatusCode::BAD_REQUEST, "bad-sdp", "The SDP cannot be read", "It is not valid UTF-8.")
     })
-}
-
-fn session_id(text: &str) -> Result<SessionId, Problem> {
-    SessionId::parse(text).ok_or_else(|| refused(&StageError::UnknownSession))
 }
 
 fn over() -> Problem {

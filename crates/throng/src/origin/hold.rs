@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use throng_air::on_air::OnAir;
 use throng_core::space::{Space, playhead};
-use throng_core::timeline::{PART_SAMPLES, PartIndex};
+use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
 use throng_core::window::{PARTS_KEPT, Part, Window};
 use throng_media::hold::{EncodedLoop, HoldLoop, LoopEncoder, LoopPart};
 use tokio::sync::watch;
@@ -115,7 +115,8 @@ pub(crate) async fn produce(hold: Arc<Hold>, on_air: Arc<OnAir>) {
 /// Starts the window anew with all that a listener may ask for now.
 async fn refill(hold: &Hold, on_air: &OnAir) {
     let newest = next_to_play(&on_air.facts().space);
-    let mut window = Window::new(PartIndex(newest.0.saturating_sub(PARTS_KEPT as u64)));
+    let oldest = newest.0.saturating_sub(PARTS_KEPT as u64).next_multiple_of(PARTS_PER_SEGMENT).min(newest.0);
+    let mut window = Window::new(PartIndex(oldest));
     while window.next() < newest {
         let part = hold.part_when_encoded(window.next()).await;
         window.push(Arc::new(part)).expect("the next part is in order");
