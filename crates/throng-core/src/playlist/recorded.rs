@@ -6,8 +6,8 @@ use crate::timeline::{PARTS_PER_SEGMENT, PartIndex};
 use crate::window::Wanted;
 
 /// The programme from `first_segment` to before the part `next`, to start over while it is live. Once it has ended,
-/// `next` is the end, and the last segment may be short. It grows without bound, 8 KB an hour compressed; whoever
-/// follows it asks for [`Form::Delta`].
+/// `next` is the end, and the last segment may be short. It grows by 23 KB an hour (2 KB compressed) and is as long as
+/// the programme; whoever follows it asks for [`Form::Delta`].
 pub fn event(
     first_segment: u64,
     next: PartIndex,
