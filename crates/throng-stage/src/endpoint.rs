@@ -220,7 +220,7 @@ impl Endpoint {
         let destination = self.destination(source.1);
         let mut taken = Ok(());
         self.at(now, key, |peer, out| {
-            taken = peer.receive(now, source, destination, bytes, out)
+            taken = peer.receive(now, source, destination, bytes, out);
         });
         if taken.is_err() {
             count(&self.counters.dropped_unreadable);
@@ -363,7 +363,7 @@ impl Endpoint {
         let timestamp = frame.wrapping_mul(FRAME_SAMPLES) as u32;
         let mut sent = false;
         self.at(now, key, |peer, out| {
-            sent = peer.send(now, timestamp, packet, out)
+            sent = peer.send(now, timestamp, packet, out);
         });
         if sent {
             count(&self.counters.audio_out);

@@ -215,7 +215,7 @@ impl Peer {
         true
     }
 
-    /// Says goodbye: RTCP BYE and DTLS close_notify.
+    /// Says goodbye: RTCP BYE and DTLS `close_notify`.
     pub(crate) fn close(&mut self, out: &mut Vec<PeerOutput>) {
         self.mutate(out, |peer| peer.rtc.close());
         self.dead = true;
@@ -309,13 +309,13 @@ impl Peer {
                 self.mid = Some(media.mid);
                 self.open_voice();
             }
-            RtcEvent::RtpPacket(packet) => out.extend(self.audio(packet).map(PeerOutput::Audio)),
+            RtcEvent::RtpPacket(packet) => out.extend(self.audio(&packet).map(PeerOutput::Audio)),
             RtcEvent::Closed => out.push(PeerOutput::Closed),
             _ => {}
         }
     }
 
-    fn audio(&self, packet: RtpPacket) -> Option<SpeakerPacket> {
+    fn audio(&self, packet: &RtpPacket) -> Option<SpeakerPacket> {
         let params = self.rtc.codec_config().params();
         let opus = params
             .iter()

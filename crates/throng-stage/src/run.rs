@@ -29,7 +29,7 @@ const PORT_TRIES: usize = 16;
 /// After a failed accept (out of descriptors), before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// With no session there is nothing to wait for but the far future.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 /// Between two attempts to hand on the lives that the sink had no room for.
 const LIVES_PAUSE: Duration = Duration::from_millis(20);
 /// For the last frames of ICE-TCP connections when the stage ends.
@@ -227,7 +227,7 @@ impl Shell {
                 );
             }
             Command::Publish { offer, seat, reply } => {
-                drop(reply.send(self.endpoint.publish(now, &offer, seat)))
+                drop(reply.send(self.endpoint.publish(now, &offer, seat)));
             }
             Command::Subscribe {
                 offer,
@@ -257,7 +257,7 @@ impl Shell {
                 self.endpoint.send_programme(now, programme, frame, &packet);
             }
             Err(broadcast::error::RecvError::Lagged(lost)) => {
-                add(&self.counters.dropped_outbound, lost)
+                add(&self.counters.dropped_outbound, lost);
             }
             // The handles are going; the commands' end says so too.
             Err(broadcast::error::RecvError::Closed) => {}

@@ -80,17 +80,11 @@ impl Offer {
 
     /// The same offer after the peer has restarted ICE with these.
     pub(crate) fn restarted(&self, credentials: Credentials) -> Self {
-        let mut text = String::with_capacity(self.text.len());
-        for line in self.text.lines() {
-            if line.starts_with("a=ice-ufrag:") {
-                text.push_str(&format!("a=ice-ufrag:{}\r\n", credentials.ufrag));
-            } else if line.starts_with("a=ice-pwd:") {
-                text.push_str(&format!("a=ice-pwd:{}\r\n", credentials.password));
-            } else {
-                text.push_str(line);
-                text.push_str("\r\n");
-            }
-        }
+        let text = joined(self.text.lines().map(|line| match line.split_once(':') {
+            Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{}", credentials.ufrag),
+            Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{}", credentials.password),
+            _ => line.to_owned(),
+        }));
         Self { text, credentials }
     }
 }
@@ -137,24 +131,20 @@ impl Fragment {
 /// The fragment that answers an ICE restart (RFC 9725 section 4.4.3): new credentials and all candidates, cut from the
 /// full answer.
 pub(crate) fn restart_fragment(answer: &str, ours: &Credentials) -> String {
-    let mut fragment = String::from("a=ice-lite\r\n");
-    for line in answer.lines() {
-        if line.starts_with("m=") {
-            fragment.push_str(&format!("{line}\r\n"));
-        } else if line.starts_with("a=mid:") {
-            fragment.push_str(&format!(
-                "{line}\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n",
+    let lines = answer.lines().filter_map(|line| {
+        if line.starts_with("a=mid:") {
+            return Some(format!(
+                "{line}\r\na=ice-ufrag:{}\r\na=ice-pwd:{}",
                 ours.ufrag, ours.password
             ));
-        } else if let Some(candidate) = line.strip_prefix("a=candidate:") {
-            let plain = candidate
-                .split_once(" ufrag ")
-                .map_or(candidate, |(before, _)| before);
-            fragment.push_str(&format!("a=candidate:{plain}\r\n"));
         }
-    }
-    fragment.push_str("a=end-of-candidates\r\n");
-    fragment
+        if line.starts_with("a=candidate:") {
+            // The library names its own credentials there, not ours.
+            return line.split(" ufrag ").next().map(str::to_owned);
+        }
+        line.starts_with("m=").then(|| line.to_owned())
+    });
+    format!("a=ice-lite\r\n{}a=end-of-candidates\r\n", joined(lines))
 }
 
 /// The answer with only those candidates that travel by `transport`, and the first of them.
@@ -256,12 +246,16 @@ fn values<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
 }
 
 fn without(text: &str, dropped: impl Fn(&str) -> bool) -> String {
-    let mut kept = String::with_capacity(text.len());
-    for line in text.lines().filter(|line| !dropped(line)) {
-        kept.push_str(line);
-        kept.push_str("\r\n");
-    }
-    kept
+    joined(
+        text.lines()
+            .filter(|line| !dropped(line))
+            .map(str::to_owned),
+    )
+}
+
+/// "Each line is terminated by CRLF" (RFC 8866 section 5).
+fn joined(lines: impl Iterator<Item = String>) -> String {
+    lines.flat_map(|line| [line, "\r\n".to_owned()]).collect()
 }
 
 #[cfg(test)]

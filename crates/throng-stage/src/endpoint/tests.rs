@@ -420,13 +420,12 @@ fn ice_restarts_by_patch_and_the_session_goes_on() {
     };
     assert_ne!(etag, answer.etag);
 
-    let new = crate::sdp::Fragment::parse(&fragment)
-        .unwrap()
-        .credentials
-        .unwrap();
+    let new = Fragment::parse(&fragment).unwrap().credentials.unwrap();
     let text = answer.sdp.lines().map(|line| match line.split_once(':') {
         Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{}\r\n", new.ufrag),
         Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{}\r\n", new.password),
+        // The old candidates name the old user fragment.
+        Some(("a=candidate", _)) => format!("{}\r\n", line.split(" ufrag ").next().unwrap()),
         _ => format!("{line}\r\n"),
     });
     let (text, _) = crate::sdp::narrow(&text.collect::<String>(), Protocol::Udp).unwrap();
