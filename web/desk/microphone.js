@@ -18,14 +18,16 @@ export class Microphone {
     if (!navigator.mediaDevices) {
       throw new Problem(0, 'The microphone needs a secure page', 'Open this link with https, or on the machine itself at 127.0.0.1.');
     }
-    this.close();
+    let stream;
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia({ audio: {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: {
         deviceId: deviceId ? { exact: deviceId } : undefined,
         echoCancellation: clean, noiseSuppression: clean, autoGainControl: clean, channelCount: 1,
       } });
     } catch (error) { throw microphoneProblem(error); }
-    this.sent = this.#stream.getAudioTracks()[0].clone();
+    this.close(); // whatever was open before, or was opened meanwhile
+    this.#stream = stream;
+    this.sent = stream.getAudioTracks()[0].clone();
     this.sent.enabled = !this.muted;
     this.#watchLevel();
     return this.sent;

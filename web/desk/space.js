@@ -44,8 +44,7 @@ function show(next) {
   showButtons();
   showClock();
   showLinks();
-  $('details').hidden = isOver(space);
-  $('monitor-box').hidden = isOver(space);
+  for (const id of ['details', 'monitor-box', 'stage-box']) $(id).hidden = isOver(space);
   if (isOver(space)) setMonitor(false);
   if (first) fillDetails();
 }

@@ -87,10 +87,12 @@ function drawConnection() {
 // ---- The space --------------------------------------------------------------------------------
 
 async function look() {
+  const first = !space;
   try { space = await api(key, 'GET', `/api/spaces/${slug}`); } catch (problem) {
     if (problem.isRefusal) refuse(problem);
     throw problem;
   }
+  if (first && !isOver(space) && await isAlreadyAllowed()) attempt(openMicrophone);
   root.state = space.state;
   document.title = `${space.state === 'live' ? '● ON AIR' : MARKS[space.state]} · ${space.title}`;
   text('title', space.title);
@@ -99,7 +101,9 @@ async function look() {
   text('crowd', space.listening ? `${count(space.listening)} listening` : '');
   drawLamp();
   if (isOver(space) && whip.state !== 'idle') leave();
-  if (isOver(space)) $('join').hidden = true;
+  for (const id of ['talk', 'settings', 'stage-box']) $(id).hidden = isOver(space);
+  $('replay').hidden = space.state !== 'ended' || !space.listen_url;
+  $('replay').href = space.listen_url ?? '#';
 }
 
 function drawLamp() {
@@ -117,7 +121,7 @@ function drawLamp() {
   text('lamp', lamp);
   text('lamp-word', word);
   const waits = space.state === 'announced' || space.state === 'doors';
-  const time = waits && left > 0 ? `Starts in ${clock(left)}.`
+  const time = waits && left > 0 ? `Starts in ${clock(left)}`
     : space.state === 'live' && space.started_at ? clock(-secondsUntil(space.started_at)) : '';
   text('clock', time);
 }
@@ -161,7 +165,6 @@ reloadOnNewKey();
 if (key) {
   repeat(look, POLL_MS);
   drawLevel();
-  if (await isAlreadyAllowed()) attempt(openMicrophone);
 } else {
   refuse({ title: 'This page needs your personal link', detail: 'Open it from the message of your host: it ends in #key=…' });
 }

@@ -5,7 +5,7 @@ import { Problem, problemOf } from './api.js';
 const GATHER_MS = 2_000;   // one host address is known at once; more waiting buys nothing
 const ANSWER_MS = 10_000;  // POST to answer
 const CONNECT_MS = 15_000; // answer to connected
-const WOBBLE_MS = 4_000;   // "disconnected" often heals by itself within this
+const WOBBLE_MS = 2_000;   // "disconnected" often heals by itself within this
 const FIRST_RETRY_MS = 300;
 const LAST_RETRY_MS = 10_000;
 
