@@ -195,13 +195,14 @@ fn reason(status: StatusCode, body: &[u8]) -> String {
             .unwrap_or("no reason given")
             .to_owned()
     });
-    let mut reason = match problem.detail {
-        Some(detail) if detail != title => format!("{title}: {detail}"),
-        _ => title,
-    };
-    if let Some(seconds) = problem.ask_again_seconds {
-        reason.push_str(&format!(" (ask again in {seconds} s)"));
-    }
+    let detail = problem.detail.filter(|detail| *detail != title);
+    let detail = detail
+        .map(|detail| format!(": {detail}"))
+        .unwrap_or_default();
+    let again = problem
+        .ask_again_seconds
+        .map(|seconds| format!(" (ask again in {seconds} s)"));
+    let reason = format!("{title}{detail}{}", again.unwrap_or_default());
     reason
         .chars()
         .filter(|letter| !letter.is_control())

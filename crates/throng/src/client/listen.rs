@@ -92,6 +92,9 @@ pub struct ReportedGap {
     pub missing_ms: f64,
 }
 
+/// How it went, and how the stream finished.
+type Listened = (Report, Result<(), Error>);
+
 /// Listens as the arguments say, and prints the report.
 pub fn run(args: &ListenArgs, interrupt: &Interrupt, output: &mut dyn Write) -> Result<(), Error> {
     let (report, finished) = listen(args, interrupt, &mut |_| Ok(()))?;
@@ -108,12 +111,11 @@ pub fn run(args: &ListenArgs, interrupt: &Interrupt, output: &mut dyn Write) -> 
     finished
 }
 
-/// Listens, and says how it went and how the stream finished.
 fn listen(
     args: &ListenArgs,
     interrupt: &Interrupt,
     keep: &mut Keep<'_>,
-) -> Result<(Report, Result<(), Error>), Error> {
+) -> Result<Listened, Error> {
     let link = ListenLink::parse(&args.url)?;
     let rendition = link.rendition.unwrap_or(Rendition::O48);
     if rendition.codec() != Codec::Opus {
@@ -194,7 +196,7 @@ impl Report {
         heard: Heard,
         bytes: u64,
         state: Option<&SpaceState>,
-    ) -> (Self, Result<(), Error>) {
+    ) -> Listened {
         let whole_ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let gaps = heard.gaps.iter().map(|gap| ReportedGap {
             at_seconds: thousandths(gap.at.as_secs_f64()),
@@ -214,7 +216,7 @@ impl Report {
             first_sound_ms: heard.first_sound.map(whole_ms),
             heard_seconds: thousandths(heard_seconds),
             gaps: gaps.collect(),
-            behind_playhead_ms: behind.map(|ms| ms.round()),
+            behind_playhead_ms: behind.map(f64::round),
             bytes,
             rendition: rendition.name(),
         };
@@ -226,25 +228,25 @@ impl Report {
             Some(behind_ms) => format!("{:.1} s behind the playhead", behind_ms / 1_000.0),
             None => "not live".to_owned(),
         };
-        let mut words = format!(
-            "heard {:.1} s of {} ({} KB): first sound after {} ms, {behind}, {}",
+        let gaps = match self.gaps.len() {
+            0 => "no gaps".to_owned(),
+            1 => "one gap".to_owned(),
+            many => format!("{many} gaps"),
+        };
+        let holes = self.gaps.iter().map(|gap| {
+            format!(
+                "\n  {:.0} ms missing at {:.1} s",
+                gap.missing_ms, gap.at_seconds
+            )
+        });
+        format!(
+            "heard {:.1} s of {} ({} KB): first sound after {} ms, {behind}, {gaps}{}",
             self.heard_seconds,
             self.rendition,
             self.bytes / 1_000,
             self.first_sound_ms.unwrap_or_default(),
-            match self.gaps.len() {
-                0 => "no gaps".to_owned(),
-                1 => "one gap".to_owned(),
-                many => format!("{many} gaps"),
-            },
-        );
-        for gap in &self.gaps {
-            words.push_str(&format!(
-                "\n  {:.0} ms missing at {:.1} s",
-                gap.missing_ms, gap.at_seconds
-            ));
-        }
-        words
+            holes.collect::<Vec<_>>().concat(),
+        )
     }
 }
 
@@ -263,7 +265,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A year: sums of times below it cannot overflow.
-const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
+const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
 #[cfg(test)]
 mod fixture;

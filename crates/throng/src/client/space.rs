@@ -34,7 +34,7 @@ pub struct DeskArgs {
     )]
     pub server: String,
     /// The data folder of the server, for its operator.key. Without it the key is taken from the environment
-    /// variable THRONG_OPERATOR_KEY, or else from ./throng-data.
+    /// variable `THRONG_OPERATOR_KEY`, or else from ./throng-data.
     #[arg(long, value_name = "DIR", global = true)]
     pub data: Option<PathBuf>,
     /// Print the server's answer as JSON.
@@ -158,7 +158,11 @@ fn in_words(command: &SpaceCommand, answer: &Value) -> String {
             if spaces.is_empty() {
                 return "no spaces yet: throng space create --title …\n".to_owned();
             }
-            spaces.iter().map(line_of_space).collect()
+            spaces
+                .iter()
+                .map(line_of_space)
+                .collect::<Vec<_>>()
+                .concat()
         }
         _ => lines_of_space(answer),
     }
@@ -176,19 +180,20 @@ fn line_of_space(space: &Value) -> String {
 }
 
 fn lines_of_space(space: &Value) -> String {
-    let mut lines = String::new();
-    for (name, label) in LABELS {
-        match &space[name] {
-            Value::String(text) => lines.push_str(&format!("{label:<12}{text}\n")),
-            Value::Array(links) => {
-                for link in links.iter().filter_map(Value::as_str) {
-                    lines.push_str(&format!("{label:<12}{link}\n"));
-                }
-            }
-            _ => {}
-        }
-    }
-    lines
+    let texts = |name| match &space[name] {
+        Value::Array(links) => links.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let lines = LABELS.iter().flat_map(|(name, label)| {
+        let texts = texts(name).iter().filter_map(Value::as_str);
+        texts.map(move |text| {
+            format!(
+                "{label:<12}{text}
+"
+            )
+        })
+    });
+    lines.collect::<Vec<_>>().concat()
 }
 
 /// The operator's key: the named data folder first, then the environment, then the default data folder.

@@ -82,7 +82,7 @@ impl Reader {
                 return Ok(());
             }
             let whole = std::mem::take(&mut self.buffer);
-            self.read_box(&header, &whole[header.header_length..], packets)?;
+            self.read_box(&header, &whole[header.own_length..], packets)?;
         }
     }
 
@@ -112,7 +112,7 @@ impl Reader {
             }
             b"mdat" => {
                 let chunk = self.chunk.take().ok_or(Malformed::Missing("moof"))?;
-                chunk.cut(header.header_length as u64, body, packets)?;
+                chunk.cut(header.own_length as u64, body, packets)?;
             }
             _ => {}
         }
@@ -125,14 +125,14 @@ struct Header {
     kind: [u8; 4],
     /// Of the whole box.
     length: u64,
-    header_length: usize,
+    own_length: usize,
 }
 
 impl Header {
     /// Parses a header whose bytes are all there.
     fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let kind = [bytes[4], bytes[5], bytes[6], bytes[7]];
-        let (length, header_length) = match be32(&bytes[..4]) {
+        let (length, own_length) = match be32(&bytes[..4]) {
             // The box would go on to the end of the stream, which a live stream has not.
             0 => (u64::MAX, SHORT_HEADER),
             1 if bytes.len() >= LONG_HEADER => {
@@ -144,14 +144,14 @@ impl Header {
         let header = Self {
             kind,
             length,
-            header_length,
+            own_length,
         };
         let limit = match &kind {
             b"moov" | b"moof" => BOX_BYTES_MAX,
             b"mdat" => MDAT_BYTES_MAX,
             _ => u64::MAX - 1,
         };
-        if length < header_length as u64 || length > limit {
+        if length < own_length as u64 || length > limit {
             return Err(header.too_long());
         }
         Ok(header)
@@ -180,10 +180,10 @@ struct Track {
 
 impl Track {
     fn parse(moov: &[u8]) -> Result<Self, Malformed> {
-        let mdia = child(child(moov, b"trak", "trak")?.1, b"mdia", "mdia")?.1;
-        let mdhd: Mdhd = leaf(child(mdia, b"mdhd", "mdhd")?.0, "mdhd")?;
-        let minf = child(mdia, b"minf", "minf")?.1;
-        let stsd = child(child(minf, b"stbl", "stbl")?.1, b"stsd", "stsd")?.1;
+        let mdia = child(child(moov, "trak")?.1, "mdia")?.1;
+        let mdhd: Mdhd = leaf(child(mdia, "mdhd")?.0, "mdhd")?;
+        let minf = child(mdia, "minf")?.1;
+        let stsd = child(child(minf, "stbl")?.1, "stsd")?.1;
         // Version, flags and the number of entries come before the first entry.
         let entries = stsd.get(8..).ok_or(Malformed::Box("stsd"))?;
         let (kind, ..) = boxes(entries)
@@ -196,10 +196,7 @@ impl Track {
                 mdhd.timescale
             )));
         }
-        let trex: Trex = leaf(
-            child(child(moov, b"mvex", "mvex")?.1, b"trex", "trex")?.0,
-            "trex",
-        )?;
+        let trex: Trex = leaf(child(child(moov, "mvex")?.1, "trex")?.0, "trex")?;
         Ok(Self {
             default_duration: trex.default_sample_duration,
             default_size: trex.default_sample_size,
@@ -219,10 +216,10 @@ struct Chunk {
 
 impl Chunk {
     fn parse(track: &Track, moof_length: u64, moof: &[u8]) -> Result<Self, Malformed> {
-        let traf = child(moof, b"traf", "traf")?.1;
-        let tfhd: Tfhd = leaf(child(traf, b"tfhd", "tfhd")?.0, "tfhd")?;
-        let tfdt: Tfdt = leaf(child(traf, b"tfdt", "tfdt")?.0, "tfdt")?;
-        let trun: Trun = leaf(child(traf, b"trun", "trun")?.0, "trun")?;
+        let traf = child(moof, "traf")?.1;
+        let tfhd: Tfhd = leaf(child(traf, "tfhd")?.0, "tfhd")?;
+        let tfdt: Tfdt = leaf(child(traf, "tfdt")?.0, "tfdt")?;
+        let trun: Trun = leaf(child(traf, "trun")?.0, "trun")?;
         if tfdt.base_media_decode_time > FIRST_SAMPLE_MAX {
             return Err(Malformed::Box("tfdt"));
         }
@@ -308,15 +305,11 @@ fn boxes(mut body: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8], &[u8])> {
 }
 
 /// The first child of a kind: with its header, and without.
-fn child<'a>(
-    body: &'a [u8],
-    kind: &[u8; 4],
-    name: &'static str,
-) -> Result<(&'a [u8], &'a [u8]), Malformed> {
-    let found = boxes(body)
-        .find(|(found, ..)| found == kind)
-        .ok_or(Malformed::Missing(name))?;
-    Ok((found.1, found.2))
+fn child<'a>(body: &'a [u8], kind: &'static str) -> Result<(&'a [u8], &'a [u8]), Malformed> {
+    let found = boxes(body).find(|(found, ..)| found == kind.as_bytes());
+    found
+        .map(|(_, whole, inner)| (whole, inner))
+        .ok_or(Malformed::Missing(kind))
 }
 
 /// A box without children, parsed. Boxes with children are never given to the parser, as it recurses.
@@ -378,13 +371,13 @@ mod tests {
     }
 
     fn stream() -> Vec<u8> {
-        let free = boxed(b"free", &[&[0; 300]]);
+        let free = boxed("free", &[&[0; 300]]);
         let chunks = [
             chunk(96_000, &[&[1; 40], &[2; 30]]),
             free,
             chunk(97_920, &[&[3; 1]]),
         ];
-        [init(b"Opus", 48_000), chunks.concat()].concat()
+        [init("Opus", 48_000), chunks.concat()].concat()
     }
 
     #[test]
@@ -414,10 +407,10 @@ mod tests {
 
     #[test]
     fn other_tracks_are_named_and_refused() {
-        let (_, aac) = read(&init(b"mp4a", 48_000), &[100]);
+        let (_, aac) = read(&init("mp4a", 48_000), &[100]);
         assert_eq!(aac, Some(Malformed::Track("mp4a at 48000 Hz".to_owned())));
         assert!(matches!(
-            read(&init(b"Opus", 44_100), &[100]).1,
+            read(&init("Opus", 44_100), &[100]).1,
             Some(Malformed::Track(_))
         ));
     }
@@ -428,14 +421,14 @@ mod tests {
             read(&chunk(0, &[&[1]]), &[9]).1,
             Some(Malformed::Missing("moov"))
         );
-        let lone = [init(b"Opus", 48_000), boxed(b"mdat", &[&[1]])].concat();
+        let lone = [init("Opus", 48_000), boxed("mdat", &[&[1]])].concat();
         assert_eq!(read(&lone, &[9]).1, Some(Malformed::Missing("moof")));
         let mut short = chunk(0, &[&[1; 40]]);
         let mdat = short.len() - 48;
         short.truncate(mdat);
-        short.extend_from_slice(&boxed(b"mdat", &[&[1; 39]]));
+        short.extend_from_slice(&boxed("mdat", &[&[1; 39]]));
         assert_eq!(
-            read(&[init(b"Opus", 48_000), short].concat(), &[9]).1,
+            read(&[init("Opus", 48_000), short].concat(), &[9]).1,
             Some(Malformed::Outside)
         );
         let huge = [&[0x7f, 0, 0, 0][..], b"mdat"].concat();
@@ -470,8 +463,8 @@ mod tests {
         #[test]
         fn no_bytes_break_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..2_000), piece in 1_usize..64) {
             read(&bytes, &[piece]);
-            read(&[init(b"Opus", 48_000), boxed(b"moof", &[&bytes])].concat(), &[piece]);
-            read(&boxed(b"moov", &[&bytes]), &[piece]);
+            read(&[init("Opus", 48_000), boxed("moof", &[&bytes])].concat(), &[piece]);
+            read(&boxed("moov", &[&bytes]), &[piece]);
         }
     }
 }

@@ -5,16 +5,16 @@ use throng_media::FRAME_LEN;
 use throng_media::codec::{Content, OpusEncode, OpusSettings, opus_encoder};
 
 /// A box around its children.
-pub(super) fn boxed(kind: &[u8; 4], children: &[&[u8]]) -> Vec<u8> {
+pub(super) fn boxed(kind: &str, children: &[&[u8]]) -> Vec<u8> {
     let body = children.concat();
     let length = u32::try_from(body.len() + 8).expect("a test's box is short");
-    [&length.to_be_bytes(), &kind[..], &body].concat()
+    [&length.to_be_bytes(), kind.as_bytes(), &body].concat()
 }
 
 /// An initialisation segment, as far as a reader needs it: one track of a kind.
-pub(super) fn init(sample_entry: &[u8; 4], timescale: u32) -> Vec<u8> {
+pub(super) fn init(sample_entry: &str, timescale: u32) -> Vec<u8> {
     let mdhd = boxed(
-        b"mdhd",
+        "mdhd",
         &[
             &[0; 12],
             &timescale.to_be_bytes(),
@@ -23,11 +23,11 @@ pub(super) fn init(sample_entry: &[u8; 4], timescale: u32) -> Vec<u8> {
         ],
     );
     let entry = boxed(sample_entry, &[&[0; 28]]);
-    let stsd = boxed(b"stsd", &[&[0; 4], &1_u32.to_be_bytes(), &entry]);
-    let minf = boxed(b"minf", &[&boxed(b"stbl", &[&stsd])]);
-    let trak = boxed(b"trak", &[&boxed(b"mdia", &[&mdhd, &minf])]);
-    let trex = boxed(b"trex", &[&[0; 4], &words(&[1, 1, 960, 0, 0])]);
-    boxed(b"moov", &[&trak, &boxed(b"mvex", &[&trex])])
+    let stsd = boxed("stsd", &[&[0; 4], &1_u32.to_be_bytes(), &entry]);
+    let minf = boxed("minf", &[&boxed("stbl", &[&stsd])]);
+    let trak = boxed("trak", &[&boxed("mdia", &[&mdhd, &minf])]);
+    let trex = boxed("trex", &[&[0; 4], &words(&[1, 1, 960, 0, 0])]);
+    boxed("moov", &[&trak, &boxed("mvex", &[&trex])])
 }
 
 /// A chunk of packets of 20 ms, the first at a sample.
@@ -37,16 +37,16 @@ pub(super) fn chunk(first_sample: u64, packets: &[&[u8]]) -> Vec<u8> {
         .map(|packet| u32::try_from(packet.len()).expect("short"))
         .collect();
     let count = u32::try_from(packets.len()).expect("few");
-    let tfhd = boxed(b"tfhd", &[&words(&[0x02_0000, 1])]);
-    let tfdt = boxed(b"tfdt", &[&[1, 0, 0, 0], &first_sample.to_be_bytes()]);
+    let tfhd = boxed("tfhd", &[&words(&[0x02_0000, 1])]);
+    let tfdt = boxed("tfdt", &[&[1, 0, 0, 0], &first_sample.to_be_bytes()]);
     // moof, mfhd, traf and trun headers, mfhd's and trun's fields, then the mdat header.
     let moof_length = 8 + 16 + 8 + tfhd.len() + tfdt.len() + 20 + 4 * packets.len();
     let offset = u32::try_from(moof_length + 8).expect("short");
-    let trun = boxed(b"trun", &[&words(&[0x0201, count, offset]), &words(&sizes)]);
-    let traf = boxed(b"traf", &[&tfhd, &tfdt, &trun]);
-    let moof = boxed(b"moof", &[&boxed(b"mfhd", &[&words(&[0, 1])]), &traf]);
+    let trun = boxed("trun", &[&words(&[0x0201, count, offset]), &words(&sizes)]);
+    let traf = boxed("traf", &[&tfhd, &tfdt, &trun]);
+    let moof = boxed("moof", &[&boxed("mfhd", &[&words(&[0, 1])]), &traf]);
     assert_eq!(moof.len(), moof_length);
-    [moof, boxed(b"mdat", packets)].concat()
+    [moof, boxed("mdat", packets)].concat()
 }
 
 /// Parts of a soft tone, as packaged chunks; each covers 320 ms from `first_sample` on.

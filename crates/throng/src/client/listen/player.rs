@@ -131,7 +131,7 @@ impl<'a> Player<'a> {
                 self.connected.get_or_insert(at);
             }
             Ok(Event::Packet(at, packet)) => {
-                self.playout.push(at, packet.sample, packet.samples, packet)
+                self.playout.push(at, packet.sample, packet.samples, packet);
             }
             Ok(Event::Finished(finished)) => self.finished = Some(finished),
             Err(RecvTimeoutError::Timeout) => {}

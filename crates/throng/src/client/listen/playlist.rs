@@ -94,11 +94,11 @@ impl MediaPlaylist {
         for_each_line(text, |line| {
             match line {
                 Line::Tag(Tag::Targetduration(tag)) => {
-                    target = Some(seconds(tag.target_duration() as f64)?)
+                    target = Some(whole_seconds(tag.target_duration())?);
                 }
                 Line::Tag(Tag::PartInf(tag)) => part_target = Some(seconds(tag.part_target())?),
                 Line::Tag(Tag::MediaSequence(tag)) => {
-                    playlist.media_sequence = tag.media_sequence()
+                    playlist.media_sequence = tag.media_sequence();
                 }
                 Line::Tag(Tag::Map(tag)) => playlist.map_uri = Some(tag.uri().to_owned()),
                 Line::Tag(Tag::Endlist(_)) => playlist.ended = true,
@@ -216,6 +216,10 @@ impl MediaPlaylist {
 }
 
 /// A line that matters.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one exists at a time, on the stack"
+)]
 enum Line<'a> {
     Tag(Tag<'a>),
     Uri(&'a str),
@@ -247,6 +251,12 @@ fn seconds(seconds: f64) -> Result<f64, String> {
     } else {
         Err(format!("a duration of {seconds} s"))
     }
+}
+
+fn whole_seconds(whole: u64) -> Result<f64, String> {
+    u32::try_from(whole)
+        .map_err(|_| format!("a duration of {whole} s"))
+        .and_then(|whole| seconds(whole.into()))
 }
 
 /// A day: no segment is longer.

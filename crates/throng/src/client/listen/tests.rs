@@ -12,11 +12,7 @@ fn heard_of(
     via: Via,
     query: &str,
     respond: impl Fn(&Asked) -> Vec<u8> + Send + 'static,
-) -> (
-    TestServer,
-    Vec<f32>,
-    Result<(Report, Result<(), Error>), Error>,
-) {
+) -> (TestServer, Vec<f32>, Result<Listened, Error>) {
     let server = TestServer::start(respond);
     let url = format!("{}/s/night{query}", server.url);
     let args = ListenArgs {
@@ -69,7 +65,7 @@ fn a_progressive_listener_hears_the_whole_stream_without_a_gap() {
     let parts = tone_parts(FIRST_PART * 15_360, 3).concat();
     let (server, samples, heard) =
         heard_of(Via::Progressive, "", move |asked| match asked.path() {
-            "/s/night/live.mp4" => mp4(&[init(b"Opus", 48_000), parts.clone()].concat()),
+            "/s/night/live.mp4" => mp4(&[init("Opus", 48_000), parts.clone()].concat()),
             "/s/night/state.json" => state(),
             _ => not_found(),
         });
@@ -91,7 +87,7 @@ fn a_progressive_listener_hears_the_whole_stream_without_a_gap() {
 fn a_hole_in_the_stream_is_reported_and_kept_as_silence() {
     let mut parts = tone_parts(0, 3);
     parts.remove(1);
-    let stream = [init(b"Opus", 48_000), parts.concat()].concat();
+    let stream = [init("Opus", 48_000), parts.concat()].concat();
     let (_, samples, heard) = heard_of(
         Via::Progressive,
         "?rendition=o16",
@@ -113,7 +109,7 @@ fn a_connection_that_breaks_is_taken_up_again_within_the_cushion() {
     let parts = tone_parts(0, 6);
     let live = r#"{"state":"live","epoch":"2026-12-01T20:00:00.000Z"}"#;
     let (connections, states) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
-    let (_, samples, heard) = heard_of(Via::Progressive, "", move |asked| match asked.path() {
+    let (.., heard) = heard_of(Via::Progressive, "", move |asked| match asked.path() {
         "/s/night/live.mp4" => {
             connections.set(connections.get() + 1);
             let held = if connections.get() == 1 {
@@ -121,13 +117,14 @@ fn a_connection_that_breaks_is_taken_up_again_within_the_cushion() {
             } else {
                 &parts[2..]
             };
-            mp4(&[init(b"Opus", 48_000), held.concat()].concat())
+            mp4(&[init("Opus", 48_000), held.concat()].concat())
         }
-        _ => {
+        "/s/night/state.json" => {
             states.set(states.get() + 1);
             let json = if states.get() == 1 { live } else { STATE };
             TestServer::answer("200 OK", "application/json", json.as_bytes())
         }
+        _ => not_found(),
     });
     let (report, finished) = heard.unwrap();
     finished.unwrap();
@@ -141,7 +138,7 @@ fn an_hls_listener_plays_parts_as_they_are_made() {
         match asked.path() {
             "/s/night/hls/main.m3u8" => m3u8(MAIN),
             "/s/night/hls/o24/media.m3u8" => m3u8(&media_playlist(&asked.target)),
-            "/s/night/hls/o24/init.mp4" => mp4(&init(b"Opus", 48_000)),
+            "/s/night/hls/o24/init.mp4" => mp4(&init("Opus", 48_000)),
             "/s/night/state.json" => state(),
             path => match path
                 .strip_prefix("/s/night/hls/o24/0.")
@@ -180,7 +177,7 @@ fn an_hls_listener_plays_parts_as_they_are_made() {
 #[test]
 fn an_hls_listener_of_an_ended_space_plays_the_replay_from_its_beginning() {
     let segments = tone_parts(0, 3);
-    let (_, samples, heard) = heard_of(Via::Hls, "", move |asked| match asked.path() {
+    let (.., heard) = heard_of(Via::Hls, "", move |asked| match asked.path() {
         "/s/night/hls/main.m3u8" => m3u8(MAIN),
         "/s/night/hls/o48/media.m3u8" => m3u8(
             "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:1,\n9.m4s\n#EXT-X-ENDLIST\n",
@@ -189,7 +186,7 @@ fn an_hls_listener_of_an_ended_space_plays_the_replay_from_its_beginning() {
             "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:0.64,\n0.m4s\n\
              #EXTINF:0.32,\n1.m4s\n#EXT-X-ENDLIST\n",
         ),
-        "/s/night/hls/o48/init.mp4" => mp4(&init(b"Opus", 48_000)),
+        "/s/night/hls/o48/init.mp4" => mp4(&init("Opus", 48_000)),
         "/s/night/hls/o48/0.m4s" => mp4(&segments[..2].concat()),
         "/s/night/hls/o48/1.m4s" => mp4(&segments[2]),
         "/s/night/state.json" => state(),
@@ -271,9 +268,13 @@ fn media_playlist(target: &str) -> String {
     let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=0.32\n\
         #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=0.96\n#EXT-X-MAP:URI=\"init.mp4\"\n"
         .to_owned();
-    for part in 0..parts {
-        text.push_str(&format!("#EXT-X-PART:DURATION=0.32,URI=\"0.{part}.m4s\"\n"));
-    }
+    let listed = (0..parts).map(|part| {
+        format!(
+            "#EXT-X-PART:DURATION=0.32,URI=\"0.{part}.m4s\"
+"
+        )
+    });
+    text.extend(listed);
     text.push_str(if parts == 6 {
         "#EXT-X-ENDLIST\n"
     } else {
