@@ -31,6 +31,7 @@ pub(crate) struct Desk {
     /// How hosts and speakers reach the desk.
     pub(crate) desk_url: String,
     pub(crate) studio: Document,
+    pub(crate) space: Document,
     pub(crate) speak: Document,
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         .layer(map_response(webrtc::readable_cross_origin));
     Router::new()
         .route("/studio", get(studio))
-        .route("/studio/{slug}", get(studio))
+        .route("/studio/{slug}", get(space))
         .route("/s/{slug}/speak", get(speak))
         .route("/assets/{file}", get(asset))
         .merge(api)
@@ -75,6 +76,10 @@ pub(crate) fn audience_routes(desk: Arc<Desk>) -> Router {
 
 async fn studio(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
     desk.studio.respond(StatusCode::OK, &headers)
+}
+
+async fn space(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
+    desk.space.respond(StatusCode::OK, &headers)
 }
 
 async fn speak(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {

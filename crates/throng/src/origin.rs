@@ -23,6 +23,7 @@ use throng_core::slug::Slug;
 use throng_core::space::{Announcement, Refusal, Space};
 use throng_core::time::UnixMillis;
 use throng_media::hold::HoldLoop;
+use throng_media::rendering::Silence;
 use throng_stage::Stage;
 use tokio::sync::{Mutex, watch};
 
@@ -108,6 +109,7 @@ impl Origin {
             store,
             stage,
             hold,
+            silence: Arc::new(Silence::new()),
             mixers,
             inits,
             archives: data.join("archive"),
@@ -176,6 +178,11 @@ impl Origin {
         }
         self.shared.listed.send_replace(());
         Ok(())
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn is_ready(&self) -> bool {
+        self.shared.store.answers().await
     }
 
     /// Stops every space and writes what waits.

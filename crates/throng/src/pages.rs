@@ -13,6 +13,7 @@ const INDEX: &str = include_str!("../../../web/index.html");
 const INDEX_ITEM: &str = include_str!("../../../web/index-item.html");
 const NOT_FOUND: &str = include_str!("../../../web/not-found.html");
 const STUDIO: &str = include_str!("../../../web/desk/studio.html");
+const SPACE: &str = include_str!("../../../web/desk/space.html");
 const SPEAK: &str = include_str!("../../../web/desk/speak.html");
 
 /// What the desk's pages may load: their own modules and style, and the programme they monitor from the audience's
@@ -24,9 +25,29 @@ const HTML: &str = "text/html; charset=utf-8";
 const ONE_SECOND: &str = "public, max-age=1";
 const ONE_MINUTE: &str = "public, max-age=60";
 
-/// The modules and styles of the desk, by name.
+const CSS: &str = "text/css; charset=utf-8";
+const MODULE: &str = "text/javascript; charset=utf-8";
+
+macro_rules! asset_file {
+    ($name:literal, $content_type:ident) => {
+        ($name, $content_type, include_str!(concat!("../../../web/desk/", $name)))
+    };
+}
+
+/// The modules and styles of the desk: name, type, text.
 const ASSETS: &[(&str, &str, &str)] = &[
-    ("style.css", "text/css; charset=utf-8", include_str!("../../../web/desk/style.css")),
+    asset_file!("api.js", MODULE),
+    asset_file!("confirm.js", MODULE),
+    asset_file!("key.js", MODULE),
+    asset_file!("links.js", MODULE),
+    asset_file!("microphone.js", MODULE),
+    asset_file!("seats.js", MODULE),
+    asset_file!("space.js", MODULE),
+    asset_file!("speak.js", MODULE),
+    asset_file!("studio.js", MODULE),
+    asset_file!("style.css", CSS),
+    asset_file!("whip.js", MODULE),
+    asset_file!("words.js", MODULE),
 ];
 
 /// The page of a space, with the state it is in.
@@ -62,9 +83,14 @@ pub(crate) fn not_found() -> Document {
     audience_page(text, ONE_SECOND)
 }
 
-/// The host's desk.
+/// The operator's desk: all spaces.
 pub(crate) fn studio() -> Document {
     desk_page(STUDIO)
+}
+
+/// The desk of one space.
+pub(crate) fn space() -> Document {
+    desk_page(SPACE)
 }
 
 /// The speaker's page.

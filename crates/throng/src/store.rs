@@ -162,6 +162,11 @@ impl Store {
         Ok(spaces)
     }
 
+    /// Whether the database answers.
+    pub async fn answers(&self) -> bool {
+        sqlx::query("SELECT 1").execute(&self.pool).await.is_ok()
+    }
+
     /// Closes the file in order.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -242,7 +247,7 @@ fn grant(space: &Space, row: &SqliteRow) -> Result<Grant, StoreError> {
             ("speaker", Some(seat)) => Role::Speaker(SeatNumber(seat)),
             _ => return Err(unreadable("role", role)),
         },
-        digest: KeyDigest::from_hex(&digest).ok_or_else(|| unreadable("digest", "(kept secret)".to_owned()))?,
+        digest: KeyDigest::from_hex(&digest).map_err(|_| unreadable("digest", "(kept secret)".to_owned()))?,
         expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(UnixMillis),
         revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(UnixMillis),
     })

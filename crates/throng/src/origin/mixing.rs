@@ -9,11 +9,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 use throng_media::jitter::SpeakerPacket;
-use throng_media::mixer::{Mixed, Mixer, SeatId};
+use throng_media::mixer::{Mixer, SeatId, SeatState};
 use throng_media::programme::Programme;
+use throng_media::{Frame, SILENCE};
 use throng_stage::{SessionId, Stage};
 use tokio::sync::watch;
 
@@ -49,7 +49,7 @@ pub(crate) enum Input {
 }
 
 /// One speaker as the desk shows him.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SeatLevel {
     pub(crate) seat: u32,
     pub(crate) muted: bool,
@@ -101,7 +101,7 @@ impl Mixing {
 fn ask_for_real_time() {
     use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, unix};
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
-    let lowest = ThreadPriority::Crossplatform(1.try_into().expect("1 is a priority"));
+    let lowest = ThreadPriority::Crossplatform(1_u8.try_into().expect("1 is a priority"));
     if unix::set_thread_priority_and_policy(unix::thread_native_id(), lowest, policy).is_err() {
         tracing::debug!("the mixer runs at ordinary priority");
     }
@@ -184,7 +184,7 @@ impl Ticker {
                 self.mixer.leave(seat);
             }
             Input::Packet { seat, session, packet, arrived } if self.sessions.get(&seat) == Some(&session) => {
-                self.mixer.push(seat, arrived.saturating_duration_since(self.epoch), packet);
+                self.mixer.push(seat, arrived.saturating_duration_since(self.epoch), &packet);
             }
             Input::Leave { .. } | Input::Packet { .. } => {}
             Input::Begin { first, programme, encoding } => {
@@ -193,7 +193,11 @@ impl Ticker {
             }
             Input::GoLive(part) => {
                 if let Some(on_air) = &mut self.on_air {
-                    on_air.programme.go_live(part.0 * FRAMES_PER_PART);
+                    let asked = part.0 * FRAMES_PER_PART;
+                    let frame = on_air.programme.go_live(asked);
+                    if frame != asked {
+                        tracing::warn!(late = frame - asked, "the cut to the talk came frames late");
+                    }
                 }
             }
             Input::End(part) => {
@@ -212,8 +216,12 @@ impl Ticker {
             let missed = present.saturating_sub(self.frame);
             metrics::counter!("throng_mixer_missed_frames_total").increment(missed);
             tracing::warn!(missed, "the mixer was stopped; silence takes the place of the frames it missed");
-            self.mixer.skip(missed);
-            self.frame = present;
+            self.mixer.skip(u32::try_from(missed).unwrap_or(u32::MAX));
+            // The hold programme keeps its place on the clock.
+            for _ in 0..missed {
+                self.put_on_air(&SILENCE);
+                self.frame += 1;
+            }
         }
     }
 
@@ -224,32 +232,25 @@ impl Ticker {
             self.stage.send_return(seat_key(self.space_number, *seat), self.frame, packet.clone());
         }
         if self.frame.is_multiple_of(LEVELS_EVERY_FRAMES) {
-            self.levels.send_replace(levels(&mixed));
+            self.levels.send_replace(self.mixer.seats().map(SeatLevel::from).collect());
         }
-        self.put_on_air(&mixed);
+        self.put_on_air(&mixed.stage);
     }
 
-    fn put_on_air(&mut self, mixed: &Mixed) {
+    fn put_on_air(&mut self, stage: &Frame) {
         let Some(on_air) = &mut self.on_air else { return };
         if on_air.end.is_some_and(|end| self.frame >= end.0 * FRAMES_PER_PART) {
             let ended = self.on_air.take().expect("it is on air");
             ended.encoding.end(ended.end.expect("it has an end"));
         } else if self.frame >= on_air.first_frame {
-            let frame = on_air.programme.tick(self.frame, &mixed.stage);
+            let frame = on_air.programme.tick(stage);
             on_air.encoding.push(self.frame, &frame);
         }
     }
 }
 
-fn levels(mixed: &Mixed) -> Vec<SeatLevel> {
-    mixed
-        .levels
-        .iter()
-        .map(|level| SeatLevel {
-            seat: level.seat.0,
-            muted: level.muted,
-            level_dbov: level.dbov,
-            talking: level.talking,
-        })
-        .collect()
+impl From<SeatState> for SeatLevel {
+    fn from(seat: SeatState) -> Self {
+        Self { seat: seat.seat.0, muted: seat.muted, level_dbov: seat.level_dbov, talking: seat.heard && !seat.muted }
+    }
 }

@@ -11,7 +11,7 @@ use throng_core::timeline::{FRAMES_PER_PART, PART_SAMPLES, PartIndex, SAMPLE_RAT
 use throng_core::window::{PARTS_KEPT, Part, Window};
 use throng_media::package;
 use throng_media::programme::Programme;
-use throng_media::rendering::silent_part;
+use throng_media::rendering::Silence;
 use throng_stage::ProgrammeKey;
 use tokio::sync::oneshot;
 
@@ -63,7 +63,7 @@ pub(crate) async fn begin(
         on_air.change_window(|present| *present = window);
         on_air.set_flowing(true);
     }
-    let recording = Recording::start(archive)?;
+    let recording = Recording::start(archive, Arc::clone(&shared.silence))?;
     let (finished, wait) = oneshot::channel();
     let outputs = outputs(space_number, on_air, shared, recording, finished);
     let preroll = (1..=PREROLL_FRAMES).rev().map(|back| {
@@ -86,7 +86,7 @@ fn start(inputs: &SyncSender<Input>, begin: Input) {
 fn programme(space: &Space, first: PartIndex, hold: &Hold) -> Programme {
     let frame = first.0 * FRAMES_PER_PART;
     match space.live_part {
-        Some(live) if live < first => Programme::resume_live(hold.sound().pcm(), frame),
+        Some(live) if live < first => Programme::resume_live(frame),
         live => {
             let mut programme = Programme::new(hold.sound().pcm(), frame);
             if let Some(live) = live {
@@ -127,7 +127,7 @@ fn open(space: &Space, shared: &Shared) -> Result<Opened, ArchiveError> {
             break;
         }
         while archive.next() < present {
-            let silence = silent_part(archive.next());
+            let silence = shared.silence.part(archive.next());
             archive.append(&silence, now().0, Flags::GAP)?;
         }
         archive.sync()?;
@@ -172,11 +172,11 @@ fn outputs(
     recording: Recording,
     finished: oneshot::Sender<()>,
 ) -> Outputs {
-    let (window, hold, stage) = (Arc::clone(on_air), Arc::clone(&shared.hold), shared.stage.clone());
+    let (window, filler, stage) = (Arc::clone(on_air), Arc::clone(shared), shared.stage.clone());
     let mut write = recording.writer();
     Outputs {
         part: Box::new(move |part| {
-            publish(&window, &hold, &part);
+            publish(&window, &filler, &part);
             write(part);
         }),
         packet: Box::new(move |frame, packet| {
@@ -190,7 +190,7 @@ fn outputs(
 }
 
 /// Pushes a part into the window; what the hold programme has not yet put before it is put there now.
-fn publish(on_air: &OnAir, hold: &Hold, part: &Arc<Part>) {
+fn publish(on_air: &OnAir, shared: &Shared, part: &Arc<Part>) {
     on_air.change_window(|window| {
         let oldest = PartIndex(part.index.0.saturating_sub(PARTS_KEPT as u64 - 1));
         if window.next() < oldest {
@@ -198,7 +198,7 @@ fn publish(on_air: &OnAir, hold: &Hold, part: &Arc<Part>) {
         }
         while window.next() < part.index {
             let missing = window.next();
-            let filling = hold.part(missing).unwrap_or_else(|| silent_part(missing));
+            let filling = shared.hold.part(missing).unwrap_or_else(|| shared.silence.part(missing));
             window.push(Arc::new(filling)).expect("the next part is in order");
         }
         if window.push(Arc::clone(part)).is_err() {

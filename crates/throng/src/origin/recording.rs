@@ -12,7 +12,7 @@ use std::{io, thread};
 use throng_archive::{Archive, ArchiveError, Flags};
 use throng_core::timeline::PartIndex;
 use throng_core::window::Part;
-use throng_media::rendering::silent_part;
+use throng_media::rendering::Silence;
 use tokio::sync::watch;
 
 /// Parts that wait for the disk, 32 s: a disk that stalls longer has lost them from the recording, and only there.
@@ -36,12 +36,12 @@ pub(crate) struct Recording {
 
 impl Recording {
     /// Starts the thread over an open archive.
-    pub(crate) fn start(archive: Archive) -> io::Result<Self> {
+    pub(crate) fn start(archive: Archive, silence: Arc<Silence>) -> io::Result<Self> {
         let (inputs, queue) = sync_channel(QUEUE_PARTS);
         let (durable, watched) = watch::channel(archive.next());
         let thread = thread::Builder::new()
             .name("archive".to_owned())
-            .spawn(move || Writer { archive, durable, failing: false }.run(&queue))?;
+            .spawn(move || Writer { archive, silence, durable, failing: false }.run(&queue))?;
         Ok(Self { inputs, durable: watched, thread })
     }
 
@@ -72,6 +72,7 @@ impl Recording {
 
 struct Writer {
     archive: Archive,
+    silence: Arc<Silence>,
     durable: watch::Sender<PartIndex>,
     failing: bool,
 }
@@ -89,7 +90,7 @@ impl Writer {
     /// Appends a part, and silence for those that are missing before it.
     fn append(&mut self, part: &Part) -> Result<(), ArchiveError> {
         while self.archive.next() < part.index {
-            let missing = silent_part(self.archive.next());
+            let missing = self.silence.part(self.archive.next());
             self.archive.append(&missing, unix_millis(), Flags::GAP)?;
         }
         if self.archive.next() == part.index {

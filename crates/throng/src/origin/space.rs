@@ -19,6 +19,7 @@ use throng_core::space::{Act, Actor, Change, Refusal, Space, playhead};
 use throng_core::timeline::PartIndex;
 use throng_core::window::Window;
 use throng_media::mixer::SeatId;
+use throng_media::rendering::Silence;
 use throng_stage::{Answer, Patched, ProgrammeKey, SessionId, Stage, StageError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) stage: Stage,
     pub(crate) hold: Arc<Hold>,
+    pub(crate) silence: Arc<Silence>,
     pub(crate) mixers: Mixers,
     pub(crate) inits: [Bytes; throng_core::rendition::RENDITION_COUNT],
     pub(crate) archives: PathBuf,
