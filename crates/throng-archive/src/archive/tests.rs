@@ -12,7 +12,7 @@ use throng_core::timeline::PartIndex;
 use super::*;
 use crate::CRASH_REACH_PARTS;
 use crate::disk::Disk;
-use crate::journal::HEADER_LEN;
+use crate::journal::{HEADER_LEN, RECORD_LEN};
 use crate::sample::{self, append, folder, inits, part, wall};
 
 const FIRST: u64 = 100;
@@ -147,24 +147,21 @@ fn a_recording_that_was_never_begun_whole_is_begun_anew() {
 #[test]
 fn damage_farther_back_than_a_crash_reaches_is_refused_and_nothing_is_touched() {
     let parts = CRASH_REACH_PARTS + 40;
-    let damages: [fn(&Path); 4] = [
-        |dir| {
-            edit(&journal_path(dir), |bytes| {
-                bytes[HEADER_LEN + 10 * crate::journal::RECORD_LEN] ^= 1;
-            })
-        },
-        |dir| edit(&journal_path(dir), |bytes| bytes[30] ^= 1),
-        |dir| {
-            edit(&media_path(dir, Rendition::O16), |bytes| {
-                bytes.truncate(8_000);
-            })
-        },
-        |dir| edit(&media_path(dir, Rendition::A32), |bytes| bytes[20] ^= 1),
+    // The file, where in it, and whether a bit flips there or all that follows is gone.
+    let in_record = HEADER_LEN + 10 * RECORD_LEN;
+    let damages = [
+        (5, in_record, false),
+        (5, 30, false),
+        (2, 8_000, true),
+        (4, 20, false),
     ];
-    for damage in damages {
+    for (file, at, gone) in damages {
         let folder = folder();
         drop(sample::archive(&folder, 0..parts));
-        damage(folder.path());
+        edit(&path_of(folder.path(), file), |bytes| {
+            bytes[at] ^= 1;
+            bytes.truncate(if gone { at } else { bytes.len() });
+        });
         let before = contents(&folder);
         let error = Archive::open(folder.path(), &inits()).unwrap_err();
         assert!(matches!(error, ArchiveError::Damaged { .. }), "{error}");
