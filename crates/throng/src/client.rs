@@ -8,6 +8,7 @@ pub mod http;
 pub mod interrupt;
 pub mod link;
 pub mod listen;
+pub mod session;
 pub mod space;
 
 #[cfg(test)]

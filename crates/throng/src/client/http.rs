@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
-use ureq::Agent;
+use ureq::http::request::Builder;
 use ureq::http::{Request, Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, AsSendBody};
 
 use super::Error;
 
@@ -51,18 +52,25 @@ impl Client {
 
     /// GET; an answer that is not a success is an error that says what the server said.
     pub fn get(&self, url: &str) -> Result<Answer, Error> {
-        let request = Request::get(url)
-            .body(())
-            .map_err(|bad| bad_url(url, &bad))?;
-        let response = self
-            .agent
-            .run(request)
-            .map_err(|cause| unreachable(url, &cause))?;
-        Answer {
-            url: url.to_owned(),
-            response,
-        }
-        .successful()
+        self.run(url, Request::get(url).body(()))
+    }
+
+    /// Posts a WebRTC offer (WHIP, RFC 9725, section 4.2; WHEP alike).
+    pub fn post_offer(
+        &self,
+        url: &str,
+        bearer: Option<&str>,
+        offer: String,
+    ) -> Result<Answer, Error> {
+        let request =
+            with_bearer(Request::post(url), bearer).header("content-type", "application/sdp");
+        self.run(url, request.body(offer))
+    }
+
+    /// DELETE of a resource of ours.
+    pub fn delete(&self, url: &str, bearer: Option<&str>) -> Result<(), Error> {
+        self.run(url, with_bearer(Request::delete(url), bearer).body(()))
+            .map(drop)
     }
 
     /// A call of the desk's API: JSON in, JSON out (`null` for an empty answer).
@@ -76,30 +84,37 @@ impl Client {
         let request = Request::builder()
             .method(method)
             .uri(url)
-            .header("authorization", format!("Bearer {bearer}"))
             .header("accept", "application/json");
-        let sent = match body {
-            None => self
-                .agent
-                .run(request.body(()).map_err(|bad| bad_url(url, &bad))?),
+        let request = with_bearer(request, Some(bearer));
+        let answer = match body {
+            None => self.run(url, request.body(())),
             Some(body) => {
-                let request = request
-                    .header("content-type", "application/json")
-                    .body(body.to_string());
-                self.agent.run(request.map_err(|bad| bad_url(url, &bad))?)
+                let request = request.header("content-type", "application/json");
+                self.run(url, request.body(body.to_string()))
             }
         };
-        let response = sent.map_err(|cause| unreachable(url, &cause))?;
-        let text = Answer {
-            url: url.to_owned(),
-            response,
-        }
-        .successful()?
-        .text(JSON_MAX)?;
+        let text = answer?.text(JSON_MAX)?;
         if text.is_empty() {
             return Ok(Value::Null);
         }
         serde_json::from_str(&text).map_err(|cause| malformed(url, &cause))
+    }
+
+    fn run<B: AsSendBody>(
+        &self,
+        url: &str,
+        request: ureq::http::Result<Request<B>>,
+    ) -> Result<Answer, Error> {
+        let request = request.map_err(|cause| bad_url(url, &cause))?;
+        let response = self
+            .agent
+            .run(request)
+            .map_err(|cause| unreachable(url, &cause))?;
+        Answer {
+            url: url.to_owned(),
+            response,
+        }
+        .successful()
     }
 }
 
@@ -208,6 +223,13 @@ fn reason(status: StatusCode, body: &[u8]) -> String {
         .filter(|letter| !letter.is_control())
         .take(REASON_CHARS_MAX)
         .collect()
+}
+
+fn with_bearer(request: Builder, bearer: Option<&str>) -> Builder {
+    match bearer {
+        Some(key) => request.header("authorization", format!("Bearer {key}")),
+        None => request,
+    }
 }
 
 fn bad_url(url: &str, cause: &ureq::http::Error) -> Error {

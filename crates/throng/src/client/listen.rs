@@ -11,6 +11,7 @@ pub mod playout;
 pub mod progressive;
 pub mod source;
 pub mod state;
+pub mod whep;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -60,6 +61,19 @@ pub enum Via {
     Progressive,
     /// Low-latency HLS; the replay once the space has ended.
     Hls,
+    /// WebRTC, the programme under a second behind; places are limited.
+    Whep,
+}
+
+impl Via {
+    /// How long the first sound waits: what comes over TCP in bursts brings its own cushion; single packets over UDP
+    /// need one, against jitter and for what comes again after a loss.
+    fn cushion(self) -> Duration {
+        match self {
+            Self::Hls | Self::Progressive => Duration::ZERO,
+            Self::Whep => Duration::from_millis(80),
+        }
+    }
 }
 
 /// What a listener reports.
@@ -133,7 +147,7 @@ fn listen(
         bar.set_message(format!("{} s heard, {gaps} gaps", samples / SAMPLE_RATE_HZ));
         bar.tick();
     };
-    let heard = Player::new(Duration::ZERO, keep).play(
+    let heard = Player::new(args.via.cushion(), keep).play(
         &arrivals,
         args.duration,
         interrupt,
@@ -184,6 +198,10 @@ fn join(
                 rendition,
                 listener,
             };
+            source::start(move |delivery| source.run(delivery))
+        }
+        Via::Whep => {
+            let source = whep::Whep { client, space_url };
             source::start(move |delivery| source.run(delivery))
         }
     }

@@ -1,10 +1,11 @@
 //! `state.json`, as far as a listener's report needs it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::playout::samples_in;
 use crate::client::Error;
 use crate::client::http::{Client, is_this_machine};
 
@@ -40,6 +41,19 @@ impl SpaceState {
         matches!(self.state.as_str(), "ended" | "cancelled")
     }
 
+    /// As [`Self::behind_playhead_ms`], where only the low 32 bits of the sample are known (an RTP timestamp); none if
+    /// they are far from the playhead: then the server counts from a random number (RFC 3550, section 5.1).
+    pub fn behind_playhead_ms_rtp(&self, sample: u64, at: SystemTime) -> Option<f64> {
+        let behind_epoch_ms = self.behind_playhead_ms(0, at)?;
+        let playhead = samples_in(Duration::try_from_secs_f64(behind_epoch_ms / 1_000.0).ok()?);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "RTP timestamps are the low 32 bits"
+        )]
+        let behind = (playhead as u32).wrapping_sub(sample as u32).cast_signed();
+        (behind.unsigned_abs() < RTP_NEAR_SAMPLES).then(|| f64::from(behind) / 48.0)
+    }
+
     /// By how many milliseconds a listener who hears `sample` at `at` is behind what the mixer puts out then.
     pub fn behind_playhead_ms(&self, sample: u64, at: SystemTime) -> Option<f64> {
         let at = Timestamp::try_from(at)
@@ -68,6 +82,9 @@ fn clock_ahead(date: &str, now: Timestamp) -> Option<SignedDuration> {
     (ahead.abs() > SignedDuration::from_secs(1)).then_some(ahead)
 }
 
+/// Ten seconds: a random number is so near only once in 4,500 times.
+const RTP_NEAR_SAMPLES: u32 = 480_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +96,11 @@ mod tests {
         let now: Timestamp = "2026-12-01T20:01:00.250Z".parse().unwrap();
         let behind = state.behind_playhead_ms(57 * 48_000, now.into()).unwrap();
         assert!((behind - 3_000.0).abs() < 0.001, "{behind}");
+        let rtp = state
+            .behind_playhead_ms_rtp((7 << 32) + 59 * 48_000, now.into())
+            .unwrap();
+        assert!((rtp - 1_000.0).abs() < 0.1, "{rtp}");
+        assert_eq!(state.behind_playhead_ms_rtp(1 << 31, now.into()), None);
     }
 
     #[test]
