@@ -127,9 +127,9 @@ impl OpusSettings {
         Self {
             bit_rate: 32_000,
             content: Content::Speech,
-            complexity: 5,
+            complexity: 9,
             in_band_fec: true,
-            expected_loss_percent: 5,
+            expected_loss_percent: 10,
             dtx: false,
             rate_control: RateControl::Constrained,
         }
