@@ -14,6 +14,11 @@ pub(crate) fn speech(seed: u64, samples: usize) -> Vec<f32> {
     syllables(seed, samples, &[voice, voice, hiss, sweep])
 }
 
+/// Hisses alone: what has every frequency.
+pub(crate) fn hisses(seed: u64, samples: usize) -> Vec<f32> {
+    syllables(seed, samples, &[hiss])
+}
+
 /// Vowels alone: what a codec can predict.
 pub(crate) fn vowels(seed: u64, samples: usize) -> Vec<f32> {
     syllables(seed, samples, &[voice])

@@ -169,6 +169,15 @@ proptest! {
     }
 
     #[test]
+    fn concealment_has_any_length_that_is_asked_for(lengths in vec(0..2 * MAX_PACKET_SAMPLES, 1..6), seed in any::<u64>()) {
+        let mut decoder = opus_decoder();
+        for (length, packet) in lengths.into_iter().zip(foreign_packets(1, 960, 24_000, &speech(seed, 5_760))) {
+            decoder.decode(&packet).unwrap();
+            prop_assert_eq!(decoder.conceal(length).len(), length.min(MAX_PACKET_SAMPLES));
+        }
+    }
+
+    #[test]
     fn encoders_survive_any_sample(bits in vec(any::<u32>(), FRAME_LEN)) {
         let mut frame = crate::SILENCE;
         for (sample, bits) in frame.iter_mut().zip(bits) {

@@ -3,6 +3,7 @@
 #![allow(clippy::cast_precision_loss, reason = "yardsticks need no last digit")]
 
 use std::io::Cursor;
+use std::ops::RangeInclusive;
 
 use symphonia::core::codecs::audio::AudioDecoderOptions;
 use symphonia::core::formats::FormatOptions;
@@ -13,7 +14,7 @@ use throng_core::rendition::Codec;
 
 use super::*;
 use crate::FRAME_LEN;
-use crate::codec::signal::{frames, lag, snr_db, speech, vowels};
+use crate::codec::signal::{frames, hisses, lag, snr_db, speech, vowels};
 use crate::codec::{OpusDecode, opus_decoder};
 use crate::package::packets;
 
@@ -85,25 +86,33 @@ fn decoded_adts(adts: Vec<u8>) -> Vec<f32> {
     sound
 }
 
-/// What changes fast: the second difference, in which low frequencies vanish.
-fn treble(sound: &[f32]) -> Vec<f32> {
-    sound
-        .windows(3)
-        .map(|three| three[0] - 2.0 * three[1] + three[2])
-        .collect()
+/// Lags within the codec itself. Below 8 kHz Opus codes speech by its SILK layer, which runs two to three samples (60 us)
+/// ahead of the stated lookahead, in libopus as here; sound that its CELT layer carries is exact.
+fn inherent_lag(rendition: Rendition, spoken: bool) -> RangeInclusive<isize> {
+    match (rendition, spoken) {
+        (Rendition::A64 | Rendition::A32, _) | (Rendition::O48 | Rendition::O24, false) => 0..=0,
+        (Rendition::O16, false) => -1..=0,
+        (Rendition::O48 | Rendition::O24 | Rendition::O16, true) => -3..=0,
+    }
 }
 
 #[test]
 fn every_rendition_is_aligned_with_the_programme_to_the_sample() {
-    for (seed, first, preroll) in [
-        (1, PartIndex(0), 0),
-        (2, PartIndex(7), 5),
-        (3, PartIndex(1_000_000_007), 40),
+    for (first, preroll, spoken) in [
+        (0, 0, true),
+        (0, 0, false),
+        (7, 5, true),
+        (1_000_000_007, 40, false),
     ] {
-        let sound = speech(seed, (preroll + 10 * FRAMES) * FRAME_LEN);
+        let samples = (preroll + 10 * FRAMES) * FRAME_LEN;
+        let sound = if spoken {
+            speech(first, samples)
+        } else {
+            hisses(first, samples)
+        };
         let frames = frames(&sound);
-        let parts = rendered(first, &frames[..preroll], &frames[preroll..]);
-        let numbers: Vec<u64> = parts.iter().map(|part| part.index.0 - first.0).collect();
+        let parts = rendered(PartIndex(first), &frames[..preroll], &frames[preroll..]);
+        let numbers: Vec<u64> = parts.iter().map(|part| part.index.0 - first).collect();
         assert_eq!(
             numbers,
             (0..10).collect::<Vec<_>>(),
@@ -113,21 +122,10 @@ fn every_rendition_is_aligned_with_the_programme_to_the_sample() {
         for rendition in Rendition::ALL {
             let heard = heard(rendition, &parts);
             assert_eq!(heard.len(), programme.len(), "{rendition}");
-            assert_eq!(
-                lag(&treble(programme), &treble(&heard), 64),
-                0,
-                "{rendition} from part {first}"
-            );
-            // Below 8 kHz Opus codes speech by its SILK layer, which runs two to three samples (60 us) ahead of its
-            // stated lookahead, in libopus as here. Players cannot be told, and nobody can hear it.
-            let bass_lag = if rendition.codec() == Codec::Opus {
-                -3..=0
-            } else {
-                0..=0
-            };
+            let lag = lag(programme, &heard, 64);
             assert!(
-                bass_lag.contains(&lag(programme, &heard, 64)),
-                "{rendition} from part {first}"
+                inherent_lag(rendition, spoken).contains(&lag),
+                "{rendition} from part {first} lags {lag}"
             );
         }
     }
