@@ -344,6 +344,7 @@ fn a_stun_request_without_the_password_gets_no_answer() {
     let mut caller = world.dial(peer, pending, &answer, "198.51.100.1:1000");
     world.run(Duration::from_secs(3), &mut [&mut caller]);
     assert!(world.sent.is_empty());
+    assert!(world.endpoint.counters.snapshot().dropped_stun > 0);
 }
 
 #[test]
