@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-/// Padding that is remembered one by one: more than a probe has, and late speech from before it is still numbered right.
+/// Padding remembered one by one, more than a probe has: late speech from before it is still numbered right.
 const RECENT_MAX: usize = 64;
 
 /// Counts the padding before each packet.
