@@ -1,3 +1,4 @@
-//! The program's library: what the binary, its commands and their tests share.
+//! The program's own rooms: what turns decisions and sound of the other crates into `throng serve`, `speak`, `listen`.
 
 pub mod client;
+pub mod sound_file;

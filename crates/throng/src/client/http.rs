@@ -4,8 +4,10 @@
 //! authority of its own needs no setting here. Proxies of the environment are used, but never towards this machine.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 use serde_json::Value;
 use ureq::http::request::Builder;
@@ -40,6 +42,7 @@ impl Client {
             .tls_config(
                 TlsConfig::builder()
                     .root_certs(RootCerts::PlatformVerifier)
+                    .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
                     .build(),
             );
         if is_this_machine(url) {
