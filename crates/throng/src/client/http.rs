@@ -13,7 +13,7 @@ use serde_json::Value;
 use ureq::http::request::Builder;
 use ureq::http::{Request, Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, AsSendBody};
+use ureq::{Agent, AsSendBody, ResponseExt};
 
 use super::Error;
 
@@ -125,6 +125,11 @@ impl Answer {
     /// A header of the answer.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The path that answered, which after a redirection is not the one that was asked for.
+    pub fn path(&self) -> &str {
+        self.response.get_uri().path()
     }
 
     /// The whole body, at most `limit` bytes.

@@ -32,7 +32,7 @@ pub struct SpeakArgs {
     /// The speaker link, {desk}/s/{slug}/speak#key=KEY; quote it, as # begins a comment in a shell.
     #[arg(value_name = "SPEAKER_URL")]
     pub url: String,
-    /// What to say: WAV, FLAC, Ogg Vorbis or MP3; `-` reads WAV from standard input. Without it we only listen.
+    /// What to say: WAV, FLAC, Ogg (Vorbis, Opus) or MP3; `-` reads WAV from standard input. Without it we only listen.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Say it again and again.

@@ -135,6 +135,33 @@ fn a_connection_that_breaks_is_taken_up_again_within_the_cushion() {
 }
 
 #[test]
+fn who_comes_back_after_the_end_does_not_hear_the_recording_instead() {
+    let parts = tone_parts(100 * 15_360, 2).concat();
+    let connections = std::cell::Cell::new(0);
+    let live = r#"{"state":"live","epoch":"2026-12-01T20:00:00.000Z"}"#;
+    let (server, _, heard) = heard_of(Via::Progressive, "", move |asked| match asked.path() {
+        "/s/night/live.mp4" if connections.replace(1) == 0 => {
+            mp4(&[init("Opus", 48_000), parts.clone()].concat())
+        }
+        "/s/night/live.mp4" => {
+            TestServer::answer("302 Found\r\nlocation: recording.mp4", "text/plain", b"")
+        }
+        "/s/night/recording.mp4" => {
+            mp4(&[init("Opus", 48_000), tone_parts(0, 1).concat()].concat())
+        }
+        _ => TestServer::answer("200 OK", "application/json", live.as_bytes()),
+    });
+    let (report, finished) = heard.unwrap();
+    finished.unwrap();
+    assert!((report.heard_seconds - 0.64).abs() < 1e-9, "{report:?}");
+    let recordings = server
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.path().ends_with("recording.mp4"));
+    assert_eq!(recordings.count(), 1);
+}
+
+#[test]
 fn an_hls_listener_plays_parts_as_they_are_made() {
     let parts = tone_parts(0, 6);
     let (server, samples, heard) = heard_of(Via::Hls, "?rendition=o24", move |asked| {
