@@ -208,6 +208,14 @@ mod tests {
             UnixMillis::parse_rfc3339("2026-12-01T20:00:00Z"),
             Ok(UnixMillis(1_796_155_200_000))
         );
+        assert_eq!(
+            read("2024-02-29T00:00:00Z").unwrap(),
+            "2024-02-29T00:00:00.000Z"
+        );
+        assert_eq!(
+            read("2000-02-29T00:00:00Z").unwrap(),
+            "2000-02-29T00:00:00.000Z"
+        );
         assert_eq!(UnixMillis::MIN.to_rfc3339(), "0000-01-01T00:00:00.000Z");
         assert_eq!(UnixMillis::MAX.to_rfc3339(), "9999-12-31T23:59:59.999Z");
         assert_eq!(

@@ -4,6 +4,7 @@
 //! the archive's to serve.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -69,6 +70,45 @@ pub struct Wanted {
     pub segment: u64,
     /// The place of the part in the segment; the whole segment if absent.
     pub part: Option<u64>,
+}
+
+impl Wanted {
+    /// Reads a file name, in the one spelling that playlists use.
+    pub fn parse(file_name: &str) -> Option<Self> {
+        let stem = file_name.strip_suffix(".m4s")?;
+        match stem.split_once('.') {
+            Some((segment, part)) => Some(Self {
+                segment: parse_number(segment)?,
+                part: Some(parse_number(part)?),
+            }),
+            None => Some(Self {
+                segment: parse_number(stem)?,
+                part: None,
+            }),
+        }
+    }
+}
+
+/// The file name.
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            Some(part) => write!(f, "{}.{part}.m4s", self.segment),
+            None => write!(f, "{}.m4s", self.segment),
+        }
+    }
+}
+
+/// A number of a segment or part in its shortest decimal spelling; fifteen digits are a hundred million years of
+/// segments, and leave room to count in parts.
+pub(crate) fn parse_number(text: &str) -> Option<u64> {
+    let plain = text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let shortest = text.len() == 1 || !text.starts_with('0');
+    if plain && shortest {
+        text.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// Where what somebody wants is.
@@ -199,15 +239,15 @@ pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A part whose bytes name it.
+    /// A part without sound.
     pub(crate) fn part(index: PartIndex) -> Arc<Part> {
-        let packaged = |rendition: Rendition| Packaged {
-            cmaf: format!("{rendition} {index}").into(),
-            stream: format!("{rendition} {index} stream").into(),
+        let packaged = Packaged {
+            cmaf: Bytes::new(),
+            stream: Bytes::new(),
         };
         Arc::new(Part {
             index,
-            renditions: Rendition::ALL.map(packaged),
+            renditions: std::array::from_fn(|_| packaged.clone()),
         })
     }
 
@@ -303,6 +343,27 @@ pub(crate) mod tests {
         );
         assert_eq!(window.find(whole(4)), Found::Gone);
         assert_eq!(window.find(whole(9)), Found::Gone);
+    }
+
+    #[test]
+    fn a_file_has_one_name() {
+        for name in ["0.m4s", "17.m4s", "17.0.m4s", "3.11.m4s"] {
+            assert_eq!(Wanted::parse(name).unwrap().to_string(), name);
+        }
+        for name in [
+            "",
+            ".m4s",
+            "01.m4s",
+            "+1.m4s",
+            "1",
+            "1.2.3.m4s",
+            "1..m4s",
+            "-1.m4s",
+            "1.m4s.m4s",
+            "9999999999999999.m4s",
+        ] {
+            assert_eq!(Wanted::parse(name), None, "{name:?}");
+        }
     }
 
     #[test]

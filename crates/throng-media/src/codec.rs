@@ -14,6 +14,8 @@ mod aac;
 pub mod libopus;
 pub mod pure;
 #[cfg(test)]
+pub(crate) mod signal;
+#[cfg(test)]
 mod tests;
 
 // The Opus in use: naming `libopus` here (with its feature on) is the way back to the C library.
@@ -134,12 +136,12 @@ impl OpusSettings {
     }
 }
 
-/// What an encoder mostly hears.
+/// What an encoder mostly hears. From complexity 7 on it still listens, and codes music as music.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Speech with music in places; the encoder looks and decides.
+    /// Speech and music alike.
     Mixed,
-    /// Speech.
+    /// Speech: rumble is filtered out and borderline sound is coded as speech.
     Speech,
 }
 

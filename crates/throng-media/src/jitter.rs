@@ -25,13 +25,17 @@ use self::arrivals::{Arrivals, Place, Sound};
 use self::delay::Delay;
 use self::playout::State;
 use self::voice::Voice;
-use crate::Frame;
 use crate::codec::{OpusDecode, OpusDecoder, opus_decoder};
 use crate::red::{self, Block};
+use crate::{FRAME_LEN, Frame};
 
 /// A sender all of whose packets come too late for this long in a row has moved its clock: the stream begins anew.
 /// 50 packets are a second of what browsers send.
 const LATE_RUN_MAX: u32 = 50;
+
+/// Samples of a frame; sample counts and times are signed here.
+#[allow(clippy::cast_possible_wrap, reason = "960")]
+const FRAME_SAMPLES: i64 = FRAME_LEN as i64;
 
 /// A packet of a speaker, out of its RTP envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,7 +195,7 @@ impl<D: OpusDecode> JitterBuffer<D> {
 
     /// Drops the sound of ticks that did not take place, so that the delay stays what it was.
     pub fn skip(&mut self, frames: u32) {
-        self.skip_samples(i64::from(frames) * crate::FRAME_LEN as i64);
+        self.skip_samples(i64::from(frames) * FRAME_SAMPLES);
     }
 
     /// What happened so far.

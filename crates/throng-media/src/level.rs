@@ -89,6 +89,12 @@ fn dbov(power: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "small numbers"
+    )]
+
     use super::*;
     use crate::SILENCE;
 

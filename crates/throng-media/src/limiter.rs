@@ -163,6 +163,12 @@ fn interpolator() -> [[f32; TAPS]; BETWEEN] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "small numbers"
+    )]
+
     use super::*;
     use proptest::prelude::*;
 

@@ -121,6 +121,12 @@ impl Hold {
 
 #[cfg(test)]
 mod tests {
+    #![allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "small numbers"
+    )]
+
     use super::*;
     use throng_core::timeline::SEGMENT_SAMPLES;
 

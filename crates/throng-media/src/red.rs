@@ -60,7 +60,6 @@ pub fn parse(packet: &[u8]) -> Result<Red<'_>, RedError> {
     let mut rest = packet;
     let primary_type = loop {
         match *rest {
-            [] => return Err(RedError::Truncated),
             [last, ..] if last & 0x80 == 0 => break last,
             [first, a, b, c, ..] => {
                 let header = headers.get_mut(count).ok_or(RedError::TooManyBlocks)?;

@@ -1,1 +1,133 @@
-//! To be written.
+//! The programme becomes parts: every rendition is encoded, cut at the same instants and packaged.
+//!
+//! Encoders lag their input by a lookahead. They are fed ahead by exactly that much, so that packet k of a rendition
+//! decodes to programme samples [kN, (k+1)N) and no player needs to know of any delay. A part is therefore complete
+//! two frames (40 ms) after its last one.
+
+mod lane;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
+use throng_core::window::Part;
+
+use crate::package::{package, renumber};
+use crate::{Frame, SILENCE};
+use lane::Lane;
+
+/// Renders one programme, frame by frame, from a part's first sample on.
+pub struct Renderer {
+    /// By [`Rendition::index`].
+    lanes: [Lane; RENDITION_COUNT],
+    /// The part that is being filled.
+    next: PartIndex,
+    /// Number of the frame whose `o48` packet comes next.
+    next_frame: u64,
+}
+
+/// What became ready with one frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// The newest packet of [`Rendition::O48`] and the number of its frame since the epoch, for listeners over WebRTC.
+    pub o48_packet: Option<(u64, Bytes)>,
+    /// A part, when one is complete.
+    pub part: Option<Part>,
+}
+
+impl Renderer {
+    /// Begins with part `first`. `preroll` is what was on air just before it (its end counts, at most
+    /// [`PREROLL_FRAMES`]): encoders that know it begin as if they had always been running.
+    pub fn new(first: PartIndex, preroll: &[Frame]) -> Self {
+        let preroll = &preroll[preroll.len().saturating_sub(PREROLL_FRAMES)..];
+        let mut lanes = Rendition::ALL.map(|rendition| Lane::new(rendition, preroll.len()));
+        for frame in preroll {
+            for lane in &mut lanes {
+                lane.push(frame);
+            }
+        }
+        Self {
+            lanes,
+            next: first,
+            next_frame: first.0 * FRAMES_PER_PART,
+        }
+    }
+
+    /// Takes the next frame of the programme.
+    pub fn push(&mut self, frame: &Frame) -> Rendered {
+        let mut packets = self.lanes.each_mut().map(|lane| lane.push(frame));
+        let o48_packet = packets[Rendition::O48.index()].take().map(|packet| {
+            self.next_frame += 1;
+            (self.next_frame - 1, packet)
+        });
+        Rendered {
+            o48_packet,
+            part: self.take_part(),
+        }
+    }
+
+    /// Completes the last part whose frames were all pushed, if it is not out yet. Frames of an incomplete part are
+    /// dropped: an end falls on a part's boundary.
+    pub fn finish(mut self) -> Option<Part> {
+        (0..LAG_FRAMES).find_map(|_| self.push(&SILENCE).part)
+    }
+
+    fn take_part(&mut self) -> Option<Part> {
+        if !self.lanes.iter().all(Lane::has_part) {
+            return None;
+        }
+        let index = self.next;
+        self.next = index.next();
+        let renditions = Rendition::ALL
+            .map(|rendition| package(rendition, index, &self.lanes[rendition.index()].take_part()));
+        Some(Part { index, renditions })
+    }
+}
+
+/// A part of silence, encoded once, for time that was lost.
+#[derive(Clone, Debug)]
+pub struct Silence {
+    part: Part,
+}
+
+impl Default for Silence {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Silence {
+    /// Encodes it.
+    ///
+    /// # Panics
+    ///
+    /// Never: the frames of two parts make two parts.
+    pub fn new() -> Self {
+        let mut renderer = Renderer::new(PartIndex(0), &[]);
+        for _ in 0..2 * FRAMES_PER_PART {
+            renderer.push(&SILENCE);
+        }
+        // The second part, by which no encoder remembers that it has just begun.
+        Self {
+            part: renderer
+                .finish()
+                .expect("the frames of two parts make two parts"),
+        }
+    }
+
+    /// The silent part of a number.
+    ///
+    /// # Panics
+    ///
+    /// Never: the part was packaged here.
+    pub fn part(&self, index: PartIndex) -> Part {
+        renumber(&self.part, index).expect("our own part has our own shape")
+    }
+}
+
+/// Most frames of a preroll: 320 ms, after which no encoder remembers anything; more would only cost time at a start.
+pub const PREROLL_FRAMES: usize = 16;
+
+/// Frames by which the slowest lane lags: AAC's 1,024 samples are within two of them.
+const LAG_FRAMES: usize = 2;

@@ -107,7 +107,14 @@ impl Client {
     /// Makes an offer: POST it, and give the answer to [`PendingClient::connect`].
     pub fn offer(kind: ClientKind, transport: Transport) -> (PendingClient, String) {
         let (peer, pending, sdp) = Peer::offer(Instant::now(), kind == ClientKind::Speaker);
-        (PendingClient { peer, pending, transport }, sdp)
+        (
+            PendingClient {
+                peer,
+                pending,
+                transport,
+            },
+            sdp,
+        )
     }
 
     /// Sends one Opus packet of 20 ms; `timestamp` counts samples at 48 kHz. False if it was dropped: the queue is
@@ -138,7 +145,10 @@ impl Client {
 
     /// Waits until packets can flow. At most 15 s pass.
     pub async fn connected(&mut self) -> Result<(), ClientError> {
-        let state = self.state.wait_for(|state| *state != ClientState::Connecting).await;
+        let state = self
+            .state
+            .wait_for(|state| *state != ClientState::Connecting)
+            .await;
         match state.as_deref() {
             Ok(ClientState::Connected) => Ok(()),
             _ => Err(ClientError::Closed),
@@ -148,12 +158,20 @@ impl Client {
     /// Waits until the connection is over.
     pub async fn closed(&mut self) {
         // The thread's end drops the sender, which is as good as its last word.
-        let _ = self.state.wait_for(|state| *state == ClientState::Closed).await;
+        let _ = self
+            .state
+            .wait_for(|state| *state == ClientState::Closed)
+            .await;
     }
 
     /// Says goodbye and waits until that is sent: a moment.
     pub fn close(self) {
-        let Self { outbox, heard, thread, .. } = self;
+        let Self {
+            outbox,
+            heard,
+            thread,
+            ..
+        } = self;
         drop((outbox, heard));
         // A panic there has been reported by its own thread.
         let _ = thread.join();
@@ -163,14 +181,21 @@ impl Client {
 impl PendingClient {
     /// Takes the answer and starts to connect.
     pub fn connect(self, answer: &str) -> Result<Client, ClientError> {
-        let Self { mut peer, pending, transport } = self;
+        let Self {
+            mut peer,
+            pending,
+            transport,
+        } = self;
         let protocol = match transport {
             Transport::Tcp => Protocol::Tcp,
             Transport::Udp => Protocol::Udp,
         };
         let (answer, remote) = sdp::narrow(answer, protocol)
             .ok_or_else(|| ClientError::Answer(format!("it has no candidate for {transport:?}")))?;
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
         let link = runtime.block_on(link::Link::open(protocol, local_for(remote)?, remote))?;
         let local = link.local();
         peer.accept_answer(pending, &answer, protocol, local)
@@ -178,16 +203,29 @@ impl PendingClient {
         let (outbox, inbox) = mpsc::channel(OUTBOX_MAX);
         let (ears, heard) = mpsc::channel(HEARD_MAX);
         let (teller, state) = watch::channel(ClientState::Connecting);
-        let line = run::Line { peer, link, ears, state: teller, unwrap: Unwrap::default() };
+        let line = run::Line {
+            peer,
+            link,
+            ears,
+            state: teller,
+            unwrap: Unwrap::default(),
+        };
         let thread = thread::Builder::new()
             .name("stage-client".to_owned())
             .spawn(move || runtime.block_on(line.run(inbox)))?;
-        Ok(Client { outbox, heard, state, thread })
+        Ok(Client {
+            outbox,
+            heard,
+            state,
+            thread,
+        })
     }
 }
 
 fn local_for(remote: SocketAddr) -> Result<SocketAddr, ClientError> {
-    let ip = outward(remote.ip()).ok_or(std::io::ErrorKind::HostUnreachable).map_err(std::io::Error::from)?;
+    let ip = outward(remote.ip())
+        .ok_or(std::io::ErrorKind::HostUnreachable)
+        .map_err(std::io::Error::from)?;
     Ok(SocketAddr::new(ip, 0))
 }
 
@@ -199,11 +237,26 @@ struct Unwrap {
 
 impl Unwrap {
     fn packets(&mut self, packet: SpeakerPacket, arrived: Instant) -> Vec<Heard> {
-        let SpeakerPacket { sequence, timestamp, kind, bytes } = packet;
-        let whole = |payload| Heard { sequence, timestamp, payload, arrived };
+        let SpeakerPacket {
+            sequence,
+            timestamp,
+            kind,
+            bytes,
+        } = packet;
+        let whole = |payload| Heard {
+            sequence,
+            timestamp,
+            payload,
+            arrived,
+        };
         // One packet is missing right before this one; what came late or twice is left to the taker's own buffer.
-        let gap = self.newest.is_some_and(|newest| sequence.wrapping_sub(newest) == 2);
-        if self.newest.is_none_or(|newest| sequence.wrapping_sub(newest) < 1 << 15) {
+        let gap = self
+            .newest
+            .is_some_and(|newest| sequence.wrapping_sub(newest) == 2);
+        if self
+            .newest
+            .is_none_or(|newest| sequence.wrapping_sub(newest) < 1 << 15)
+        {
             self.newest = Some(sequence);
         }
         if kind == PacketKind::Opus {
@@ -218,7 +271,12 @@ impl Unwrap {
                 packets.push(whole(payload));
             } else if gap {
                 let timestamp = timestamp.wrapping_sub(block.timestamp_offset);
-                packets.push(Heard { sequence: sequence.wrapping_sub(1), timestamp, payload, arrived });
+                packets.push(Heard {
+                    sequence: sequence.wrapping_sub(1),
+                    timestamp,
+                    payload,
+                    arrived,
+                });
             }
         }
         packets
@@ -232,11 +290,20 @@ mod tests {
 
     #[test]
     fn a_lost_packet_is_taken_from_its_successor() {
-        let mut voice = Voice::new(111.into(), Some(63.into()), Start { sequence: 7, timestamp: 0 });
+        let mut voice = Voice::new(
+            111.into(),
+            Some(63.into()),
+            Start {
+                sequence: 7,
+                timestamp: 0,
+            },
+        );
         let mut unwrap = Unwrap::default();
         let mut heard = Vec::new();
         for n in 0..5_u8 {
-            let sent = voice.next(u32::from(n) * 960, &vec![n + 1; 5].into()).unwrap();
+            let sent = voice
+                .next(u32::from(n) * 960, &vec![n + 1; 5].into())
+                .unwrap();
             if n != 2 {
                 let packet = SpeakerPacket {
                     sequence: u16::try_from(sent.sequence).unwrap(),
@@ -247,7 +314,19 @@ mod tests {
                 heard.extend(unwrap.packets(packet, Instant::now()));
             }
         }
-        let found: Vec<_> = heard.iter().map(|h| (h.sequence, h.timestamp, h.payload[0])).collect();
-        assert_eq!(found, [(7, 0, 1), (8, 960, 2), (9, 1920, 3), (10, 2880, 4), (11, 3840, 5)]);
+        let found: Vec<_> = heard
+            .iter()
+            .map(|h| (h.sequence, h.timestamp, h.payload[0]))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (7, 0, 1),
+                (8, 960, 2),
+                (9, 1920, 3),
+                (10, 2880, 4),
+                (11, 3840, 5)
+            ]
+        );
     }
 }

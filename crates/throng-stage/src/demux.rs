@@ -135,7 +135,10 @@ mod tests {
 
     #[test]
     fn a_binding_request_names_its_session() {
-        assert_eq!(classify(&request(b"ours:theirs")), Datagram::BindingRequest("ours"));
+        assert_eq!(
+            classify(&request(b"ours:theirs")),
+            Datagram::BindingRequest("ours")
+        );
         assert_eq!(classify(&request(b"nocolon")), Datagram::OtherStun);
         assert_eq!(classify(&request(&[0xff, b':'])), Datagram::OtherStun);
     }
@@ -143,7 +146,8 @@ mod tests {
     #[test]
     fn the_first_byte_sorts_as_rfc_7983_says() {
         for byte in 0..=255_u8 {
-            let found = classify(&[byte; 40]);
+            let bytes = [byte; 40];
+            let found = classify(&bytes);
             let wanted = match byte {
                 20..=63 | 128..=191 => Datagram::Media,
                 _ => Datagram::Unknown,

@@ -74,7 +74,12 @@ impl Endpoint {
     }
 
     /// WHIP (RFC 9725): a speaker comes. An earlier session of the seat ends.
-    pub(crate) fn publish(&mut self, now: Instant, offer: &str, seat: SeatKey) -> Result<Answer, StageError> {
+    pub(crate) fn publish(
+        &mut self,
+        now: Instant,
+        offer: &str,
+        seat: SeatKey,
+    ) -> Result<Answer, StageError> {
         let replaced = self.seats.get(&seat).copied();
         let taken = self.count_of(true) - usize::from(replaced.is_some());
         let answer = self.open(now, offer, Part::Speaker(seat), taken)?;
@@ -86,7 +91,12 @@ impl Endpoint {
     }
 
     /// WHEP: a listener comes.
-    pub(crate) fn subscribe(&mut self, now: Instant, offer: &str, programme: ProgrammeKey) -> Result<Answer, StageError> {
+    pub(crate) fn subscribe(
+        &mut self,
+        now: Instant,
+        offer: &str,
+        programme: ProgrammeKey,
+    ) -> Result<Answer, StageError> {
         self.open(now, offer, Part::Listener(programme), self.count_of(false))
     }
 
@@ -98,8 +108,15 @@ impl Endpoint {
         if_match: Option<&str>,
         fragment: &str,
     ) -> Result<Patched, StageError> {
-        let key = self.ids.get(id).copied().ok_or(StageError::UnknownSession)?;
-        let session = self.sessions.get_mut(&key).expect("ids name living sessions");
+        let key = self
+            .ids
+            .get(id)
+            .copied()
+            .ok_or(StageError::UnknownSession)?;
+        let session = self
+            .sessions
+            .get_mut(&key)
+            .expect("ids name living sessions");
         match if_match.map(str::trim) {
             None => return Err(StageError::EtagRequired),
             Some("*") => {}
@@ -107,7 +124,10 @@ impl Endpoint {
             Some(_) => return Err(StageError::EtagMismatch),
         }
         let fragment = Fragment::parse(fragment)?;
-        let Some(theirs) = fragment.credentials.filter(|new| new != session.offer.credentials()) else {
+        let Some(theirs) = fragment
+            .credentials
+            .filter(|new| new != session.offer.credentials())
+        else {
             // Candidates: a lite agent has no use for them.
             return Ok(Patched::Trickled);
         };
@@ -119,17 +139,27 @@ impl Endpoint {
         self.routes.add_user(&session.ours.ufrag, key);
         // Media goes on by the present path until the new one is validated.
         while session.addresses.len() > 1 {
-            let old = session.addresses.pop_front().expect("there is more than one");
+            let old = session
+                .addresses
+                .pop_front()
+                .expect("there is more than one");
             self.routes.remove_address(old, key);
         }
-        let patched = Patched::Restarted { fragment: restart_fragment(&answer, &session.ours), etag: session.etag() };
+        let patched = Patched::Restarted {
+            fragment: restart_fragment(&answer, &session.ours),
+            etag: session.etag(),
+        };
         self.at(now, key, |peer, out| peer.tick(now, out));
         Ok(patched)
     }
 
     /// DELETE, or the owner's wish.
     pub(crate) fn close(&mut self, id: &SessionId) -> Result<(), StageError> {
-        let key = self.ids.get(id).copied().ok_or(StageError::UnknownSession)?;
+        let key = self
+            .ids
+            .get(id)
+            .copied()
+            .ok_or(StageError::UnknownSession)?;
         self.end(key, EndReason::Closed);
         Ok(())
     }
@@ -159,8 +189,13 @@ impl Endpoint {
     pub(crate) fn datagram(&mut self, now: Instant, source: Source, bytes: &[u8]) -> bool {
         count(&self.counters.datagrams_in);
         let (key, dropped) = match classify(bytes) {
-            Datagram::BindingRequest(ufrag) => (self.routes.by_user(ufrag), &self.counters.dropped_stun),
-            Datagram::Media => (self.routes.by_address(source), &self.counters.dropped_unvalidated),
+            Datagram::BindingRequest(ufrag) => {
+                (self.routes.by_user(ufrag), &self.counters.dropped_stun)
+            }
+            Datagram::Media => (
+                self.routes.by_address(source),
+                &self.counters.dropped_unvalidated,
+            ),
             Datagram::OtherStun => (None, &self.counters.dropped_stun),
             Datagram::Unknown => (None, &self.counters.dropped_malformed),
         };
@@ -169,7 +204,11 @@ impl Endpoint {
             return false;
         };
         // Who spoofs a speaker's address and has a session of his own must not draw the speaker's media to it.
-        if self.routes.by_address(source).is_some_and(|owner| owner != key) {
+        if self
+            .routes
+            .by_address(source)
+            .is_some_and(|owner| owner != key)
+        {
             count(&self.counters.dropped_stun);
             return false;
         }
@@ -180,7 +219,9 @@ impl Endpoint {
         }
         let destination = self.destination(source.1);
         let mut taken = Ok(());
-        self.at(now, key, |peer, out| taken = peer.receive(now, source, destination, bytes, out));
+        self.at(now, key, |peer, out| {
+            taken = peer.receive(now, source, destination, bytes, out);
+        });
         if taken.is_err() {
             count(&self.counters.dropped_unreadable);
         }
@@ -203,7 +244,13 @@ impl Endpoint {
     }
 
     /// The programme, to all its listeners.
-    pub(crate) fn send_programme(&mut self, now: Instant, programme: ProgrammeKey, frame: u64, packet: &[u8]) {
+    pub(crate) fn send_programme(
+        &mut self,
+        now: Instant,
+        programme: ProgrammeKey,
+        frame: u64,
+        packet: &[u8],
+    ) {
         let packet = Arc::from(packet);
         for key in self.keys(|session| session.part == Part::Listener(programme)) {
             self.send(now, key, frame, &packet);
@@ -233,7 +280,13 @@ impl Endpoint {
         self.events.pop_front()
     }
 
-    fn open(&mut self, now: Instant, offer: &str, part: Part, taken: usize) -> Result<Answer, StageError> {
+    fn open(
+        &mut self,
+        now: Instant,
+        offer: &str,
+        part: Part,
+        taken: usize,
+    ) -> Result<Answer, StageError> {
         let (purpose, redundancy, limit) = match part {
             // A speaker's return must get through; a listener's costs egress twice over for it.
             Part::Speaker(_) => (Purpose::Publish, Redundancy::On, self.places.speakers),
@@ -243,11 +296,16 @@ impl Endpoint {
             return Err(StageError::Full { limit });
         }
         let answered = Offer::check(offer, purpose).and_then(|offer| {
-            Peer::answer(now, &offer, &self.reachable, redundancy).map(|(peer, sdp)| (offer, peer, sdp))
+            Peer::answer(now, &offer, &self.reachable, redundancy)
+                .map(|(peer, sdp)| (offer, peer, sdp))
         });
         let (offer, peer, sdp) = answered.inspect_err(|_| count(&self.counters.offers_refused))?;
         let session = Session::new(now, part, peer, offer);
-        let answer = Answer { session: session.id.clone(), sdp, etag: session.etag() };
+        let answer = Answer {
+            session: session.id.clone(),
+            sdp,
+            etag: session.etag(),
+        };
         let key = self.next_key;
         self.next_key += 1;
         self.routes.add_user(&session.ours.ufrag, key);
@@ -265,10 +323,11 @@ impl Endpoint {
         };
         let mut out = Vec::new();
         session.peer.close(&mut out);
-        self.transmits.extend(out.into_iter().filter_map(|output| match output {
-            PeerOutput::Transmit(transmit) => Some(transmit),
-            _ => None,
-        }));
+        self.transmits
+            .extend(out.into_iter().filter_map(|output| match output {
+                PeerOutput::Transmit(transmit) => Some(transmit),
+                _ => None,
+            }));
         self.routes.remove_user(&session.ours.ufrag);
         for address in session.addresses {
             self.routes.remove_address(address, key);
@@ -278,22 +337,34 @@ impl Endpoint {
             if self.seats.get(&seat) == Some(&key) {
                 self.seats.remove(&seat);
             }
-            self.events.push_back(Event::Left { seat, session: session.id, reason });
+            self.events.push_back(Event::Left {
+                seat,
+                session: session.id,
+                reason,
+            });
         }
         count(&self.counters.sessions_closed);
         if reason == EndReason::Faulted {
             count(&self.counters.sessions_faulted);
         }
         self.gauge();
-        debug_assert!(!self.sessions.is_empty() || self.routes.is_empty(), "no route outlives its session");
+        debug_assert!(
+            !self.sessions.is_empty() || self.routes.is_empty(),
+            "no route outlives its session"
+        );
     }
 
     fn send(&mut self, now: Instant, key: Key, frame: u64, packet: &Arc<[u8]>) {
         // The RTP clock wraps; the frame number does not.
-        #[expect(clippy::cast_possible_truncation, reason = "RTP timestamps are the low 32 bits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "RTP timestamps are the low 32 bits"
+        )]
         let timestamp = frame.wrapping_mul(FRAME_SAMPLES) as u32;
         let mut sent = false;
-        self.at(now, key, |peer, out| sent = peer.send(now, timestamp, packet, out));
+        self.at(now, key, |peer, out| {
+            sent = peer.send(now, timestamp, packet, out);
+        });
         if sent {
             count(&self.counters.audio_out);
         }
@@ -323,7 +394,10 @@ impl Endpoint {
                 PeerOutput::Connected => {
                     session.connect(now);
                     if let Part::Speaker(seat) = session.part {
-                        self.events.push_back(Event::Joined { seat, session: session.id.clone() });
+                        self.events.push_back(Event::Joined {
+                            seat,
+                            session: session.id.clone(),
+                        });
                     }
                 }
                 PeerOutput::Audio(packet) => {
@@ -331,7 +405,12 @@ impl Endpoint {
                     if let Part::Speaker(seat) = session.part {
                         count(&self.counters.audio_in);
                         let session = session.id.clone();
-                        self.events.push_back(Event::Packet { seat, session, packet, arrived: now });
+                        self.events.push_back(Event::Packet {
+                            seat,
+                            session,
+                            packet,
+                            arrived: now,
+                        });
                     }
                 }
                 PeerOutput::Closed => ended = ended.or(Some(EndReason::Gone)),
@@ -346,20 +425,33 @@ impl Endpoint {
 
     /// As which of our addresses a peer of this family has reached us.
     fn destination(&self, source: SocketAddr) -> SocketAddr {
-        let same_family = self.reachable.iter().find(|ours| ours.is_ipv4() == source.is_ipv4());
+        let same_family = self
+            .reachable
+            .iter()
+            .find(|ours| ours.is_ipv4() == source.is_ipv4());
         *same_family.unwrap_or(&self.reachable[0])
     }
 
     fn keys(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Key> {
-        self.sessions.iter().filter(|(_, session)| wanted(session)).map(|(&key, _)| key).collect()
+        self.sessions
+            .iter()
+            .filter(|(_, session)| wanted(session))
+            .map(|(&key, _)| key)
+            .collect()
     }
 
     fn count_of(&self, speakers: bool) -> usize {
-        if speakers { self.seats.len() } else { self.sessions.len() - self.seats.len() }
+        if speakers {
+            self.seats.len()
+        } else {
+            self.sessions.len() - self.seats.len()
+        }
     }
 
     fn gauge(&self) {
-        let speakers = self.keys(|session| matches!(session.part, Part::Speaker(_))).len();
+        let speakers = self
+            .keys(|session| matches!(session.part, Part::Speaker(_)))
+            .len();
         set(&self.counters.speakers, speakers);
         set(&self.counters.listeners, self.sessions.len() - speakers);
     }

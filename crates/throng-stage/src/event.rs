@@ -71,7 +71,10 @@ pub enum PacketKind {
 /// anything newer, so lives stay paired.
 pub trait EventSink: Send + 'static {
     /// Takes the event, or gives it back for want of room.
-    #[expect(clippy::result_large_err, reason = "the event goes back whole, on no hot path")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "the event goes back whole, on no hot path"
+    )]
     fn offer(&mut self, event: Event) -> Result<(), Event>;
 }
 

@@ -72,7 +72,13 @@ impl Peer {
         guarded(|| {
             for &address in reachable {
                 peer.add_local(Candidate::builder().udp().host(address).build());
-                peer.add_local(Candidate::builder().tcp().host(address).tcptype(TcpType::Passive).build());
+                peer.add_local(
+                    Candidate::builder()
+                        .tcp()
+                        .host(address)
+                        .tcptype(TcpType::Passive)
+                        .build(),
+                );
             }
             peer.accept(offer)
         })
@@ -82,10 +88,16 @@ impl Peer {
     /// Offers to speak and hear (`sendrecv`) or only to hear (`recvonly`).
     pub(crate) fn offer(now: Instant, speaks: bool) -> (Self, SdpPendingOffer, String) {
         let mut peer = Self::new(now, config(speaks), Redundancy::On);
-        let direction = if speaks { Direction::SendRecv } else { Direction::RecvOnly };
+        let direction = if speaks {
+            Direction::SendRecv
+        } else {
+            Direction::RecvOnly
+        };
         let mut api = peer.rtc.sdp_api();
         peer.mid = Some(api.add_media(MediaKind::Audio, direction, None, None, None));
-        let (offer, pending) = api.apply().expect("a media was added, so there is something to offer");
+        let (offer, pending) = api
+            .apply()
+            .expect("a media was added, so there is something to offer");
         (peer, pending, offer.to_sdp_string())
     }
 
@@ -108,7 +120,11 @@ impl Peer {
     ) -> Result<(), RtcError> {
         let candidate = match transport {
             Protocol::Udp => Candidate::builder().udp().host(local).build(),
-            _ => Candidate::builder().tcp().host(local).tcptype(TcpType::Active).build(),
+            _ => Candidate::builder()
+                .tcp()
+                .host(local)
+                .tcptype(TcpType::Active)
+                .build(),
         };
         let answer = SdpAnswer::from_sdp_string(answer).map_err(RtcError::Sdp)?;
         self.rtc.sdp_api().accept_answer(pending, answer)?;
@@ -121,14 +137,19 @@ impl Peer {
     pub(crate) fn restart(&mut self, offer: &Offer) -> Result<String, OfferRefusal> {
         let answer = guarded(|| self.accept(offer))?;
         // The library has just made up credentials of its own.
-        self.rtc.direct_api().set_local_ice_credentials(fresh_credentials());
+        self.rtc
+            .direct_api()
+            .set_local_ice_credentials(fresh_credentials());
         Ok(answer)
     }
 
     /// Our ICE credentials.
     pub(crate) fn credentials(&mut self) -> Credentials {
         let IceCreds { ufrag, pass } = self.rtc.direct_api().local_ice_credentials();
-        Credentials { ufrag, password: pass }
+        Credentials {
+            ufrag,
+            password: pass,
+        }
     }
 
     /// A datagram for this connection.
@@ -140,7 +161,8 @@ impl Peer {
         bytes: &[u8],
         out: &mut Vec<PeerOutput>,
     ) -> Result<(), Unreadable> {
-        let receive = Receive::new(transport, source, destination, bytes).map_err(|_| Unreadable)?;
+        let receive =
+            Receive::new(transport, source, destination, bytes).map_err(|_| Unreadable)?;
         let mut taken = Ok(());
         self.mutate(out, |peer| {
             if let Err(error) = peer.rtc.handle_input(Input::Receive(now, receive)) {
@@ -160,8 +182,16 @@ impl Peer {
     }
 
     /// Sends one Opus packet. False if this connection does not send, not yet, or not such a packet.
-    pub(crate) fn send(&mut self, now: Instant, timestamp: u32, packet: &Arc<[u8]>, out: &mut Vec<PeerOutput>) -> bool {
-        let (true, Some(mid), Some(voice)) = (self.connected && !self.dead, self.mid, self.voice.as_mut()) else {
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        timestamp: u32,
+        packet: &Arc<[u8]>,
+        out: &mut Vec<PeerOutput>,
+    ) -> bool {
+        let (true, Some(mid), Some(voice)) =
+            (self.connected && !self.dead, self.mid, self.voice.as_mut())
+        else {
             return false;
         };
         let Some(next) = voice.next(timestamp, packet) else {
@@ -169,7 +199,13 @@ impl Peer {
         };
         self.mutate(out, |peer| {
             if let Some(stream) = peer.rtc.direct_api().stream_tx_by_mid(mid, None) {
-                let write = RtpWrite::new(next.pt, next.sequence.into(), next.timestamp, now, next.payload);
+                let write = RtpWrite::new(
+                    next.pt,
+                    next.sequence.into(),
+                    next.timestamp,
+                    now,
+                    next.payload,
+                );
                 stream.write_rtp(write.marker(next.marker));
             }
             Ok(())
@@ -179,7 +215,7 @@ impl Peer {
         true
     }
 
-    /// Says goodbye: RTCP BYE and DTLS close_notify.
+    /// Says goodbye: RTCP BYE and DTLS `close_notify`.
     pub(crate) fn close(&mut self, out: &mut Vec<PeerOutput>) {
         self.mutate(out, |peer| peer.rtc.close());
         self.dead = true;
@@ -191,7 +227,15 @@ impl Peer {
     }
 
     fn new(now: Instant, config: RtcConfig, redundancy: Redundancy) -> Self {
-        Self { rtc: config.build(now), mid: None, voice: None, redundancy, connected: false, dead: false, due: now }
+        Self {
+            rtc: config.build(now),
+            mid: None,
+            voice: None,
+            redundancy,
+            connected: false,
+            dead: false,
+            due: now,
+        }
     }
 
     fn add_local(&mut self, candidate: Result<Candidate, str0m::error::IceError>) {
@@ -202,14 +246,23 @@ impl Peer {
     }
 
     fn accept(&mut self, offer: &Offer) -> Result<String, OfferRefusal> {
-        let unreadable = |error: &dyn std::fmt::Display| OfferRefusal::Unreadable(error.to_string());
+        let unreadable =
+            |error: &dyn std::fmt::Display| OfferRefusal::Unreadable(error.to_string());
         let parsed = SdpOffer::from_sdp_string(offer.text()).map_err(|error| unreadable(&error))?;
-        let answer = self.rtc.sdp_api().accept_offer(parsed).map_err(|error| unreadable(&error))?;
+        let answer = self
+            .rtc
+            .sdp_api()
+            .accept_offer(parsed)
+            .map_err(|error| unreadable(&error))?;
         Ok(answer.to_sdp_string())
     }
 
     /// One mutation, then everything that it brought about.
-    fn mutate(&mut self, out: &mut Vec<PeerOutput>, mutation: impl FnOnce(&mut Self) -> Result<(), RtcError>) {
+    fn mutate(
+        &mut self,
+        out: &mut Vec<PeerOutput>,
+        mutation: impl FnOnce(&mut Self) -> Result<(), RtcError>,
+    ) {
         if self.dead {
             return;
         }
@@ -256,15 +309,17 @@ impl Peer {
                 self.mid = Some(media.mid);
                 self.open_voice();
             }
-            RtcEvent::RtpPacket(packet) => out.extend(self.audio(packet).map(PeerOutput::Audio)),
+            RtcEvent::RtpPacket(packet) => out.extend(self.audio(&packet).map(PeerOutput::Audio)),
             RtcEvent::Closed => out.push(PeerOutput::Closed),
             _ => {}
         }
     }
 
-    fn audio(&self, packet: RtpPacket) -> Option<SpeakerPacket> {
+    fn audio(&self, packet: &RtpPacket) -> Option<SpeakerPacket> {
         let params = self.rtc.codec_config().params();
-        let opus = params.iter().find(|params| params.spec().codec == Codec::Opus)?;
+        let opus = params
+            .iter()
+            .find(|params| params.spec().codec == Codec::Opus)?;
         let kind = match packet.header.payload_type {
             pt if pt == opus.pt() => PacketKind::Opus,
             pt if Some(pt) == opus.red() => PacketKind::Red,
@@ -280,13 +335,21 @@ impl Peer {
 
     /// Once it is settled which way the media flows: a line to send on.
     fn open_voice(&mut self) {
-        let sends = self.mid.and_then(|mid| self.rtc.media(mid)).is_some_and(|media| media.direction().is_sending());
+        let sends = self
+            .mid
+            .and_then(|mid| self.rtc.media(mid))
+            .is_some_and(|media| media.direction().is_sending());
         let params = self.rtc.codec_config().params();
-        let opus = params.iter().find(|params| params.spec().codec == Codec::Opus);
+        let opus = params
+            .iter()
+            .find(|params| params.spec().codec == Codec::Opus);
         if let (true, None, Some(opus)) = (sends, &self.voice, opus) {
             let red = opus.red().filter(|_| self.redundancy == Redundancy::On);
             let [s0, s1, t @ ..] = token::bytes::<6>();
-            let start = Start { sequence: u16::from_ne_bytes([s0, s1]), timestamp: u32::from_ne_bytes(t) };
+            let start = Start {
+                sequence: u16::from_ne_bytes([s0, s1]),
+                timestamp: u32::from_ne_bytes(t),
+            };
             self.voice = Some(Voice::new(opus.pt(), red, start));
         }
     }
@@ -304,10 +367,16 @@ fn config(red: bool) -> RtcConfig {
 
 fn fresh_credentials() -> IceCreds {
     // 40 and 160 random bits; RFC 8445 section 5.3 demands 24 and 128.
-    IceCreds { ufrag: token::word::<8>(), pass: token::word::<32>() }
+    IceCreds {
+        ufrag: token::word::<8>(),
+        pass: token::word::<32>(),
+    }
 }
 
 fn guarded<T>(call: impl FnOnce() -> Result<T, OfferRefusal>) -> Result<T, OfferRefusal> {
-    catch_unwind(AssertUnwindSafe(call))
-        .unwrap_or_else(|_| Err(OfferRefusal::Unreadable("it breaks the SDP parser".to_owned())))
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        Err(OfferRefusal::Unreadable(
+            "it breaks the SDP parser".to_owned(),
+        ))
+    })
 }

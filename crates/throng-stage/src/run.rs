@@ -29,7 +29,7 @@ const PORT_TRIES: usize = 16;
 /// After a failed accept (out of descriptors), before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// With no session there is nothing to wait for but the far future.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 /// Between two attempts to hand on the lives that the sink had no room for.
 const LIVES_PAUSE: Duration = Duration::from_millis(20);
 /// For the last frames of ICE-TCP connections when the stage ends.
@@ -72,7 +72,10 @@ impl Sockets {
 
 /// The addresses that peers are told: the advertised one, else the bound one, else those from which the world would be
 /// reached, else loopback.
-pub(crate) fn reachable(bound: SocketAddr, advertise: Option<IpAddr>) -> io::Result<Vec<SocketAddr>> {
+pub(crate) fn reachable(
+    bound: SocketAddr,
+    advertise: Option<IpAddr>,
+) -> io::Result<Vec<SocketAddr>> {
     let ips = match advertise {
         Some(ip) => vec![ip],
         None if !bound.ip().is_unspecified() => vec![bound.ip()],
@@ -80,7 +83,9 @@ pub(crate) fn reachable(bound: SocketAddr, advertise: Option<IpAddr>) -> io::Res
             // Connecting UDP sends nothing; it only asks the kernel for the route. (RFC 5737 and 3849 addresses.)
             let mut found = vec![outward(Ipv4Addr::new(192, 0, 2, 1).into())];
             if bound.is_ipv6() {
-                found.push(outward(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()));
+                found.push(outward(
+                    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+                ));
             }
             let mut ips: Vec<_> = found.into_iter().flatten().collect();
             if ips.is_empty() {
@@ -89,15 +94,28 @@ pub(crate) fn reachable(bound: SocketAddr, advertise: Option<IpAddr>) -> io::Res
             ips
         }
     };
-    if let Some(bad) = ips.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{bad} is no address to be reached at")));
+    if let Some(bad) = ips
+        .iter()
+        .find(|ip| ip.is_unspecified() || ip.is_multicast())
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{bad} is no address to be reached at"),
+        ));
     }
-    Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, bound.port())).collect())
+    Ok(ips
+        .into_iter()
+        .map(|ip| SocketAddr::new(ip, bound.port()))
+        .collect())
 }
 
 /// The address of ours that the kernel would use towards `there`.
 pub(crate) fn outward(there: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = if there.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr = if there.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
     socket.connect((there, 9)).ok()?;
     socket.local_addr().ok().map(|ours| ours.ip())
@@ -166,7 +184,11 @@ impl Shell {
         }
         self.endpoint.close_all();
         self.flush();
-        let Self { connections, mut frames, .. } = self;
+        let Self {
+            connections,
+            mut frames,
+            ..
+        } = self;
         drop(connections);
         // Each connection's task writes its backlog, then lets go of the inbox. Who reads slower than that is cut.
         let written = async { while frames.recv().await.is_some() {} };
@@ -191,11 +213,27 @@ impl Shell {
             Command::Close { session, reply } => drop(reply.send(self.endpoint.close(&session))),
             Command::CloseProgramme(programme) => self.endpoint.close_programme(programme),
             Command::CloseSeat(seat) => self.endpoint.close_seat(seat),
-            Command::Patch { session, if_match, fragment, reply } => {
-                drop(reply.send(self.endpoint.patch(now, &session, if_match.as_deref(), &fragment)));
+            Command::Patch {
+                session,
+                if_match,
+                fragment,
+                reply,
+            } => {
+                drop(
+                    reply.send(
+                        self.endpoint
+                            .patch(now, &session, if_match.as_deref(), &fragment),
+                    ),
+                );
             }
-            Command::Publish { offer, seat, reply } => drop(reply.send(self.endpoint.publish(now, &offer, seat))),
-            Command::Subscribe { offer, programme, reply } => {
+            Command::Publish { offer, seat, reply } => {
+                drop(reply.send(self.endpoint.publish(now, &offer, seat)));
+            }
+            Command::Subscribe {
+                offer,
+                programme,
+                reply,
+            } => {
                 drop(reply.send(self.endpoint.subscribe(now, &offer, programme)));
             }
         }
@@ -204,13 +242,23 @@ impl Shell {
     fn speak(&mut self, outbound: Result<Outbound, broadcast::error::RecvError>) {
         let now = Instant::now();
         match outbound {
-            Ok(Outbound { to: Ears::Return(seat), frame, packet }) => {
+            Ok(Outbound {
+                to: Ears::Return(seat),
+                frame,
+                packet,
+            }) => {
                 self.endpoint.send_return(now, seat, frame, &packet);
             }
-            Ok(Outbound { to: Ears::Programme(programme), frame, packet }) => {
+            Ok(Outbound {
+                to: Ears::Programme(programme),
+                frame,
+                packet,
+            }) => {
                 self.endpoint.send_programme(now, programme, frame, &packet);
             }
-            Err(broadcast::error::RecvError::Lagged(lost)) => add(&self.counters.dropped_outbound, lost),
+            Err(broadcast::error::RecvError::Lagged(lost)) => {
+                add(&self.counters.dropped_outbound, lost);
+            }
             // The handles are going; the commands' end says so too.
             Err(broadcast::error::RecvError::Closed) => {}
         }
@@ -223,7 +271,8 @@ impl Shell {
             match self.udp.try_recv_from(&mut buffer) {
                 Ok((length, source)) => {
                     let source = (Protocol::Udp, plain(source));
-                    self.endpoint.datagram(Instant::now(), source, &buffer[..length]);
+                    self.endpoint
+                        .datagram(Instant::now(), source, &buffer[..length]);
                     self.flush();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -251,7 +300,10 @@ impl Shell {
     fn frame(&mut self, inbound: Inbound) {
         match inbound {
             Inbound::Frame { source, bytes } => {
-                if !self.endpoint.datagram(Instant::now(), (Protocol::Tcp, source), &bytes) {
+                if !self
+                    .endpoint
+                    .datagram(Instant::now(), (Protocol::Tcp, source), &bytes)
+                {
                     count(&self.counters.tcp_refused);
                     self.connections.cut(source);
                 }
@@ -289,15 +341,25 @@ impl Shell {
         match transmit.proto {
             Protocol::Udp => {
                 let mapped = self.udp.local_addr().is_ok_and(|ours| ours.is_ipv6());
-                let to = if mapped { mapped_v6(transmit.destination) } else { transmit.destination };
+                let to = if mapped {
+                    mapped_v6(transmit.destination)
+                } else {
+                    transmit.destination
+                };
                 self.udp.try_send_to(&transmit.contents, to).is_ok()
             }
-            _ => self.connections.send(transmit.destination, &transmit.contents),
+            _ => self
+                .connections
+                .send(transmit.destination, &transmit.contents),
         }
     }
 
     fn tell(&mut self, event: Event) {
-        let refused = if self.lives.is_empty() { self.sink.offer(event).err() } else { Some(event) };
+        let refused = if self.lives.is_empty() {
+            self.sink.offer(event).err()
+        } else {
+            Some(event)
+        };
         match refused {
             None => {}
             Some(Event::Packet { .. }) => count(&self.counters.dropped_sink_full),

@@ -49,10 +49,14 @@ impl Offer {
     /// Checks limits, media, credentials, fingerprint and direction.
     pub(crate) fn check(text: &str, purpose: Purpose) -> Result<Self, OfferRefusal> {
         if text.len() > OFFER_MAX_BYTES {
-            return Err(OfferRefusal::TooLarge { limit: OFFER_MAX_BYTES });
+            return Err(OfferRefusal::TooLarge {
+                limit: OFFER_MAX_BYTES,
+            });
         }
         if !text.starts_with("v=0") {
-            return Err(OfferRefusal::Unreadable("it does not begin with v=0".to_owned()));
+            return Err(OfferRefusal::Unreadable(
+                "it does not begin with v=0".to_owned(),
+            ));
         }
         check_media(text)?;
         check_direction(text, purpose)?;
@@ -76,17 +80,11 @@ impl Offer {
 
     /// The same offer after the peer has restarted ICE with these.
     pub(crate) fn restarted(&self, credentials: Credentials) -> Self {
-        let mut text = String::with_capacity(self.text.len());
-        for line in self.text.lines() {
-            if line.starts_with("a=ice-ufrag:") {
-                text.push_str(&format!("a=ice-ufrag:{}\r\n", credentials.ufrag));
-            } else if line.starts_with("a=ice-pwd:") {
-                text.push_str(&format!("a=ice-pwd:{}\r\n", credentials.password));
-            } else {
-                text.push_str(line);
-                text.push_str("\r\n");
-            }
-        }
+        let text = joined(self.text.lines().map(|line| match line.split_once(':') {
+            Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{}", credentials.ufrag),
+            Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{}", credentials.password),
+            _ => line.to_owned(),
+        }));
         Self { text, credentials }
     }
 }
@@ -106,10 +104,14 @@ impl Fragment {
         }
         let mut names = 0;
         for line in text.lines().filter(|line| !line.is_empty()) {
-            let (kind, value) = line.split_once('=').ok_or(StageError::Fragment("a line without ="))?;
+            let (kind, value) = line
+                .split_once('=')
+                .ok_or(StageError::Fragment("a line without ="))?;
             match kind {
                 "a" => {
-                    names += usize::from(value.starts_with("ice-ufrag:") || value.starts_with("ice-pwd:"));
+                    names += usize::from(
+                        value.starts_with("ice-ufrag:") || value.starts_with("ice-pwd:"),
+                    );
                     if value.starts_with("candidate:") && value.split(' ').count() < 8 {
                         return Err(StageError::Fragment("a malformed candidate"));
                     }
@@ -129,19 +131,20 @@ impl Fragment {
 /// The fragment that answers an ICE restart (RFC 9725 section 4.4.3): new credentials and all candidates, cut from the
 /// full answer.
 pub(crate) fn restart_fragment(answer: &str, ours: &Credentials) -> String {
-    let mut fragment = String::from("a=ice-lite\r\n");
-    for line in answer.lines() {
-        if line.starts_with("m=") {
-            fragment.push_str(&format!("{line}\r\n"));
-        } else if line.starts_with("a=mid:") {
-            fragment.push_str(&format!("{line}\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", ours.ufrag, ours.password));
-        } else if let Some(candidate) = line.strip_prefix("a=candidate:") {
-            let plain = candidate.split_once(" ufrag ").map_or(candidate, |(before, _)| before);
-            fragment.push_str(&format!("a=candidate:{plain}\r\n"));
+    let lines = answer.lines().filter_map(|line| {
+        if line.starts_with("a=mid:") {
+            return Some(format!(
+                "{line}\r\na=ice-ufrag:{}\r\na=ice-pwd:{}",
+                ours.ufrag, ours.password
+            ));
         }
-    }
-    fragment.push_str("a=end-of-candidates\r\n");
-    fragment
+        if line.starts_with("a=candidate:") {
+            // The library names its own credentials there, not ours.
+            return line.split(" ufrag ").next().map(str::to_owned);
+        }
+        line.starts_with("m=").then(|| line.to_owned())
+    });
+    format!("a=ice-lite\r\n{}a=end-of-candidates\r\n", joined(lines))
 }
 
 /// The answer with only those candidates that travel by `transport`, and the first of them.
@@ -150,8 +153,13 @@ pub(crate) fn narrow(answer: &str, transport: Protocol) -> Option<(String, Socke
         let candidate = Candidate::from_sdp_string(line.strip_prefix("a=")?).ok()?;
         (candidate.proto() == transport).then(|| candidate.addr())
     };
-    let first = answer.lines().filter(|line| line.starts_with("a=candidate:")).find_map(by)?;
-    let kept = without(answer, |line| line.starts_with("a=candidate:") && by(line).is_none());
+    let first = answer
+        .lines()
+        .filter(|line| line.starts_with("a=candidate:"))
+        .find_map(by)?;
+    let kept = without(answer, |line| {
+        line.starts_with("a=candidate:") && by(line).is_none()
+    });
     Some((kept, first))
 }
 
@@ -171,10 +179,20 @@ fn check_media(text: &str) -> Result<(), OfferRefusal> {
         return Err(OfferRefusal::AudioLines(audio));
     }
     if values(text, "a=ssrc:").count() > SOURCE_LINES_MAX {
-        return Err(OfferRefusal::TooManySources { limit: SOURCE_LINES_MAX });
+        return Err(OfferRefusal::TooManySources {
+            limit: SOURCE_LINES_MAX,
+        });
     }
-    let opus = |value: &str| value.split_once(' ').is_some_and(|(_, codec)| codec.eq_ignore_ascii_case("opus/48000/2"));
-    if values(text, "a=rtpmap:").any(|value| opus(value.trim_end())) { Ok(()) } else { Err(OfferRefusal::NoOpus) }
+    let opus = |value: &str| {
+        value
+            .split_once(' ')
+            .is_some_and(|(_, codec)| codec.eq_ignore_ascii_case("opus/48000/2"))
+    };
+    if values(text, "a=rtpmap:").any(|value| opus(value.trim_end())) {
+        Ok(())
+    } else {
+        Err(OfferRefusal::NoOpus)
+    }
 }
 
 /// "If none of the attributes is present, sendrecv is assumed" (RFC 8866 section 6.7).
@@ -190,10 +208,17 @@ fn check_direction(text: &str, purpose: Purpose) -> Result<(), OfferRefusal> {
         }
     }
     let (fits, wanted) = match purpose {
-        Purpose::Publish => (matches!(found, "sendonly" | "sendrecv"), "sendonly or sendrecv"),
+        Purpose::Publish => (
+            matches!(found, "sendonly" | "sendrecv"),
+            "sendonly or sendrecv",
+        ),
         Purpose::Subscribe => (found == "recvonly", "recvonly"),
     };
-    if fits { Ok(()) } else { Err(OfferRefusal::Direction { wanted, found }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(OfferRefusal::Direction { wanted, found })
+    }
 }
 
 fn direction_of(line: &str) -> Option<&'static str> {
@@ -205,10 +230,15 @@ fn direction_of(line: &str) -> Option<&'static str> {
 fn read_credentials(text: &str) -> Option<Credentials> {
     let ufrag = values(text, "a=ice-ufrag:").next()?.trim_end();
     let password = values(text, "a=ice-pwd:").next()?.trim_end();
-    let legal = |word: &str| word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'));
+    let legal = |word: &str| {
+        word.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
+    };
     let fits = UFRAG_CHARS.contains(&ufrag.len()) && PASSWORD_CHARS.contains(&password.len());
-    (fits && legal(ufrag) && legal(password))
-        .then(|| Credentials { ufrag: ufrag.to_owned(), password: password.to_owned() })
+    (fits && legal(ufrag) && legal(password)).then(|| Credentials {
+        ufrag: ufrag.to_owned(),
+        password: password.to_owned(),
+    })
 }
 
 fn values<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -216,12 +246,16 @@ fn values<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
 }
 
 fn without(text: &str, dropped: impl Fn(&str) -> bool) -> String {
-    let mut kept = String::with_capacity(text.len());
-    for line in text.lines().filter(|line| !dropped(line)) {
-        kept.push_str(line);
-        kept.push_str("\r\n");
-    }
-    kept
+    joined(
+        text.lines()
+            .filter(|line| !dropped(line))
+            .map(str::to_owned),
+    )
+}
+
+/// "Each line is terminated by CRLF" (RFC 8866 section 5).
+fn joined(lines: impl Iterator<Item = String>) -> String {
+    lines.flat_map(|line| [line, "\r\n".to_owned()]).collect()
 }
 
 #[cfg(test)]
@@ -249,27 +283,70 @@ mod tests {
     fn hostile_offers_are_refused_before_they_are_parsed() {
         let video = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n";
         let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\n";
-        assert_eq!(refusal(&format!("{OFFER}{}", "a=x\r\n".repeat(8000))), OfferRefusal::TooLarge { limit: OFFER_MAX_BYTES });
-        assert_eq!(refusal(&format!("{OFFER}{}", video.repeat(4))), OfferRefusal::TooManyMedia { limit: MEDIA_MAX });
-        assert_eq!(refusal(&format!("{OFFER}{audio}")), OfferRefusal::AudioLines(2));
-        assert_eq!(refusal(&OFFER.replace("m=audio", "m=video")), OfferRefusal::AudioLines(0));
-        assert_eq!(refusal(&format!("{OFFER}m=application 9 x\r\n")), OfferRefusal::Medium("application".to_owned()));
-        assert_eq!(refusal(&format!("{OFFER}{}", "a=ssrc:1 cname:x\r\n".repeat(33))), OfferRefusal::TooManySources { limit: 32 });
-        assert_eq!(refusal(&OFFER.replace("a=ice-ufrag:abcd\r\n", "")), OfferRefusal::NoIce);
+        assert_eq!(
+            refusal(&format!("{OFFER}{}", "a=x\r\n".repeat(8000))),
+            OfferRefusal::TooLarge {
+                limit: OFFER_MAX_BYTES
+            }
+        );
+        assert_eq!(
+            refusal(&format!("{OFFER}{}", video.repeat(4))),
+            OfferRefusal::TooManyMedia { limit: MEDIA_MAX }
+        );
+        assert_eq!(
+            refusal(&format!("{OFFER}{audio}")),
+            OfferRefusal::AudioLines(2)
+        );
+        assert_eq!(
+            refusal(&OFFER.replace("m=audio", "m=video")),
+            OfferRefusal::AudioLines(0)
+        );
+        assert_eq!(
+            refusal(&format!("{OFFER}m=application 9 x\r\n")),
+            OfferRefusal::Medium("application".to_owned())
+        );
+        assert_eq!(
+            refusal(&format!("{OFFER}{}", "a=ssrc:1 cname:x\r\n".repeat(33))),
+            OfferRefusal::TooManySources { limit: 32 }
+        );
+        assert_eq!(
+            refusal(&OFFER.replace("a=ice-ufrag:abcd\r\n", "")),
+            OfferRefusal::NoIce
+        );
         assert_eq!(refusal(&OFFER.replace("abcd", "ab:d")), OfferRefusal::NoIce);
-        assert_eq!(refusal(&OFFER.replace("a=fingerprint", "a=finger")), OfferRefusal::NoFingerprint);
-        assert_eq!(refusal(&OFFER.replace("opus", "PCMU")), OfferRefusal::NoOpus);
-        assert!(matches!(refusal("GET / HTTP/1.1"), OfferRefusal::Unreadable(_)));
+        assert_eq!(
+            refusal(&OFFER.replace("a=fingerprint", "a=finger")),
+            OfferRefusal::NoFingerprint
+        );
+        assert_eq!(
+            refusal(&OFFER.replace("opus", "PCMU")),
+            OfferRefusal::NoOpus
+        );
+        assert!(matches!(
+            refusal("GET / HTTP/1.1"),
+            OfferRefusal::Unreadable(_)
+        ));
     }
 
     #[test]
     fn the_direction_must_fit_the_purpose() {
-        for (direction, publish, subscribe) in
-            [("sendonly", true, false), ("sendrecv", true, false), ("recvonly", false, true), ("inactive", false, false)]
-        {
+        for (direction, publish, subscribe) in [
+            ("sendonly", true, false),
+            ("sendrecv", true, false),
+            ("recvonly", false, true),
+            ("inactive", false, false),
+        ] {
             let offer = OFFER.replace("a=sendonly", &format!("a={direction}"));
-            assert_eq!(Offer::check(&offer, Purpose::Publish).is_ok(), publish, "{direction}");
-            assert_eq!(Offer::check(&offer, Purpose::Subscribe).is_ok(), subscribe, "{direction}");
+            assert_eq!(
+                Offer::check(&offer, Purpose::Publish).is_ok(),
+                publish,
+                "{direction}"
+            );
+            assert_eq!(
+                Offer::check(&offer, Purpose::Subscribe).is_ok(),
+                subscribe,
+                "{direction}"
+            );
         }
         assert!(Offer::check(&OFFER.replace("a=sendonly\r\n", ""), Purpose::Publish).is_ok());
     }
@@ -280,7 +357,12 @@ mod tests {
             a=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 5 typ host\r\na=end-of-candidates\r\n";
         let credentials = Fragment::parse(trickled).unwrap().credentials.unwrap();
         assert_eq!(credentials.ufrag, "abcd");
-        assert!(Fragment::parse("a=mid:0\r\na=end-of-candidates\r\n").unwrap().credentials.is_none());
+        assert!(
+            Fragment::parse("a=mid:0\r\na=end-of-candidates\r\n")
+                .unwrap()
+                .credentials
+                .is_none()
+        );
         assert!(Fragment::parse("a=ice-ufrag:abcd\r\n").is_err());
         assert!(Fragment::parse("a=candidate:1 1 udp\r\n").is_err());
         assert!(Fragment::parse("<html>").is_err());

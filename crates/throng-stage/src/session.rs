@@ -140,7 +140,11 @@ impl Session {
 
     /// Why it is over, if time has run out.
     pub(crate) fn expired(&self, now: Instant) -> Option<EndReason> {
-        let reason = if self.connected { EndReason::Silent } else { EndReason::NeverConnected };
+        let reason = if self.connected {
+            EndReason::Silent
+        } else {
+            EndReason::NeverConnected
+        };
         (now >= self.deadline).then_some(reason)
     }
 

@@ -43,7 +43,11 @@ pub struct StageConfig {
 impl StageConfig {
     /// The defaults at this address.
     pub fn at(udp: SocketAddr) -> Self {
-        Self { udp, advertise: None, listeners_max: LISTENERS_MAX_DEFAULT }
+        Self {
+            udp,
+            advertise: None,
+            listeners_max: LISTENERS_MAX_DEFAULT,
+        }
     }
 }
 
@@ -83,12 +87,28 @@ pub struct Stage {
 
 /// A request to the thread.
 pub(crate) enum Command {
-    Close { session: SessionId, reply: Reply<()> },
+    Close {
+        session: SessionId,
+        reply: Reply<()>,
+    },
     CloseProgramme(ProgrammeKey),
     CloseSeat(SeatKey),
-    Patch { session: SessionId, if_match: Option<String>, fragment: String, reply: Reply<Patched> },
-    Publish { offer: String, seat: SeatKey, reply: Reply<Answer> },
-    Subscribe { offer: String, programme: ProgrammeKey, reply: Reply<Answer> },
+    Patch {
+        session: SessionId,
+        if_match: Option<String>,
+        fragment: String,
+        reply: Reply<Patched>,
+    },
+    Publish {
+        offer: String,
+        seat: SeatKey,
+        reply: Reply<Answer>,
+    },
+    Subscribe {
+        offer: String,
+        programme: ProgrammeKey,
+        reply: Reply<Answer>,
+    },
 }
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StageError>>;
@@ -115,14 +135,33 @@ impl Stage {
         let local = sockets.local_addr()?;
         let reachable = reachable(local, config.advertise)?;
         let counters = Arc::new(Counters::default());
-        let places = Places { speakers: SPEAKERS_MAX, listeners: config.listeners_max };
+        let places = Places {
+            speakers: SPEAKERS_MAX,
+            listeners: config.listeners_max,
+        };
         let endpoint = Endpoint::new(reachable, places, Arc::clone(&counters));
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (outbound, audio) = broadcast::channel(OUTBOUND_MAX);
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-        let shell = Shell::new(&runtime, endpoint, sockets, Arc::clone(&counters), Box::new(sink))?;
-        thread::Builder::new().name("stage".to_owned()).spawn(move || runtime.block_on(shell.run(inbox, audio)))?;
-        Ok(Self { commands, outbound, counters, local })
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let shell = Shell::new(
+            &runtime,
+            endpoint,
+            sockets,
+            Arc::clone(&counters),
+            Box::new(sink),
+        )?;
+        thread::Builder::new()
+            .name("stage".to_owned())
+            .spawn(move || runtime.block_on(shell.run(inbox, audio)))?;
+        Ok(Self {
+            commands,
+            outbound,
+            counters,
+            local,
+        })
     }
 
     /// Where it listens, UDP and TCP.
@@ -132,12 +171,22 @@ impl Stage {
 
     /// WHIP: answers a speaker's offer. An earlier session of the seat ends with [`crate::EndReason::Replaced`].
     pub async fn publish(&self, offer: String, seat: SeatKey) -> Result<Answer, StageError> {
-        self.ask(|reply| Command::Publish { offer, seat, reply }).await
+        self.ask(|reply| Command::Publish { offer, seat, reply })
+            .await
     }
 
     /// WHEP: answers a listener's offer.
-    pub async fn subscribe(&self, offer: String, programme: ProgrammeKey) -> Result<Answer, StageError> {
-        self.ask(|reply| Command::Subscribe { offer, programme, reply }).await
+    pub async fn subscribe(
+        &self,
+        offer: String,
+        programme: ProgrammeKey,
+    ) -> Result<Answer, StageError> {
+        self.ask(|reply| Command::Subscribe {
+            offer,
+            programme,
+            reply,
+        })
+        .await
     }
 
     /// PATCH of a session: trickled candidates, or an ICE restart.
@@ -147,7 +196,13 @@ impl Stage {
         if_match: Option<String>,
         fragment: String,
     ) -> Result<Patched, StageError> {
-        self.ask(|reply| Command::Patch { session, if_match, fragment, reply }).await
+        self.ask(|reply| Command::Patch {
+            session,
+            if_match,
+            fragment,
+            reply,
+        })
+        .await
     }
 
     /// DELETE of a session.
@@ -157,12 +212,18 @@ impl Stage {
 
     /// Ends the session of a seat, if it has one.
     pub async fn close_seat(&self, seat: SeatKey) -> Result<(), StageError> {
-        self.commands.send(Command::CloseSeat(seat)).await.map_err(|_| StageError::Closed)
+        self.commands
+            .send(Command::CloseSeat(seat))
+            .await
+            .map_err(|_| StageError::Closed)
     }
 
     /// Ends the sessions of a programme's listeners.
     pub async fn close_programme(&self, programme: ProgrammeKey) -> Result<(), StageError> {
-        self.commands.send(Command::CloseProgramme(programme)).await.map_err(|_| StageError::Closed)
+        self.commands
+            .send(Command::CloseProgramme(programme))
+            .await
+            .map_err(|_| StageError::Closed)
     }
 
     /// Sends one Opus packet of 20 ms to the speaker on this seat: the mix without that speaker. Never waits.
@@ -187,10 +248,12 @@ impl Stage {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StageError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.try_send(command(reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Closed(_) => StageError::Closed,
-            mpsc::error::TrySendError::Full(_) => StageError::Busy,
-        })?;
+        self.commands
+            .try_send(command(reply))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Closed(_) => StageError::Closed,
+                mpsc::error::TrySendError::Full(_) => StageError::Busy,
+            })?;
         answer.await.unwrap_or(Err(StageError::Closed))
     }
 }

@@ -67,7 +67,8 @@ impl Deframer {
 
 /// The datagram with its length in front.
 pub(crate) fn frame(datagram: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(datagram.len()).expect("a datagram of ours is at most an Ethernet frame");
+    let length =
+        u16::try_from(datagram.len()).expect("a datagram of ours is at most an Ethernet frame");
     let mut framed = Vec::with_capacity(2 + datagram.len());
     framed.extend(length.to_be_bytes());
     framed.extend_from_slice(datagram);
@@ -92,7 +93,14 @@ impl Connections {
     /// None yet; and where their frames come out.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Inbound>) {
         let (inbox, outlet) = mpsc::channel(INBOX_FRAMES);
-        (Self { open: HashMap::new(), serial: 0, inbox }, outlet)
+        (
+            Self {
+                open: HashMap::new(),
+                serial: 0,
+                inbox,
+            },
+            outlet,
+        )
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -120,7 +128,9 @@ impl Connections {
 
     /// Sends a datagram; false if there is no such connection or its backlog is full.
     pub(crate) fn send(&self, to: SocketAddr, datagram: &[u8]) -> bool {
-        self.open.get(&to).is_some_and(|(_, backlog)| backlog.try_send(frame(datagram)).is_ok())
+        self.open
+            .get(&to)
+            .is_some_and(|(_, backlog)| backlog.try_send(frame(datagram)).is_ok())
     }
 
     /// Cuts a connection, after what is in its backlog.
@@ -130,7 +140,10 @@ impl Connections {
 
     /// The task has ended; true if it was the present connection of that address.
     pub(crate) fn ended(&mut self, source: SocketAddr, serial: u64) -> bool {
-        let present = self.open.get(&source).is_some_and(|(open, _)| *open == serial);
+        let present = self
+            .open
+            .get(&source)
+            .is_some_and(|(open, _)| *open == serial);
         if present {
             self.open.remove(&source);
         }
@@ -149,7 +162,9 @@ async fn pump(
     let (mut reader, mut writer) = stream.into_split();
     let writing = async {
         while let Some(framed) = outbox.recv().await {
-            timeout(WRITE_LIMIT, writer.write_all(&framed)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            timeout(WRITE_LIMIT, writer.write_all(&framed))
+                .await
+                .map_err(|_| io::ErrorKind::TimedOut)??;
         }
         io::Result::Ok(())
     };
@@ -161,7 +176,10 @@ async fn pump(
             // One deadline for a whole frame: bytes that trickle do not extend it.
             let next = async {
                 loop {
-                    if let Some(bytes) = deframer.next().map_err(|Oversize| io::ErrorKind::InvalidData)? {
+                    if let Some(bytes) = deframer
+                        .next()
+                        .map_err(|Oversize| io::ErrorKind::InvalidData)?
+                    {
                         return io::Result::Ok(Some(bytes));
                     }
                     match reader.read(&mut buffer).await? {
@@ -170,7 +188,10 @@ async fn pump(
                     }
                 }
             };
-            let Some(bytes) = timeout(limit, next).await.map_err(|_| io::ErrorKind::TimedOut)?? else {
+            let Some(bytes) = timeout(limit, next)
+                .await
+                .map_err(|_| io::ErrorKind::TimedOut)??
+            else {
                 return io::Result::Ok(());
             };
             limit = NEXT_FRAME_LIMIT;

@@ -18,7 +18,12 @@ pub(crate) fn word<const N: usize>() -> String {
 
 /// `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
-    const { assert!(N <= 256, "the kernel fills at most 256 bytes without interruption") };
+    const {
+        assert!(
+            N <= 256,
+            "the kernel fills at most 256 bytes without interruption"
+        )
+    };
     let mut drawn = [0_u8; N];
     let filled = getrandom(&mut drawn[..], GetRandomFlags::empty())
         .expect("the kernel has a random source, and up to 256 bytes are never interrupted");

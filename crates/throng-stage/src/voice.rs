@@ -45,7 +45,14 @@ impl Voice {
     /// A line of Opus; with `red`, each packet also carries the one before it.
     pub(crate) fn new(opus: Pt, red: Option<Pt>, start: Start) -> Self {
         let sequence = u64::from(start.sequence & 0x7fff);
-        Self { opus, red, sequence, offset: start.timestamp, started: false, before: None }
+        Self {
+            opus,
+            red,
+            sequence,
+            offset: start.timestamp,
+            started: false,
+            before: None,
+        }
     }
 
     /// Numbers the next packet. None if it is empty or longer than Opus can be.
@@ -71,7 +78,10 @@ impl Voice {
     }
 
     fn redundant(&self, timestamp: u32, packet: &[u8]) -> Arc<[u8]> {
-        let before = self.before.as_ref().filter(|(_, bytes)| bytes.len() + packet.len() <= REDUNDANT_MAX_BYTES);
+        let before = self
+            .before
+            .as_ref()
+            .filter(|(_, bytes)| bytes.len() + packet.len() <= REDUNDANT_MAX_BYTES);
         // A block that is too old or too long for its header is left out by the encoder.
         let block = before.map(|(at, bytes)| RedundantBlock {
             pt: *self.opus,
@@ -92,7 +102,10 @@ mod tests {
     }
 
     fn start() -> Start {
-        Start { sequence: u16::MAX, timestamp: u32::MAX - 100 }
+        Start {
+            sequence: u16::MAX,
+            timestamp: u32::MAX - 100,
+        }
     }
 
     #[test]
@@ -113,8 +126,14 @@ mod tests {
         let second = voice.next(960, &packet(2, 10)).unwrap();
         let blocks = RedDecoder::decode(&second.payload).unwrap();
         assert_eq!(blocks.len(), 2);
-        assert_eq!((blocks[0].timestamp_offset, blocks[0].payload), (960, &[1; 10][..]));
-        assert_eq!((blocks[1].is_primary, blocks[1].payload), (true, &[2; 10][..]));
+        assert_eq!(
+            (blocks[0].timestamp_offset, blocks[0].payload),
+            (960, &[1; 10][..])
+        );
+        assert_eq!(
+            (blocks[1].is_primary, blocks[1].payload),
+            (true, &[2; 10][..])
+        );
         // After a long pause, or beside a long packet, a packet goes alone (RFC 2198 section 3).
         let late = voice.next(960 + 20_000, &packet(3, 10)).unwrap();
         assert_eq!(RedDecoder::decode(&late.payload).unwrap().len(), 1);
@@ -127,6 +146,9 @@ mod tests {
         let mut voice = Voice::new(111.into(), None, start());
         assert!(voice.next(0, &packet(0, 0)).is_none());
         assert!(voice.next(0, &packet(0, OPUS_MAX_BYTES + 1)).is_none());
-        assert_eq!(voice.next(0, &packet(0, OPUS_MAX_BYTES)).unwrap().sequence, 0x7fff);
+        assert_eq!(
+            voice.next(0, &packet(0, OPUS_MAX_BYTES)).unwrap().sequence,
+            0x7fff
+        );
     }
 }

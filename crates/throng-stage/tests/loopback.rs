@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use throng_stage::client::{Client, ClientKind, ClientState, Transport};
-use throng_stage::{EndReason, Event, OfferRefusal, ProgrammeKey, SeatKey, Stage, StageConfig, StageError};
+use throng_stage::{
+    EndReason, Event, OfferRefusal, ProgrammeKey, SeatKey, Stage, StageConfig, StageError,
+};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -26,31 +28,59 @@ async fn next(events: &mut mpsc::Receiver<Event>) -> Event {
 async fn speaker(stage: &Stage, transport: Transport) -> Client {
     let (pending, offer) = Client::offer(ClientKind::Speaker, transport);
     let answer = stage.publish(offer, SEAT).await.unwrap();
-    let mut client = tokio::task::spawn_blocking(move || pending.connect(&answer.sdp)).await.unwrap().unwrap();
-    timeout(PATIENCE, client.connected()).await.unwrap().unwrap();
+    let mut client = tokio::task::spawn_blocking(move || pending.connect(&answer.sdp))
+        .await
+        .unwrap()
+        .unwrap();
+    timeout(PATIENCE, client.connected())
+        .await
+        .unwrap()
+        .unwrap();
     client
 }
 
 async fn converse(transport: Transport) {
     let (stage, mut events) = stage();
     let mut client = speaker(&stage, transport).await;
-    assert!(matches!(next(&mut events).await, Event::Joined { seat: SEAT, .. }));
+    assert!(matches!(
+        next(&mut events).await,
+        Event::Joined { seat: SEAT, .. }
+    ));
     for frame in 0..10_u8 {
         assert!(client.send(&[frame; 30], u32::from(frame) * 960));
         stage.send_return(SEAT, u64::from(frame), vec![100 + frame; 30].into());
     }
     for frame in 0..10_u8 {
-        let Event::Packet { seat: SEAT, packet, .. } = next(&mut events).await else { panic!("not a packet") };
+        let Event::Packet {
+            seat: SEAT, packet, ..
+        } = next(&mut events).await
+        else {
+            panic!("not a packet")
+        };
         // With redundancy (RFC 2198) the packet itself comes last.
         assert!(packet.bytes.ends_with(&[frame; 30]));
         let heard = timeout(PATIENCE, client.recv()).await.unwrap().unwrap();
         assert_eq!(heard.payload[..], [100 + frame; 30]);
     }
     let counted = stage.counters();
-    assert_eq!((counted.speakers, counted.audio_in, counted.audio_out), (1, 10, 10));
-    assert_eq!(counted.tcp_connections, u64::from(transport == Transport::Tcp));
-    tokio::task::spawn_blocking(move || client.close()).await.unwrap();
-    assert!(matches!(next(&mut events).await, Event::Left { reason: EndReason::Gone, .. }));
+    assert_eq!(
+        (counted.speakers, counted.audio_in, counted.audio_out),
+        (1, 10, 10)
+    );
+    assert_eq!(
+        counted.tcp_connections,
+        u64::from(transport == Transport::Tcp)
+    );
+    tokio::task::spawn_blocking(move || client.close())
+        .await
+        .unwrap();
+    assert!(matches!(
+        next(&mut events).await,
+        Event::Left {
+            reason: EndReason::Gone,
+            ..
+        }
+    ));
 }
 
 #[tokio::test]
@@ -69,11 +99,20 @@ async fn a_listener_hears_the_programme_until_it_ends() {
     let (pending, offer) = Client::offer(ClientKind::Listener, Transport::Udp);
     assert!(matches!(
         stage.publish(offer.clone(), SEAT).await,
-        Err(StageError::Offer(OfferRefusal::Direction { found: "recvonly", .. }))
+        Err(StageError::Offer(OfferRefusal::Direction {
+            found: "recvonly",
+            ..
+        }))
     ));
     let answer = stage.subscribe(offer, PROGRAMME).await.unwrap();
-    let mut client = tokio::task::spawn_blocking(move || pending.connect(&answer.sdp)).await.unwrap().unwrap();
-    timeout(PATIENCE, client.connected()).await.unwrap().unwrap();
+    let mut client = tokio::task::spawn_blocking(move || pending.connect(&answer.sdp))
+        .await
+        .unwrap()
+        .unwrap();
+    timeout(PATIENCE, client.connected())
+        .await
+        .unwrap()
+        .unwrap();
     for frame in 0..10_u8 {
         stage.send_programme(PROGRAMME, u64::from(frame), vec![frame; 30].into());
     }
@@ -92,9 +131,18 @@ async fn the_last_handle_takes_every_session_with_it() {
     let mut client = speaker(&stage, Transport::Tcp).await;
     assert!(matches!(next(&mut events).await, Event::Joined { .. }));
     drop(stage);
-    assert!(matches!(next(&mut events).await, Event::Left { reason: EndReason::Closed, .. }));
+    assert!(matches!(
+        next(&mut events).await,
+        Event::Left {
+            reason: EndReason::Closed,
+            ..
+        }
+    ));
     timeout(PATIENCE, client.closed()).await.unwrap();
-    assert!(timeout(PATIENCE, events.recv()).await.unwrap().is_none(), "the thread has ended");
+    assert!(
+        timeout(PATIENCE, events.recv()).await.unwrap().is_none(),
+        "the thread has ended"
+    );
 }
 
 #[tokio::test]
@@ -109,7 +157,9 @@ async fn a_sink_without_room_loses_packets_but_no_lives() {
     // Sent after them on the same path: when it is answered, they have been read.
     stage.send_return(SEAT, 0, vec![1].into());
     timeout(PATIENCE, client.recv()).await.unwrap().unwrap();
-    tokio::task::spawn_blocking(move || client.close()).await.unwrap();
+    tokio::task::spawn_blocking(move || client.close())
+        .await
+        .unwrap();
     let mut lives = Vec::new();
     while lives.len() < 2 {
         match next(&mut inbox).await {
@@ -134,6 +184,12 @@ async fn peers_are_told_the_advertised_address() {
     let (_, offer) = Client::offer(ClientKind::Speaker, Transport::Udp);
     let answer = stage.publish(offer, SEAT).await.unwrap();
     let port = stage.local_addr().port();
-    assert!(answer.sdp.contains(&format!(" {advertised} {port} typ host")), "{}", answer.sdp);
+    assert!(
+        answer
+            .sdp
+            .contains(&format!(" {advertised} {port} typ host")),
+        "{}",
+        answer.sdp
+    );
     assert!(!answer.sdp.contains("127.0.0.1 "), "{}", answer.sdp);
 }

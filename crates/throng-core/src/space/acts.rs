@@ -51,6 +51,11 @@ impl State {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
+    /// Whether nothing more will come: ended or cancelled.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Cancelled)
+    }
+
     /// Whether the act may follow this state.
     pub(super) const fn allows(self, act: &Act) -> bool {
         match act {

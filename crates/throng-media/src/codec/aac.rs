@@ -13,8 +13,10 @@ pub struct AacEncoder {
 impl AacEncoder {
     /// An encoder at the beginning of its stream, with the bit rate in bits per second.
     pub fn new(bit_rate: u32) -> Self {
-        let options =
-            EncodeOptions::raw().with_bitrate_bps(bit_rate.clamp(MIN_BIT_RATE, MAX_BIT_RATE));
+        let bit_rate = bit_rate.clamp(MIN_BIT_RATE, MAX_BIT_RATE);
+        let options = EncodeOptions::raw()
+            .with_bitrate_bps(bit_rate)
+            .with_band_refine(bit_rate >= REFINING_PAYS_FROM_BIT_RATE);
         let inner = Encoder::new(SAMPLE_RATE_HZ, 1, &options)
             .expect("48 kHz mono is a legal configuration");
         Self { inner }
@@ -37,7 +39,9 @@ impl AacEncode for AacEncoder {
                 unit = Bytes::copy_from_slice(frame.payload);
                 Ok(())
             })
-            .map_err(|_| CodecError::Encoder)?;
+            .map_err(|_| CodecError::Encoder)
+            // After a refusal the crate wants to be started anew; the next unit then begins from silence.
+            .inspect_err(|_| drop(self.inner.reset()))?;
         Ok(unit)
     }
 
@@ -52,6 +56,8 @@ impl AacEncode for AacEncoder {
 }
 
 const SAMPLE_RATE_HZ: u32 = 48_000;
+/// Above, spending left-over bits gains 0.05 to 0.1 PESQ for 40 us per unit; below, it loses as much.
+const REFINING_PAYS_FROM_BIT_RATE: u32 = 48_000;
 /// Below this nothing like speech is left.
 const MIN_BIT_RATE: u32 = 8_000;
 /// 6,144 bits per access unit (ISO/IEC 14496-3, section 4.5.3).

@@ -114,9 +114,9 @@ unsafe impl Send for Encoder {}
 impl Encoder {
     /// An encoder at the beginning of its stream.
     pub fn new(settings: OpusSettings) -> Self {
-        let (application, signal) = match settings.content {
-            Content::Mixed => (sys::OPUS_APPLICATION_AUDIO, sys::OPUS_AUTO),
-            Content::Speech => (sys::OPUS_APPLICATION_VOIP, sys::OPUS_SIGNAL_VOICE),
+        let application = match settings.content {
+            Content::Mixed => sys::OPUS_APPLICATION_AUDIO,
+            Content::Speech => sys::OPUS_APPLICATION_VOIP,
         };
         let mut error = 0;
         // SAFETY: `error` outlives the call.
@@ -136,7 +136,6 @@ impl Encoder {
             sys::OPUS_SET_COMPLEXITY_REQUEST,
             settings.complexity.min(10).into(),
         );
-        encoder.set(sys::OPUS_SET_SIGNAL_REQUEST, signal);
         encoder.set(
             sys::OPUS_SET_INBAND_FEC_REQUEST,
             settings.in_band_fec.into(),

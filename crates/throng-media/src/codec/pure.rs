@@ -3,7 +3,7 @@
 //! It has no switch for inter-frame prediction, so segments do not begin with prediction off here.
 
 use bytes::Bytes;
-use opus_pure::{Application, Signal};
+use opus_pure::Application;
 
 use super::{
     CodecError, Content, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES, OpusDecode, OpusEncode,
@@ -85,10 +85,6 @@ impl Encoder {
             .expect("48 kHz mono is a legal configuration");
         inner.bitrate_bps = settings.bit_rate.min(MAX_BIT_RATE).cast_signed();
         inner.complexity = settings.complexity.min(10).into();
-        inner.signal_type = match settings.content {
-            Content::Mixed => None,
-            Content::Speech => Some(Signal::Voice),
-        };
         inner.use_inband_fec = settings.in_band_fec;
         inner.packet_loss_perc = settings.expected_loss_percent.min(100).into();
         inner.use_dtx = settings.dtx;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::FRAME_LEN;
+use super::FRAME_SAMPLES;
 
 /// Width of a histogram bucket, 5 ms.
 const BUCKET_SAMPLES: i64 = 240;
@@ -14,11 +14,13 @@ const BUCKET_SAMPLES: i64 = 240;
 const BUCKETS: usize = 64;
 /// The part of all packets that shall be in time.
 const IN_TIME: f32 = 0.97;
-/// What the histogram keeps at each packet: half of it is older than 140 packets (2.8 s).
-const KEEP: f32 = 0.995;
+/// What the histogram keeps at each packet: half of it is older than 70 packets (1.4 s).
+const KEEP: f32 = 0.99;
+/// A copy that fills a gap counts like so many packets: if it comes too late its sound is lost for good.
+const FILL_WEIGHT: u32 = 2;
 /// Time on top of lateness, 40 ms: one frame because the mixer asks once per frame, and one so that the next packet,
 /// which carries the copy of a lost one (RED, in-band FEC), is there too.
-const MARGIN_SAMPLES: i64 = 2 * FRAME_LEN as i64;
+const MARGIN_SAMPLES: i64 = 2 * FRAME_SAMPLES;
 /// Most that sound waits, 300 ms: beyond it people talk into each other. What comes later is late.
 pub(super) const TARGET_MAX_SAMPLES: i64 = 14_400;
 /// The target before the first packet was measured, 80 ms.
@@ -72,25 +74,14 @@ impl Delay {
         {
             self.transits.pop_front();
         }
-        self.filled(arrival, timestamp);
+        self.measure(arrival, timestamp);
     }
 
     /// Notes that sound which was missing arrived as a copy in a later packet, so that the target leaves time for copies.
     pub(super) fn filled(&mut self, arrival: i64, timestamp: i64) {
-        let Some(least) = self.least_transit() else {
-            return;
-        };
-        let lateness = (arrival - timestamp - least).max(0);
-        let bucket = usize::try_from(lateness / BUCKET_SAMPLES)
-            .map_or(BUCKETS - 1, |bucket| bucket.min(BUCKETS - 1));
-        self.measured = self.measured.saturating_add(1);
-        // The first packets weigh alike; without this the very first would count for seconds.
-        let keep = KEEP.min(1.0 - 1.0 / f32::from(self.measured));
-        for share in &mut self.histogram {
-            *share *= keep;
+        for _ in 0..FILL_WEIGHT {
+            self.measure(arrival, timestamp);
         }
-        self.histogram[bucket] += 1.0 - keep;
-        self.target = self.target.max(self.wanted());
     }
 
     /// Lets the target shrink; call it once per frame.
@@ -113,6 +104,23 @@ impl Delay {
     /// How long after the least transit time sound should be heard.
     pub(super) fn target(&self) -> i64 {
         self.target
+    }
+
+    fn measure(&mut self, arrival: i64, timestamp: i64) {
+        let Some(least) = self.least_transit() else {
+            return;
+        };
+        let lateness = (arrival - timestamp - least).max(0);
+        let bucket = usize::try_from(lateness / BUCKET_SAMPLES)
+            .map_or(BUCKETS - 1, |bucket| bucket.min(BUCKETS - 1));
+        self.measured = self.measured.saturating_add(1);
+        // The first packets weigh alike; without this the very first would count for seconds.
+        let keep = KEEP.min(1.0 - 1.0 / f32::from(self.measured));
+        for share in &mut self.histogram {
+            *share *= keep;
+        }
+        self.histogram[bucket] += 1.0 - keep;
+        self.target = self.target.max(self.wanted());
     }
 
     fn wanted(&self) -> i64 {

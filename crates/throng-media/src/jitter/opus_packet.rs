@@ -38,7 +38,7 @@ pub(super) fn carries_fec(packet: &[u8]) -> bool {
         return false;
     };
     let speech = toc >> 3 < 16;
-    let one_frame = toc & 3 == 0;
+    let one_frame = toc.trailing_zeros() >= 2;
     let stereo = toc & 4 != 0;
     // Section 4.2.3: the SILK header is one voice flag and one LBRR flag for each channel, coded as plain bits.
     let copies = if stereo { 0b0101_0000 } else { 0b0100_0000 };
@@ -47,6 +47,8 @@ pub(super) fn carries_fec(packet: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::cast_precision_loss, reason = "small numbers")]
+
     use super::*;
     use crate::codec::{OpusEncode, OpusSettings, opus_encoder};
 

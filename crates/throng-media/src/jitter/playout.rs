@@ -5,15 +5,15 @@
 //! transit time, plus the target delay: so every pause sets the delay right without changing any sound.
 
 use super::arrivals::Sound;
+use super::stretch::{Repeat, SILENT_REPEAT};
 use super::voice::CONCEAL_MAX_SAMPLES;
-use super::{JitterBuffer, opus_packet, stretch};
-use crate::FRAME_LEN;
+use super::{FRAME_SAMPLES, JitterBuffer, opus_packet, stretch};
 use crate::codec::OpusDecode;
 
 /// Guessed at once while nothing is there, 10 ms: a packet that comes then is heard soon.
 const GUESS_SAMPLES: i64 = 480;
 /// The frame that in-band FEC gives back.
-const FEC_SAMPLES: i64 = FRAME_LEN as i64;
+const FEC_SAMPLES: i64 = FRAME_SAMPLES;
 /// How far the delay may be off before sound is changed for it, 15 ms; in silence 5 ms.
 const SLACK_SAMPLES: i64 = 720;
 const SILENT_SLACK_SAMPLES: i64 = 240;
@@ -36,7 +36,7 @@ pub(super) enum State {
 impl<D: OpusDecode> JitterBuffer<D> {
     /// Makes sure that a frame lies ready.
     pub(super) fn fill(&mut self, now: i64) {
-        while self.voice.len() < FRAME_LEN {
+        while self.voice.len() < FRAME_SAMPLES {
             match self.state {
                 State::Pausing => self.wait(now),
                 State::Playing => self.play(),
@@ -52,24 +52,16 @@ impl<D: OpusDecode> JitterBuffer<D> {
         else {
             return;
         };
-        let delay = now - (next - self.voice.len() as i64) - least;
+        let delay = now - (next - self.voice.len()) - least;
         self.counters.delay_samples = u32::try_from(delay.max(0)).unwrap_or(u32::MAX);
         let excess = delay - self.delay.target();
-        if excess.abs() < SILENT_SLACK_SAMPLES
-            || self.owed > 0
-            || self.voice.concealed_in_a_row() > 0
-        {
+        let guessing = self.owed > 0 || self.voice.concealed_in_a_row() > 0;
+        if excess.abs() < SILENT_SLACK_SAMPLES || guessing || excess > 0 && !self.read_ahead() {
             return;
         }
-        if excess > 0 && !self.read_ahead() {
-            return;
-        }
-        let Some(repeat) = stretch::find_repeat(self.voice.pcm_mut()) else {
+        let Some(repeat) = self.joint(excess.abs()) else {
             return;
         };
-        if !(repeat.silent || self.worth_changing(excess.abs(), repeat.likeness)) {
-            return;
-        }
         self.ticks_since_change = 0;
         if excess > 0 {
             stretch::shrink(self.voice.pcm_mut(), repeat.period);
@@ -92,35 +84,43 @@ impl<D: OpusDecode> JitterBuffer<D> {
             // Nothing is lost: a pause ends by the clock.
             return;
         }
-        let heard_less = self.voice.skip(usize::try_from(samples).unwrap_or(0));
-        let mut left = samples - heard_less as i64;
         self.counters.skipped_samples += samples.unsigned_abs();
+        let mut left = samples - self.voice.skip(samples);
         while left > 0 {
             let Some(next) = self.next else { break };
-            let (gone, sequence) = match self.arrivals.take(next) {
-                Some(sound) => (sound.samples, Some(sound.sequence)),
-                None => (left, None),
-            };
-            self.next = Some(next + gone);
-            self.decoded = sequence.or(self.decoded);
-            left -= gone;
+            match self.arrivals.take(next) {
+                Some(sound) if sound.samples <= left => {
+                    self.next = Some(next + sound.samples);
+                    self.decoded = Some(sound.sequence);
+                    left -= sound.samples;
+                }
+                Some(sound) => {
+                    self.decode(next, &sound);
+                    self.voice.skip(left);
+                    break;
+                }
+                None => {
+                    self.next = Some(next + left);
+                    break;
+                }
+            }
         }
     }
 
     /// A tick's share of a pause.
     fn wait(&mut self, now: i64) {
-        let missing = (FRAME_LEN - self.voice.len()) as i64;
+        let missing = FRAME_SAMPLES - self.voice.len();
         let first = self
             .arrivals
             .first()
             .map(|(timestamp, sound)| (timestamp, sound.sequence));
         let (Some((timestamp, sequence)), Some(least)) = (first, self.delay.least_transit()) else {
-            self.voice.silence(FRAME_LEN - self.voice.len());
+            self.voice.silence(missing);
             return;
         };
         let due = timestamp + least + self.delay.target();
-        let silent = (due - (now + self.voice.len() as i64)).clamp(0, missing);
-        self.voice.silence(usize::try_from(silent).unwrap_or(0));
+        let silent = (due - (now + self.voice.len())).clamp(0, missing);
+        self.voice.silence(silent);
         if silent < missing {
             self.count_lost(sequence);
             self.next = Some(timestamp);
@@ -185,17 +185,14 @@ impl<D: OpusDecode> JitterBuffer<D> {
         self.counters.recovered_by_red += u64::from(sound.copy);
         if opus_packet::is_dtx(&sound.bytes) {
             self.pause();
-        } else if !self.voice.decode(
-            &sound.bytes,
-            usize::try_from(sound.samples).unwrap_or(FRAME_LEN),
-        ) {
+        } else if !self.voice.decode(&sound.bytes, sound.samples) {
             self.counters.refused += 1;
             self.counters.concealed_samples += sound.samples.unsigned_abs();
         }
     }
 
     fn conceal(&mut self, samples: i64) {
-        self.voice.conceal(usize::try_from(samples).unwrap_or(0));
+        self.voice.conceal(samples);
         self.counters.concealed_samples += samples.unsigned_abs();
     }
 
@@ -209,7 +206,7 @@ impl<D: OpusDecode> JitterBuffer<D> {
 
     /// Decodes what shortening needs, if it is there; says whether enough lies ready.
     fn read_ahead(&mut self) -> bool {
-        while self.voice.len() < stretch::SHRINK_LEN {
+        while self.voice.len() < stretch::SHRINK_SAMPLES {
             let Some(next) = self.next else { return false };
             let Some(sound) = self.arrivals.take(next) else {
                 return false;
@@ -222,12 +219,19 @@ impl<D: OpusDecode> JitterBuffer<D> {
         true
     }
 
-    /// Whether speech may be changed: not too often, and the farther off the delay, the less alike it must be.
-    fn worth_changing(&self, off: i64, likeness: f32) -> bool {
+    /// Where time may be taken out or put in. Speech is changed not too often, and the farther off the delay, the less
+    /// alike the parts that are joined must be.
+    fn joint(&mut self, off: i64) -> Option<Repeat> {
+        let pcm = self.voice.pcm_mut();
+        if stretch::is_silent(pcm) {
+            return Some(SILENT_REPEAT);
+        }
+        if off < SLACK_SAMPLES || self.ticks_since_change < CHANGE_TICKS {
+            return None;
+        }
         #[allow(clippy::cast_precision_loss, reason = "far below 2^24")]
         let urgency = off as f32 / SLACK_MAX_SAMPLES as f32;
-        off >= SLACK_SAMPLES
-            && self.ticks_since_change >= CHANGE_TICKS
-            && likeness >= LIKENESS_WANTED - urgency * 1.85
+        let wanted = LIKENESS_WANTED - urgency * (1.0 + LIKENESS_WANTED);
+        stretch::find_repeat(pcm).filter(|repeat| repeat.likeness >= wanted)
     }
 }

@@ -5,8 +5,6 @@
 /// Shortest period, 2.5 ms (400 Hz), and longest, 15 ms (67 Hz): the range of voices.
 const PERIOD_MIN: usize = 120;
 const PERIOD_MAX: usize = 720;
-/// What is taken in silence.
-const SILENT_PERIOD: usize = 480;
 /// Samples compared, 10 ms.
 const COMPARED: usize = 480;
 /// The first search looks at every fourth sample and period.
@@ -14,17 +12,30 @@ const STRIDE: usize = 4;
 /// Mean square below which sound is silence, -55 dBov.
 const SILENCE_POWER: f32 = 3.2e-6;
 /// Samples that must lie ahead so that any period can be taken out and a frame is left.
-pub(super) const SHRINK_LEN: usize = PERIOD_MAX + crate::FRAME_LEN;
+pub(super) const SHRINK_SAMPLES: i64 = 720 + super::FRAME_SAMPLES;
+const _: () = assert!(SHRINK_SAMPLES.unsigned_abs() == (PERIOD_MAX + crate::FRAME_LEN) as u64);
 
 /// Where sound repeats.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Repeat {
     /// After how many samples.
     pub(super) period: usize,
-    /// How alike, -1 to 1; silence is 1.
+    /// How alike, -1 to 1.
     pub(super) likeness: f32,
-    /// Whether there is only silence.
-    pub(super) silent: bool,
+}
+
+/// What is taken out of silence, or put in: 10 ms.
+pub(super) const SILENT_REPEAT: Repeat = Repeat {
+    period: 480,
+    likeness: 1.0,
+};
+
+/// Whether the next frame is silence.
+pub(super) fn is_silent(pcm: &[f32]) -> bool {
+    let next = &pcm[..pcm.len().min(2 * SILENT_REPEAT.period)];
+    #[allow(clippy::cast_precision_loss, reason = "at most 960")]
+    let limit = SILENCE_POWER * next.len() as f32;
+    next.iter().map(|x| x * x).sum::<f32>() < limit
 }
 
 /// Finds the period at the beginning of `pcm`; `None` if it is too short to tell.
@@ -32,27 +43,13 @@ pub(super) fn find_repeat(pcm: &[f32]) -> Option<Repeat> {
     let longest = PERIOD_MAX
         .min(pcm.len() / 2)
         .min(pcm.len().saturating_sub(COMPARED));
-    if longest < SILENT_PERIOD {
+    if longest < PERIOD_MIN {
         return None;
-    }
-    let head = &pcm[..2 * longest];
-    #[allow(clippy::cast_precision_loss, reason = "at most 1,440")]
-    let power = head.iter().map(|x| x * x).sum::<f32>() / head.len() as f32;
-    if power < SILENCE_POWER {
-        return Some(Repeat {
-            period: SILENT_PERIOD,
-            likeness: 1.0,
-            silent: true,
-        });
     }
     let coarse = best(pcm, (PERIOD_MIN..=longest).step_by(STRIDE), STRIDE)?;
     let near = (coarse.0 - STRIDE).max(PERIOD_MIN)..=(coarse.0 + STRIDE).min(longest);
     let (period, likeness) = best(pcm, near, 1)?;
-    Some(Repeat {
-        period,
-        likeness,
-        silent: false,
-    })
+    Some(Repeat { period, likeness })
 }
 
 /// Takes one period out of the beginning.
@@ -99,6 +96,8 @@ fn likeness(pcm: &[f32], period: usize, stride: usize) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::cast_precision_loss, reason = "small numbers")]
+
     use super::*;
 
     /// 125 Hz with harmonics: a period of 384 samples.
@@ -147,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn silence_gives_ten_milliseconds_and_too_little_sound_nothing() {
-        assert!(find_repeat(&[0.0; 2_000]).unwrap().silent);
-        assert!(find_repeat(&vowel(959)).is_none());
+    fn silence_is_told_from_sound_and_too_little_sound_has_no_period() {
+        assert!(is_silent(&[0.001; 2_000]) && !is_silent(&[0.01; 2_000]));
+        assert!(find_repeat(&vowel(599)).is_none());
     }
 }

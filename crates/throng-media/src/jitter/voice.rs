@@ -3,6 +3,7 @@
 //! Every sample passes one gain that moves but never jumps: down through a long concealment, down at the beginning of
 //! a pause, up when sound comes back.
 
+use super::FRAME_SAMPLES;
 use crate::codec::OpusDecode;
 use crate::{FRAME_LEN, Frame, SILENCE};
 
@@ -37,8 +38,9 @@ impl<D: OpusDecode> Voice<D> {
     }
 
     /// Samples to come.
-    pub(super) fn len(&self) -> usize {
-        self.pcm.len()
+    #[allow(clippy::cast_possible_wrap, reason = "a few thousand")]
+    pub(super) fn len(&self) -> i64 {
+        self.pcm.len() as i64
     }
 
     /// Samples concealed since the last real sound.
@@ -52,37 +54,30 @@ impl<D: OpusDecode> Voice<D> {
     }
 
     /// Decodes a packet that lasts `samples`; says whether it could be decoded. What cannot is concealed.
-    pub(super) fn decode(&mut self, packet: &[u8], samples: usize) -> bool {
-        match self.decoder.decode(packet) {
-            Ok(decoded) => {
-                append(&mut self.pcm, &mut self.gain, decoded, 1.0 / RISE_SAMPLES);
-                self.concealed_in_a_row = 0;
-                true
-            }
-            Err(_) => {
-                self.conceal(samples);
-                false
-            }
-        }
+    pub(super) fn decode(&mut self, packet: &[u8], samples: i64) -> bool {
+        let Ok(decoded) = self.decoder.decode(packet) else {
+            self.conceal(samples);
+            return false;
+        };
+        append(&mut self.pcm, &mut self.gain, decoded, 1.0 / RISE_SAMPLES);
+        self.concealed_in_a_row = 0;
+        true
     }
 
-    /// Puts the lost frame before `following` there, from the copy inside it.
+    /// Puts the lost frame before `following` there, from the copy inside it; says whether there was one.
     pub(super) fn recover(&mut self, following: &[u8]) -> bool {
-        match self.decoder.recover(following) {
-            Ok(recovered) => {
-                append(&mut self.pcm, &mut self.gain, recovered, 1.0 / RISE_SAMPLES);
-                self.concealed_in_a_row = 0;
-                true
-            }
-            Err(_) => {
-                self.conceal(FRAME_LEN);
-                false
-            }
-        }
+        let Ok(recovered) = self.decoder.recover(following) else {
+            self.conceal(FRAME_SAMPLES);
+            return false;
+        };
+        append(&mut self.pcm, &mut self.gain, recovered, 1.0 / RISE_SAMPLES);
+        self.concealed_in_a_row = 0;
+        true
     }
 
     /// Guesses `samples`, fading out once the guess is too old.
-    pub(super) fn conceal(&mut self, samples: usize) {
+    pub(super) fn conceal(&mut self, samples: i64) {
+        let samples = count(samples);
         let guess = self
             .decoder
             .conceal(samples.next_multiple_of(CONCEAL_STEP_SAMPLES));
@@ -114,14 +109,14 @@ impl<D: OpusDecode> Voice<D> {
     }
 
     /// Adds silence; the voice must have faded out.
-    pub(super) fn silence(&mut self, samples: usize) {
-        self.pcm.resize(self.pcm.len() + samples, 0.0);
+    pub(super) fn silence(&mut self, samples: i64) {
+        self.pcm.resize(self.pcm.len() + count(samples), 0.0);
     }
 
     /// Drops up to `samples` unheard and fades in what follows; says how many were dropped.
-    pub(super) fn skip(&mut self, samples: usize) -> usize {
-        let skipped = samples.min(self.pcm.len());
-        self.pcm.drain(..skipped);
+    pub(super) fn skip(&mut self, samples: i64) -> i64 {
+        let skipped = samples.min(self.len());
+        self.pcm.drain(..count(skipped));
         self.gain = if self.pcm.is_empty() { 0.0 } else { self.gain };
         let mut gain = 0.0;
         for sample in &mut self.pcm {
@@ -142,8 +137,16 @@ impl<D: OpusDecode> Voice<D> {
     }
 }
 
+/// A number of samples, never negative.
+fn count(samples: i64) -> usize {
+    usize::try_from(samples).unwrap_or(0)
+}
+
 /// Adds samples under a gain that moves by `step` each, within 0 to 1.
 fn append(pcm: &mut Vec<f32>, gain: &mut f32, samples: &[f32], step: f32) {
+    if step > 0.0 && *gain >= 1.0 {
+        return pcm.extend_from_slice(samples);
+    }
     pcm.extend(samples.iter().map(|sample| {
         *gain = (*gain + step).clamp(0.0, 1.0);
         sample * *gain

@@ -69,7 +69,8 @@ impl OwnReturn {
     ) {
         match own {
             _ if in_mix => {
-                own.get_or_insert_with(|| Self::primed(shared)).frames_left = OWN_AFTER_FRAMES
+                let own = own.get_or_insert_with(|| Self::primed(shared));
+                own.frames_left = OWN_AFTER_FRAMES;
             }
             Some(Self { frames_left: 0, .. }) => *own = None,
             Some(own) => own.frames_left -= 1,

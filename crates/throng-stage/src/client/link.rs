@@ -17,12 +17,24 @@ const TCP_WRITE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The socket.
 pub(crate) enum Link {
-    Tcp { stream: TcpStream, deframer: Deframer, local: SocketAddr, remote: SocketAddr },
-    Udp { socket: UdpSocket, local: SocketAddr },
+    Tcp {
+        stream: TcpStream,
+        deframer: Deframer,
+        local: SocketAddr,
+        remote: SocketAddr,
+    },
+    Udp {
+        socket: UdpSocket,
+        local: SocketAddr,
+    },
 }
 
 impl Link {
-    pub(crate) async fn open(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn open(
+        protocol: Protocol,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> io::Result<Self> {
         if protocol == Protocol::Udp {
             let socket = UdpSocket::bind(local).await?;
             let local = socket.local_addr()?;
@@ -31,7 +43,12 @@ impl Link {
         let stream = timeout(TCP_CONNECT_LIMIT, TcpStream::connect(remote)).await??;
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
-        Ok(Self::Tcp { stream, deframer: Deframer::default(), local, remote })
+        Ok(Self::Tcp {
+            stream,
+            deframer: Deframer::default(),
+            local,
+            remote,
+        })
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
@@ -56,7 +73,12 @@ impl Link {
                 buffer.truncate(length);
                 Ok((source, buffer))
             }
-            Self::Tcp { stream, deframer, remote, .. } => loop {
+            Self::Tcp {
+                stream,
+                deframer,
+                remote,
+                ..
+            } => loop {
                 if let Some(bytes) = deframer.next().map_err(|_| io::ErrorKind::InvalidData)? {
                     return Ok((*remote, bytes));
                 }
@@ -73,11 +95,17 @@ impl Link {
         match self {
             Self::Udp { socket, .. } => {
                 // Like any lost datagram: the protocols above know what to do.
-                let _ = socket.send_to(&transmit.contents, transmit.destination).await;
+                let _ = socket
+                    .send_to(&transmit.contents, transmit.destination)
+                    .await;
                 Ok(())
             }
             Self::Tcp { stream, .. } => {
-                timeout(TCP_WRITE_LIMIT, stream.write_all(&frame(&transmit.contents))).await?
+                timeout(
+                    TCP_WRITE_LIMIT,
+                    stream.write_all(&frame(&transmit.contents)),
+                )
+                .await?
             }
         }
     }

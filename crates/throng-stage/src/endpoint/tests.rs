@@ -12,7 +12,9 @@ const SEAT: SeatKey = SeatKey(7);
 const PROGRAMME: ProgrammeKey = ProgrammeKey(3);
 const STEP: Duration = Duration::from_millis(10);
 /// Of a DTLS 1.2 ClientHello: enough to start a handshake with, where nobody asks who sent it.
-const CLIENT_HELLO: [u8; 25] = [22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const CLIENT_HELLO: [u8; 25] = [
+    22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -41,9 +43,17 @@ impl World {
     }
 
     fn with(reachable: Vec<SocketAddr>) -> Self {
-        let places = Places { speakers: 2, listeners: 2 };
+        let places = Places {
+            speakers: 2,
+            listeners: 2,
+        };
         let endpoint = Endpoint::new(reachable, places, Arc::default());
-        Self { endpoint, now: Instant::now(), events: Vec::new(), sent: Vec::new() }
+        Self {
+            endpoint,
+            now: Instant::now(),
+            events: Vec::new(),
+            sent: Vec::new(),
+        }
     }
 
     fn publish(&mut self, at: &str) -> (Caller, Answer) {
@@ -54,16 +64,25 @@ impl World {
 
     fn subscribe(&mut self, at: &str) -> (Caller, Answer) {
         let (peer, pending, offer) = Peer::offer(self.now, false);
-        let answer = self.endpoint.subscribe(self.now, &offer, PROGRAMME).unwrap();
+        let answer = self
+            .endpoint
+            .subscribe(self.now, &offer, PROGRAMME)
+            .unwrap();
         (self.dial(peer, pending, &answer, at), answer)
     }
 
     fn dial(&self, mut peer: Peer, pending: SdpPendingOffer, answer: &Answer, at: &str) -> Caller {
         let (sdp, _) = crate::sdp::narrow(&answer.sdp, Protocol::Udp).unwrap();
-        peer.accept_answer(pending, &sdp, Protocol::Udp, address(at)).unwrap();
+        peer.accept_answer(pending, &sdp, Protocol::Udp, address(at))
+            .unwrap();
         let mut out = Vec::new();
         peer.tick(self.now, &mut out);
-        Caller { peer, at: address(at), out, heard: Vec::new() }
+        Caller {
+            peer,
+            at: address(at),
+            out,
+            heard: Vec::new(),
+        }
     }
 
     /// Carries everything both ways, then moves time on.
@@ -72,7 +91,11 @@ impl World {
             for output in std::mem::take(&mut caller.out) {
                 match output {
                     PeerOutput::Transmit(transmit) => {
-                        self.endpoint.datagram(self.now, (Protocol::Udp, caller.at), &transmit.contents);
+                        self.endpoint.datagram(
+                            self.now,
+                            (Protocol::Udp, caller.at),
+                            &transmit.contents,
+                        );
                     }
                     PeerOutput::Audio(packet) => caller.heard.push(packet),
                     _ => {}
@@ -80,10 +103,20 @@ impl World {
             }
         }
         while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.sent.push((transmit.destination, transmit.contents.len()));
-            for caller in callers.iter_mut().filter(|caller| caller.at == transmit.destination) {
+            self.sent
+                .push((transmit.destination, transmit.contents.len()));
+            for caller in callers
+                .iter_mut()
+                .filter(|caller| caller.at == transmit.destination)
+            {
                 let from = (Protocol::Udp, transmit.source);
-                let _ = caller.peer.receive(self.now, from, caller.at, &transmit.contents, &mut caller.out);
+                let _ = caller.peer.receive(
+                    self.now,
+                    from,
+                    caller.at,
+                    &transmit.contents,
+                    &mut caller.out,
+                );
             }
         }
         while let Some(event) = self.endpoint.poll_event() {
@@ -118,14 +151,20 @@ impl World {
     }
 
     fn packets(&self, from: &SessionId) -> usize {
-        let theirs = |event: &&Event| matches!(event, Event::Packet { session, .. } if session == from);
+        let theirs =
+            |event: &&Event| matches!(event, Event::Packet { session, .. } if session == from);
         self.events.iter().filter(theirs).count()
     }
 }
 
 impl Caller {
     fn speak(&mut self, now: Instant, frame: u32) {
-        self.peer.send(now, frame * 960, &Arc::from([1, 2, 3].as_slice()), &mut self.out);
+        self.peer.send(
+            now,
+            frame * 960,
+            &Arc::from([1, 2, 3].as_slice()),
+            &mut self.out,
+        );
     }
 }
 
@@ -137,7 +176,9 @@ fn audio_flows_both_ways_with_its_numbers() {
     assert_eq!(world.lives(), ["joined"]);
     for frame in 0..5 {
         caller.speak(world.now, frame);
-        world.endpoint.send_return(world.now, SEAT, 1_000_000_000 + u64::from(frame), &[9, 9]);
+        world
+            .endpoint
+            .send_return(world.now, SEAT, 1_000_000_000 + u64::from(frame), &[9, 9]);
         world.step(&mut [&mut caller]);
     }
     world.connect(&mut [&mut caller]);
@@ -156,16 +197,30 @@ fn listeners_hear_the_programme_and_nothing_of_theirs_is_taken() {
     let (mut two, _) = world.subscribe("198.51.100.2:1000");
     assert!(answer.sdp.contains("a=sendonly"), "{}", answer.sdp);
     let (_, _, third) = Peer::offer(world.now, false);
-    assert_eq!(world.endpoint.subscribe(world.now, &third, PROGRAMME), Err(StageError::Full { limit: 2 }));
+    assert_eq!(
+        world.endpoint.subscribe(world.now, &third, PROGRAMME),
+        Err(StageError::Full { limit: 2 })
+    );
     world.connect(&mut [&mut one, &mut two]);
     for frame in 0..3 {
-        world.endpoint.send_programme(world.now, PROGRAMME, frame, &[5; 40]);
-        world.endpoint.send_programme(world.now, ProgrammeKey(99), frame, &[6; 40]);
+        world
+            .endpoint
+            .send_programme(world.now, PROGRAMME, frame, &[5; 40]);
+        world
+            .endpoint
+            .send_programme(world.now, ProgrammeKey(99), frame, &[6; 40]);
         world.step(&mut [&mut one, &mut two]);
     }
     world.connect(&mut [&mut one, &mut two]);
     for caller in [&one, &two] {
-        assert_eq!(caller.heard.iter().map(|packet| packet.bytes[0]).collect::<Vec<_>>(), [5, 5, 5]);
+        assert_eq!(
+            caller
+                .heard
+                .iter()
+                .map(|packet| packet.bytes[0])
+                .collect::<Vec<_>>(),
+            [5, 5, 5]
+        );
     }
     assert!(world.events.is_empty(), "listeners make no events");
     world.endpoint.close_programme(PROGRAMME);
@@ -186,7 +241,10 @@ fn a_second_publish_of_a_seat_replaces_the_first() {
     assert_eq!(world.lives(), ["joined", "left: Replaced", "joined"]);
     assert_eq!(world.packets(&old.session), 0);
     assert!(world.packets(&new.session) > 0);
-    assert_eq!(world.endpoint.close(&old.session), Err(StageError::UnknownSession));
+    assert_eq!(
+        world.endpoint.close(&old.session),
+        Err(StageError::UnknownSession)
+    );
 }
 
 #[test]
@@ -203,7 +261,10 @@ fn who_never_connects_and_who_falls_silent_ends() {
     world.run(Duration::from_secs(40), &mut [&mut caller]);
     assert_eq!(world.lives(), ["left: NeverConnected", "joined"]);
     world.run(SILENCE_LIMIT + STEP * 2, &mut []);
-    assert_eq!(world.lives(), ["left: NeverConnected", "joined", "left: Silent"]);
+    assert_eq!(
+        world.lives(),
+        ["left: NeverConnected", "joined", "left: Silent"]
+    );
     assert!(world.endpoint.routes.is_empty());
     assert_eq!(world.endpoint.due(), None);
 }
@@ -226,7 +287,11 @@ fn datagrams_from_unvalidated_addresses_change_nothing_and_get_no_answer() {
     let stranger = address("203.0.113.66:6666");
     for _ in 0..300 {
         for hostile in [&CLIENT_HELLO[..], &[0x80; 60], &[0; 40], &[]] {
-            assert!(!world.endpoint.datagram(world.now, (Protocol::Udp, stranger), hostile));
+            assert!(
+                !world
+                    .endpoint
+                    .datagram(world.now, (Protocol::Udp, stranger), hostile)
+            );
         }
         world.step(&mut [&mut caller]);
     }
@@ -247,9 +312,13 @@ fn a_connected_session_survives_garbage_under_its_own_address() {
     world.connect(&mut [&mut caller]);
     for byte in 0..=255_u8 {
         for length in [1, 12, 13, 40, 1500] {
-            world.endpoint.datagram(world.now, (Protocol::Udp, caller.at), &vec![byte; length]);
+            world
+                .endpoint
+                .datagram(world.now, (Protocol::Udp, caller.at), &vec![byte; length]);
         }
-        world.endpoint.datagram(world.now, (Protocol::Udp, caller.at), &CLIENT_HELLO);
+        world
+            .endpoint
+            .datagram(world.now, (Protocol::Udp, caller.at), &CLIENT_HELLO);
     }
     caller.speak(world.now, 0);
     world.connect(&mut [&mut caller]);
@@ -263,8 +332,15 @@ fn a_stun_request_without_the_password_gets_no_answer() {
     // The caller believes in another password, as one would who only overheard the user fragment.
     let (peer, pending, offer) = Peer::offer(world.now, true);
     let mut answer = world.endpoint.publish(world.now, &offer, SEAT).unwrap();
-    let line = answer.sdp.lines().find(|line| line.starts_with("a=ice-pwd:")).unwrap().to_owned();
-    answer.sdp = answer.sdp.replace(&line, &format!("a=ice-pwd:{}", "x".repeat(32)));
+    let line = answer
+        .sdp
+        .lines()
+        .find(|line| line.starts_with("a=ice-pwd:"))
+        .unwrap()
+        .to_owned();
+    answer.sdp = answer
+        .sdp
+        .replace(&line, &format!("a=ice-pwd:{}", "x".repeat(32)));
     let mut caller = world.dial(peer, pending, &answer, "198.51.100.1:1000");
     world.run(Duration::from_secs(3), &mut [&mut caller]);
     assert!(world.sent.is_empty());
@@ -294,7 +370,12 @@ fn one_session_validates_a_bounded_number_of_addresses() {
         world.run(Duration::from_millis(200), &mut [&mut caller]);
         world.now += Duration::from_secs(3);
     }
-    let held = world.endpoint.sessions.values().map(|session| session.addresses.len()).max();
+    let held = world
+        .endpoint
+        .sessions
+        .values()
+        .map(|session| session.addresses.len())
+        .max();
     assert!(held.is_none_or(|held| held <= ADDRESSES_MAX), "{held:?}");
 }
 
@@ -304,29 +385,55 @@ fn ice_restarts_by_patch_and_the_session_goes_on() {
     let (mut caller, answer) = world.publish("198.51.100.1:1000");
     world.connect(&mut [&mut caller]);
     let (pending, offer) = caller.peer.offer_restart();
-    let cut = |name: &str| offer.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
-    let fragment = format!("{}\r\n{}\r\na=end-of-candidates\r\n", cut("a=ice-ufrag:"), cut("a=ice-pwd:"));
+    let cut = |name: &str| {
+        offer
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
+    let fragment = format!(
+        "{}\r\n{}\r\na=end-of-candidates\r\n",
+        cut("a=ice-ufrag:"),
+        cut("a=ice-pwd:")
+    );
     let session = &answer.session;
 
-    let patch = |world: &mut World, tag: Option<&str>, text: &str| world.endpoint.patch(world.now, session, tag, text);
-    assert_eq!(patch(&mut world, None, &fragment), Err(StageError::EtagRequired));
-    assert_eq!(patch(&mut world, Some("\"old\""), &fragment), Err(StageError::EtagMismatch));
+    let patch = |world: &mut World, tag: Option<&str>, text: &str| {
+        world.endpoint.patch(world.now, session, tag, text)
+    };
+    assert_eq!(
+        patch(&mut world, None, &fragment),
+        Err(StageError::EtagRequired)
+    );
+    assert_eq!(
+        patch(&mut world, Some("\"old\""), &fragment),
+        Err(StageError::EtagMismatch)
+    );
     let trickled = "a=candidate:1 1 udp 1 192.0.2.9 5 typ host\r\n";
-    assert_eq!(patch(&mut world, Some(&answer.etag), trickled), Ok(Patched::Trickled));
+    assert_eq!(
+        patch(&mut world, Some(&answer.etag), trickled),
+        Ok(Patched::Trickled)
+    );
     let Ok(Patched::Restarted { fragment, etag }) = patch(&mut world, Some("*"), &fragment) else {
         panic!("no restart");
     };
     assert_ne!(etag, answer.etag);
 
-    let new = crate::sdp::Fragment::parse(&fragment).unwrap().credentials.unwrap();
+    let new = Fragment::parse(&fragment).unwrap().credentials.unwrap();
     let text = answer.sdp.lines().map(|line| match line.split_once(':') {
         Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{}\r\n", new.ufrag),
         Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{}\r\n", new.password),
+        // The old candidates name the old user fragment.
+        Some(("a=candidate", _)) => format!("{}\r\n", line.split(" ufrag ").next().unwrap()),
         _ => format!("{line}\r\n"),
     });
     let (text, _) = crate::sdp::narrow(&text.collect::<String>(), Protocol::Udp).unwrap();
     caller.at = address("198.51.100.77:7000");
-    caller.peer.accept_answer(pending, &text, Protocol::Udp, caller.at).unwrap();
+    caller
+        .peer
+        .accept_answer(pending, &text, Protocol::Udp, caller.at)
+        .unwrap();
     world.connect(&mut [&mut caller]);
     caller.speak(world.now, 0);
     world.endpoint.send_return(world.now, SEAT, 0, &[1, 2, 3]);
@@ -340,14 +447,23 @@ fn ice_restarts_by_patch_and_the_session_goes_on() {
 fn video_beside_the_audio_is_declined() {
     let mut world = World::new();
     let (_, _, offer) = Peer::offer(world.now, true);
-    let fingerprint = offer.lines().find(|line| line.starts_with("a=fingerprint")).unwrap();
-    let credentials: String =
-        offer.lines().filter(|line| line.starts_with("a=ice-")).map(|line| format!("{line}\r\n")).collect();
+    let fingerprint = offer
+        .lines()
+        .find(|line| line.starts_with("a=fingerprint"))
+        .unwrap();
+    let credentials: String = offer
+        .lines()
+        .filter(|line| line.starts_with("a=ice-"))
+        .map(|line| format!("{line}\r\n"))
+        .collect();
     let video = format!(
         "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\n{credentials}{fingerprint}\r\na=setup:actpass\r\n\
          a=mid:vid\r\na=sendonly\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n"
     );
-    let bundle = offer.lines().find(|line| line.starts_with("a=group:BUNDLE")).unwrap();
+    let bundle = offer
+        .lines()
+        .find(|line| line.starts_with("a=group:BUNDLE"))
+        .unwrap();
     let offer = offer.replace(bundle, &format!("{bundle} vid")) + &video;
     let answer = world.endpoint.publish(world.now, &offer, SEAT).unwrap();
     assert!(answer.sdp.contains("m=video 0 "), "{}", answer.sdp);
@@ -358,8 +474,17 @@ fn video_beside_the_audio_is_declined() {
 fn the_answer_tells_every_way_in_and_promises_opus_as_we_mean_it() {
     let mut world = World::with(vec![address(SERVER), address("[2001:db8::1]:5000")]);
     let (_, _, offer) = Peer::offer(world.now, true);
-    let answer = world.endpoint.publish(world.now, &offer.replace("a=sendrecv", "a=sendonly"), SEAT).unwrap();
-    let has = |text: &str| assert!(answer.sdp.contains(text), "{text} is missing in {}", answer.sdp);
+    let answer = world
+        .endpoint
+        .publish(world.now, &offer.replace("a=sendrecv", "a=sendonly"), SEAT)
+        .unwrap();
+    let has = |text: &str| {
+        assert!(
+            answer.sdp.contains(text),
+            "{text} is missing in {}",
+            answer.sdp
+        )
+    };
     has("a=ice-lite");
     has("a=recvonly");
     has("useinbandfec=1");

@@ -11,16 +11,16 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::codec::{CodecError, OpusDecode};
 use crate::jitter::{Counters, JitterBuffer, PacketKind, SpeakerPacket};
 
-/// SplitMix64: all the chance there is in these tests.
+/// `SplitMix64`: all the chance there is in these tests.
 pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
     pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 
     pub(super) fn one_in_a_thousand(&mut self, times: u64) -> bool {
@@ -38,31 +38,39 @@ pub(super) enum Wave {
 }
 
 pub(super) const CLOCK_SCALE: f32 = 16_777_216.0;
+/// Of the tone.
+const PERIOD: usize = 320;
 
 pub(super) struct StandIn {
     wave: Wave,
     at: i64,
+    tone: Vec<f32>,
     pcm: Vec<f32>,
 }
 
 impl StandIn {
     pub(super) fn new(wave: Wave) -> Self {
+        let tone = (0..PERIOD + 5_760)
+            .map(|at| (at as f32 / PERIOD as f32 * std::f32::consts::TAU).sin() * 0.5);
         Self {
             wave,
             at: 0,
+            tone: tone.collect(),
             pcm: Vec::new(),
         }
     }
 
     fn run(&mut self, from: i64, samples: i64) -> &[f32] {
         self.at = from + samples;
-        let wave = self.wave;
-        self.pcm = (from..self.at)
-            .map(|at| match wave {
-                Wave::Clock => at as f32 / CLOCK_SCALE,
-                Wave::Tone => ((at % 320) as f32 / 320.0 * std::f32::consts::TAU).sin() * 0.5,
-            })
-            .collect();
+        match self.wave {
+            Wave::Clock => self.pcm = (from..self.at).map(|at| at as f32 / CLOCK_SCALE).collect(),
+            Wave::Tone => {
+                let begin = (from % PERIOD as i64) as usize;
+                self.pcm.clear();
+                self.pcm
+                    .extend_from_slice(&self.tone[begin..begin + samples as usize]);
+            }
+        }
         &self.pcm
     }
 }
@@ -150,9 +158,8 @@ impl Sender {
             .collect();
         for &m in &copied {
             let len = self.bytes(0).len() as u32;
-            bytes.put_u32(
-                1 << 31 | 111 << 24 | ((n - m) * self.packet_samples) as u32 * 1_024 | len,
-            );
+            let offset = ((n - m) * self.packet_samples) as u32;
+            bytes.put_u32((1 << 31) | (111 << 24) | (offset << 10) | len);
         }
         if self.red > 0 {
             bytes.put_u8(111);
@@ -208,7 +215,11 @@ pub(super) const CALM: Network = Network {
 
 /// What came of a run.
 pub(super) struct Outcome {
+    /// Every sample; of a tone nothing, as it may go on for hours.
     pub(super) heard: Vec<f32>,
+    pub(super) frames: i64,
+    /// The largest step between two samples after the first second.
+    pub(super) largest_step: f32,
     pub(super) counters: Counters,
     /// (delay, target) after each tick.
     pub(super) delays: Vec<(u32, u32)>,
@@ -221,7 +232,7 @@ pub(super) fn run(seconds: i64, wave: Wave, sender: Sender, network: Network) ->
     let mut way = Way {
         chance: Chance(7),
         network,
-        under_way: BTreeMap::new(),
+        packets: BTreeMap::new(),
         burst_left: 0,
         lost: 0,
         duplicated: 0,
@@ -229,11 +240,14 @@ pub(super) fn run(seconds: i64, wave: Wave, sender: Sender, network: Network) ->
     let mut buffer = JitterBuffer::with_decoder(StandIn::new(wave));
     let mut outcome = Outcome {
         heard: Vec::new(),
+        frames: 0,
+        largest_step: 0.0,
         counters: Counters::default(),
         delays: Vec::new(),
         lost_on_the_way: 0,
         duplicated: 0,
     };
+    let mut last = 0.0;
     let mut n = 0;
     for tick in 0..seconds * 50 {
         let now = tick * 960;
@@ -246,7 +260,21 @@ pub(super) fn run(seconds: i64, wave: Wave, sender: Sender, network: Network) ->
         for (arrival, packet) in way.arrivals(now) {
             buffer.push(time(arrival), &packet);
         }
-        outcome.heard.extend(buffer.pull(time(now)));
+        let frame = buffer.pull(time(now));
+        outcome.frames += 1;
+        match wave {
+            Wave::Clock => outcome.heard.extend(frame),
+            Wave::Tone => {
+                for sample in frame {
+                    let step: f32 = sample - last;
+                    outcome.largest_step =
+                        outcome
+                            .largest_step
+                            .max(if tick > 50 { step.abs() } else { 0.0 });
+                    last = sample;
+                }
+            }
+        }
         let counters = buffer.counters();
         outcome
             .delays
@@ -268,7 +296,7 @@ pub(super) fn time(samples: i64) -> Duration {
 struct Way {
     chance: Chance,
     network: Network,
-    under_way: BTreeMap<(i64, u64), SpeakerPacket>,
+    packets: BTreeMap<(i64, u64), SpeakerPacket>,
     burst_left: u64,
     lost: u64,
     duplicated: u64,
@@ -305,12 +333,12 @@ impl Way {
     }
 
     fn deliver(&mut self, arrival: i64, packet: SpeakerPacket) {
-        self.under_way.insert((arrival, self.chance.next()), packet);
+        self.packets.insert((arrival, self.chance.next()), packet);
     }
 
     fn arrivals(&mut self, now: i64) -> Vec<(i64, SpeakerPacket)> {
-        let later = self.under_way.split_off(&(now + 1, 0));
-        std::mem::replace(&mut self.under_way, later)
+        let later = self.packets.split_off(&(now + 1, 0));
+        std::mem::replace(&mut self.packets, later)
             .into_iter()
             .map(|((arrival, _), packet)| (arrival, packet))
             .collect()
