@@ -158,7 +158,10 @@ whip.addEventListener('state', drawConnection);
 whip.addEventListener('problem', event => showProblem($('problem'), event.detail));
 whip.addEventListener('heard', event => {
   $('others').srcObject = event.detail;
-  $('others').play().catch(() => say('Press any key to hear the others.'));
+  $('others').play().catch(() => {
+    say('Press any key or click to hear the others.');
+    for (const touch of ['keydown', 'pointerup']) addEventListener(touch, () => $('others').play(), { once: true });
+  });
 });
 reloadOnNewKey();
 

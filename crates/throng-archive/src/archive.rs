@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,6 +52,11 @@ struct Written {
 }
 
 impl Archive {
+    /// Whether a recording was begun in a folder.
+    pub fn exists(dir: &Path) -> bool {
+        journal_path(dir).is_file()
+    }
+
     /// Begins a recording in a folder, which is made if needed, with the part that will come first. The inits are what
     /// the chunks of each rendition need before them (`ftyp`, `moov`).
     pub fn create(
@@ -65,13 +70,16 @@ impl Archive {
         {
             return Err(ArchiveError::Exists(dir.to_owned()));
         }
-        let media = for_each_rendition(|rendition| {
+        for rendition in Rendition::ALL {
             let init = &inits[rendition.index()];
             check(
                 rendition,
                 mp4::with_duration(init, 0).and_then(|_| mp4::track_id(init)),
             )?;
-            write_anew(&media_path(dir, rendition), init).map(Arc::new)
+            refuse_to_overwrite(&media_path(dir, rendition), init)?;
+        }
+        let media = for_each_rendition(|rendition| {
+            write_anew(&media_path(dir, rendition), &inits[rendition.index()]).map(Arc::new)
         })?;
         // The journal makes the folder a recording, so it comes last and at once.
         let (path, new_path) = (journal_path(dir), new_journal_path(dir));
@@ -81,15 +89,7 @@ impl Archive {
         };
         let journal = Arc::new(write_anew(&new_path, &header.encode())?);
         fs::rename(&new_path, &path).map_err(ArchiveError::disk("create", path))?;
-        for folder in dir
-            .ancestors()
-            .take(2)
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(ArchiveError::disk("flush", folder))?;
-        }
+        flush_folder(dir)?;
         let next = AtomicU64::new(first.0);
         Self::over(Files {
             dir: dir.to_owned(),
@@ -315,6 +315,17 @@ fn check<T>(rendition: Rendition, found: Result<T, Malformed>) -> Result<T, Arch
     found.map_err(|source| ArchiveError::Malformed { rendition, source })
 }
 
+/// What a creation cut short leaves may be overwritten; sound without its journal may not.
+fn refuse_to_overwrite(path: &Path, init: &Bytes) -> Result<(), ArchiveError> {
+    if fs::metadata(path).is_ok_and(|found| found.len() > init.len() as u64) {
+        return Err(ArchiveError::Damaged {
+            path: path.to_owned(),
+            what: "its journal is missing".to_owned(),
+        });
+    }
+    Ok(())
+}
+
 fn write_anew(path: &Path, bytes: &[u8]) -> Result<File, ArchiveError> {
     let mut options = OpenOptions::new();
     let file = options
@@ -332,7 +343,20 @@ fn write_anew(path: &Path, bytes: &[u8]) -> Result<File, ArchiveError> {
         .map_err(ArchiveError::disk("create", path))
 }
 
-fn new_journal_path(dir: &Path) -> std::path::PathBuf {
+/// Makes the names in a folder, and its own name, survive a power cut.
+fn flush_folder(dir: &Path) -> Result<(), ArchiveError> {
+    let folders = dir
+        .ancestors()
+        .take(2)
+        .filter(|folder| !folder.as_os_str().is_empty());
+    for folder in folders {
+        let flushed = File::open(folder).and_then(|folder| folder.sync_all());
+        flushed.map_err(ArchiveError::disk("flush", folder))?;
+    }
+    Ok(())
+}
+
+fn new_journal_path(dir: &Path) -> PathBuf {
     dir.join("journal.new")
 }
 

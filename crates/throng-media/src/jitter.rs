@@ -3,8 +3,8 @@
 //! A machine without clock: `push` takes a packet and when it came, `pull` takes the time of the tick and always gives
 //! a frame. What is missing is filled, best first: a copy in a later packet (RED, RFC 2198), the coarse copy inside
 //! the following one (in-band FEC, RFC 6716), concealment that fades, silence. How long sound waits follows the
-//! network ([`delay`]); the wait is changed, and a drifting sender clock followed, in pauses where possible and else
-//! by single pitch periods ([`stretch`]). A sender that pauses (discontinuous transmission) is silence, not loss.
+//! network (`delay`); the wait is changed, and a drifting sender clock followed, in pauses where possible and else
+//! by single pitch periods (`stretch`). A sender that pauses (discontinuous transmission) is silence, not loss.
 //!
 //! Not here: who may speak, levels, mixing. Times are samples at 48 kHz, RTP's clock for Opus (RFC 7587).
 

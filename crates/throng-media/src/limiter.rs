@@ -179,7 +179,7 @@ mod tests {
             let mut samples: Vec<f32> = bits.into_iter().map(f32::from_bits).collect();
             limiter.process(&mut samples);
             prop_assert!(samples.iter().all(|sample| sample.abs() <= CEILING));
-            let mut calm = vec![0.5; 480_000];
+            let mut calm = vec![0.5; 120_000];
             limiter.process(&mut calm);
             prop_assert_eq!(calm.last(), Some(&0.5), "and it recovers entirely");
         }

@@ -225,8 +225,12 @@ impl Endpoint {
         if taken.is_err() {
             count(&self.counters.dropped_unreadable);
         }
-        // A STUN request with a wrong password is no error to the library, but leaves the address unknown.
-        self.routes.by_address(source).is_some()
+        // A request with a wrong password is no error to the library, but it proves nothing and gets no answer.
+        let known = self.routes.by_address(source) == Some(key);
+        if !known {
+            count(&self.counters.dropped_stun);
+        }
+        known
     }
 
     /// An ICE-TCP connection has ended.

@@ -46,7 +46,7 @@ pub enum Event {
 /// One RTP packet of audio, decrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpeakerPacket {
-    /// RTP sequence number.
+    /// RTP sequence number, less the packets of mere padding before it.
     pub sequence: u16,
     /// RTP timestamp, 48 kHz (RFC 7587 section 4.1).
     pub timestamp: u32,
@@ -71,10 +71,6 @@ pub enum PacketKind {
 /// anything newer, so lives stay paired.
 pub trait EventSink: Send + 'static {
     /// Takes the event, or gives it back for want of room.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the event goes back whole, on no hot path"
-    )]
     fn offer(&mut self, event: Event) -> Result<(), Event>;
 }
 

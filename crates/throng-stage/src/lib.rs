@@ -15,6 +15,7 @@ mod demux;
 mod endpoint;
 mod error;
 mod event;
+mod numbering;
 mod peer;
 mod run;
 mod sdp;

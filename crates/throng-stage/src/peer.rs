@@ -19,6 +19,7 @@ use str0m::{Candidate, Event as RtcEvent, IceCreds, Input, Output, Rtc, RtcConfi
 
 use crate::error::OfferRefusal;
 use crate::event::{PacketKind, SpeakerPacket};
+use crate::numbering::Numbering;
 use crate::sdp::{Credentials, Offer};
 use crate::token;
 use crate::voice::{Start, Voice};
@@ -54,6 +55,7 @@ pub(crate) struct Peer {
     rtc: Rtc,
     mid: Option<Mid>,
     voice: Option<Voice>,
+    numbering: Numbering,
     redundancy: Redundancy,
     connected: bool,
     dead: bool,
@@ -231,6 +233,7 @@ impl Peer {
             rtc: config.build(now),
             mid: None,
             voice: None,
+            numbering: Numbering::default(),
             redundancy,
             connected: false,
             dead: false,
@@ -315,7 +318,11 @@ impl Peer {
         }
     }
 
-    fn audio(&self, packet: &RtpPacket) -> Option<SpeakerPacket> {
+    fn audio(&mut self, packet: &RtpPacket) -> Option<SpeakerPacket> {
+        if packet.payload.is_empty() {
+            self.numbering.skip(*packet.seq_no);
+            return None;
+        }
         let params = self.rtc.codec_config().params();
         let opus = params
             .iter()
@@ -326,7 +333,7 @@ impl Peer {
             _ => return None,
         };
         Some(SpeakerPacket {
-            sequence: packet.header.sequence_number,
+            sequence: self.numbering.number(*packet.seq_no),
             timestamp: packet.header.timestamp,
             kind,
             bytes: Bytes::copy_from_slice(&packet.payload),

@@ -19,10 +19,7 @@ pub(crate) fn word<const N: usize>() -> String {
 /// `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     const {
-        assert!(
-            N <= 256,
-            "the kernel fills at most 256 bytes without interruption"
-        )
+        assert!(N <= 256, "that much comes in one piece");
     };
     let mut drawn = [0_u8; N];
     let filled = getrandom(&mut drawn[..], GetRandomFlags::empty())

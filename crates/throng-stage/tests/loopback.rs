@@ -1,5 +1,7 @@
 //! The stage and its client over real sockets on loopback: UDP, TCP, and the ends of both.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Only reached when something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SEAT: SeatKey = SeatKey(1);
 const PROGRAMME: ProgrammeKey = ProgrammeKey(2);
 

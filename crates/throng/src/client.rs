@@ -1,8 +1,8 @@
-//! The blocking clients of the command line: `throng space` and `throng listen`.
+//! The blocking clients of the command line: `throng space`, `throng speak` and `throng listen`.
 //!
-//! Each command is a clap `Args` struct and a `run` that writes its answer to the given output. Whoever calls has
-//! installed the process's rustls provider; nothing here needs it before the first `https://` request.
-//! Non-goals: these are clients of one space for one person. Load is `throng rehearse`'s business.
+//! Each command is a clap `Args` struct and a `run` that writes its answer to the given output and gives back an
+//! [`Error`] that knows its exit status. Non-goals: these are clients of one space for one person; load is
+//! `throng rehearse`'s business.
 
 pub mod http;
 pub mod interrupt;
@@ -10,9 +10,13 @@ pub mod link;
 pub mod listen;
 pub mod session;
 pub mod space;
+pub mod speak;
+mod wav_file;
 
 #[cfg(test)]
 mod test_server;
+#[cfg(test)]
+mod test_stage;
 
 use std::io;
 use std::path::PathBuf;
@@ -66,6 +70,12 @@ pub enum Error {
         /// What went wrong on the way.
         reason: String,
     },
+    /// The codec refused, which is a bug here.
+    #[error("cannot encode: {0}")]
+    Encode(#[from] throng_media::codec::CodecError),
+    /// The file to be said is no sound that we read.
+    #[error(transparent)]
+    Sound(#[from] crate::sound_file::SoundFileError),
     /// The command cannot be carried out as it was written.
     #[error("{0}")]
     Usage(String),

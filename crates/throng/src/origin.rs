@@ -29,7 +29,6 @@ use tokio::sync::{Mutex, watch};
 
 pub(crate) use self::clock::now;
 use self::hold::Hold;
-pub(crate) use self::mixing::SeatLevel;
 pub(crate) use self::routing::Router;
 use self::routing::Mixers;
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Mutex;
 
 use proptest::prelude::*;
@@ -134,14 +133,23 @@ fn a_folder_is_begun_once_and_continued_only_with_its_own_inits_and_format() {
 #[test]
 fn a_recording_that_was_never_begun_whole_is_begun_anew() {
     let folder = folder();
-    fs::write(media_path(folder.path(), Rendition::A64), vec![7; 5_000]).unwrap();
+    fs::write(media_path(folder.path(), Rendition::A64), &inits()[3][..50]).unwrap();
     fs::write(new_journal_path(folder.path()), b"half").unwrap();
-    assert!(matches!(
-        Archive::open(folder.path(), &inits()).unwrap_err(),
-        ArchiveError::Missing(_)
-    ));
+    let unbegun = Archive::open(folder.path(), &inits()).unwrap_err();
+    assert!(matches!(unbegun, ArchiveError::Missing(_)), "{unbegun}");
     let archive = sample::archive(&folder, FIRST..FIRST + 2);
     assert_holds(&archive.reader(), FIRST + 2);
+}
+
+#[test]
+fn a_recording_that_lost_its_journal_is_not_overwritten() {
+    let folder = folder();
+    drop(sample::archive(&folder, FIRST..FIRST + 2));
+    fs::remove_file(journal_path(folder.path())).unwrap();
+    let before = contents(&folder);
+    let error = Archive::create(folder.path(), PartIndex(0), &inits()).unwrap_err();
+    assert!(matches!(error, ArchiveError::Damaged { .. }), "{error}");
+    assert_eq!(contents(&folder), before);
 }
 
 #[test]
@@ -302,6 +310,11 @@ proptest! {
         } else {
             prop_assert!(archive.append(&part(next), wall(next), Flags::NONE).is_err());
             faults.lock().unwrap().room = None;
+            archive.sync().unwrap();
+            for file in 0..=RENDITION_COUNT {
+                let len = fs::metadata(path_of(folder.path(), file)).unwrap().len();
+                prop_assert_eq!(Some(len), part_ends(&archive, file).pop());
+            }
         }
         let resumed = archive.next().0;
         prop_assert_eq!(resumed, next);

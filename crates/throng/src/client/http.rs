@@ -4,14 +4,16 @@
 //! authority of its own needs no setting here. Proxies of the environment are used, but never towards this machine.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 use serde_json::Value;
 use ureq::http::request::Builder;
 use ureq::http::{Request, Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, AsSendBody};
+use ureq::{Agent, AsSendBody, ResponseExt};
 
 use super::Error;
 
@@ -40,6 +42,7 @@ impl Client {
             .tls_config(
                 TlsConfig::builder()
                     .root_certs(RootCerts::PlatformVerifier)
+                    .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
                     .build(),
             );
         if is_this_machine(url) {
@@ -122,6 +125,11 @@ impl Answer {
     /// A header of the answer.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The path that answered, which after a redirection is not the one that was asked for.
+    pub fn path(&self) -> &str {
+        self.response.get_uri().path()
     }
 
     /// The whole body, at most `limit` bytes.

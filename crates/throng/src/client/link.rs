@@ -31,6 +31,37 @@ impl ListenLink {
     }
 }
 
+/// A speaker link: `{desk}/s/{slug}/speak#key=KEY`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SpeakerLink {
+    /// The space at the desk: `{desk}/s/{slug}`.
+    pub space_url: String,
+    /// The key of the seat, a secret.
+    pub key: String,
+}
+
+impl SpeakerLink {
+    /// Takes a link apart.
+    pub fn parse(link: &str) -> Result<Self, Error> {
+        let (page, fragment) = link.split_once('#').unwrap_or((link, ""));
+        let (_, space_url) = space_of(page, "'http://127.0.0.1:8081/s/SLUG/speak#key=KEY'")?;
+        let key = fragment
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("key="))
+            .unwrap_or_default();
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let hint = "the link ends with #key=KEY, and a shell needs quotes around it";
+            return Err(Error::Usage(format!(
+                "{page} carries no speaker key; {hint}"
+            )));
+        }
+        Ok(Self {
+            space_url,
+            key: key.to_owned(),
+        })
+    }
+}
+
 /// Resolves a reference of a playlist against the playlist's own URL (RFC 3986, section 5.2, for `http` and `https`).
 pub fn resolve(base: &str, reference: &str) -> String {
     if reference.starts_with("http://") || reference.starts_with("https://") {
@@ -114,6 +145,23 @@ mod tests {
         assert_eq!(link.rendition, Some(Rendition::O24));
         let behind_a_prefix = ListenLink::parse("https://radio.example/live/s/a/").unwrap();
         assert_eq!(behind_a_prefix.space_url, "https://radio.example/live/s/a");
+    }
+
+    #[test]
+    fn a_speaker_link_carries_its_key_in_the_fragment() {
+        let link = SpeakerLink::parse("http://127.0.0.1:8081/s/night/speak#key=k-1_x").unwrap();
+        assert_eq!(
+            (link.space_url.as_str(), link.key.as_str()),
+            ("http://127.0.0.1:8081/s/night", "k-1_x")
+        );
+        for link in [
+            "http://h/s/night/speak",
+            "http://h/s/night/speak#key=",
+            "http://h/s/n/speak#key=a%20 b",
+        ] {
+            let refused = SpeakerLink::parse(link).map(|_| ()).unwrap_err();
+            assert_eq!(refused.exit_code(), 2);
+        }
     }
 
     #[test]

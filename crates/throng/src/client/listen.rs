@@ -32,6 +32,7 @@ use super::Error;
 use super::http::Client;
 use super::interrupt::Interrupt;
 use super::link::ListenLink;
+use super::wav_file::WavFile;
 
 /// Join a space as one listener and report what was heard: delay, gaps, first sound.
 #[derive(Args, Clone, Debug)]
@@ -111,7 +112,9 @@ type Listened = (Report, Result<(), Error>);
 
 /// Listens as the arguments say, and prints the report.
 pub fn run(args: &ListenArgs, interrupt: &Interrupt, output: &mut dyn Write) -> Result<(), Error> {
-    let (report, finished) = listen(args, interrupt, &mut |_| Ok(()))?;
+    let mut file = WavFile::create(args.out.as_deref())?;
+    let (report, finished) = listen(args, interrupt, &mut |sound| file.push(sound))?;
+    file.finish()?;
     if args.json {
         writeln!(
             output,
@@ -163,13 +166,11 @@ fn listen(
     let state = SpaceState::fetch(&client, &link.space_url)
         .ok()
         .filter(|state| !state.is_over());
-    Ok(Report::of(
-        args.via,
-        rendition,
-        heard,
-        arrivals.bytes(),
-        state.as_ref(),
-    ))
+    let listened = Report::of(args.via, rendition, heard, arrivals.bytes(), state.as_ref());
+    if args.via == Via::Whep {
+        arrivals.leave();
+    }
+    Ok(listened)
 }
 
 fn join(
@@ -220,9 +221,10 @@ impl Report {
             at_seconds: thousandths(gap.at.as_secs_f64()),
             missing_ms: thousandths(gap.missing.as_secs_f64() * 1_000.0),
         });
-        let behind = heard
-            .last
-            .and_then(|(sample, at)| state?.behind_playhead_ms(sample, at));
+        let behind = heard.last.and_then(|(sample, at)| match via {
+            Via::Hls | Via::Progressive => state?.behind_playhead_ms(sample, at),
+            Via::Whep => state?.behind_playhead_ms_rtp(sample, at),
+        });
         #[expect(
             clippy::cast_precision_loss,
             reason = "2^53 samples are some 5,900 years"
@@ -272,7 +274,7 @@ fn thousandths(number: f64) -> f64 {
     (number * 1_000.0).round() / 1_000.0
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let parsed: Option<SignedDuration> = text.parse().ok();
     let duration = parsed
         .and_then(|duration| Duration::try_from(duration).ok())

@@ -61,7 +61,7 @@ pub enum SpaceCommand {
     List,
     /// Show one space.
     Show(Slug),
-    /// Open the doors: from now on the programme is archived and speakers can be heard in the green room's order.
+    /// Open the doors: from now on the programme is mixed live and archived.
     OpenDoors(Slug),
     /// Go live: cut from the hold programme to the stage. Here the recording begins.
     GoLive(Slug),

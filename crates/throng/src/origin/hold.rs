@@ -30,7 +30,7 @@ impl Hold {
     /// and keeps it there.
     pub(crate) fn start(sound: HoldLoop, cache: PathBuf) -> io::Result<Arc<Self>> {
         let hold = Arc::new(Self { sound, parts: watch::Sender::new(Vec::new()) });
-        match kept(&cache, hold.parts_per_loop()) {
+        match kept(&cache, &hold.sound) {
             Some(parts) => drop(hold.parts.send_replace(parts)),
             None => {
                 let encoding = Arc::clone(&hold);
@@ -73,16 +73,15 @@ impl Hold {
             self.parts.send_modify(|parts| parts.push(Arc::new(part)));
         }
         let parts = self.parts.borrow().iter().map(|part| LoopPart::clone(part)).collect();
-        if let Err(error) = keep(cache, &EncodedLoop::new(parts).to_bytes()) {
+        if let Err(error) = keep(cache, &EncodedLoop::new(parts).to_bytes(&self.sound)) {
             tracing::warn!(%error, "the encoded hold programme could not be kept; it is encoded again at the next start");
         }
     }
 }
 
-fn kept(cache: &Path, parts_per_loop: u64) -> Option<Vec<Arc<LoopPart>>> {
-    let encoded = EncodedLoop::from_bytes(&fs::read(cache).ok()?)?;
-    let parts: Vec<_> = encoded.into_parts().into_iter().map(Arc::new).collect();
-    (parts.len() as u64 == parts_per_loop).then_some(parts)
+fn kept(cache: &Path, sound: &HoldLoop) -> Option<Vec<Arc<LoopPart>>> {
+    let encoded = EncodedLoop::from_bytes(fs::read(cache).ok()?.into(), sound).ok()?;
+    Some(encoded.into_parts().into_iter().map(Arc::new).collect())
 }
 
 /// Written beside and renamed, so that a kill leaves no half file.

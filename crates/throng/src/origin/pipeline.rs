@@ -11,7 +11,6 @@ use throng_core::timeline::{FRAMES_PER_PART, PART_SAMPLES, PartIndex, SAMPLE_RAT
 use throng_core::window::{PARTS_KEPT, Part, Window};
 use throng_media::package;
 use throng_media::programme::Programme;
-use throng_media::rendering::Silence;
 use throng_stage::ProgrammeKey;
 use tokio::sync::oneshot;
 

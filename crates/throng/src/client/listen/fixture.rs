@@ -1,6 +1,7 @@
 //! CMAF for the listener's tests, written box by box (ISO/IEC 14496-12) so that reader and packager are no kin to it.
 
-use throng_core::timeline::{FRAME_SAMPLES, FRAMES_PER_PART};
+use bytes::Bytes;
+use throng_core::timeline::{FRAMES_PER_PART, PART_SAMPLES};
 use throng_media::FRAME_LEN;
 use throng_media::codec::{Content, OpusEncode, OpusSettings, opus_encoder};
 
@@ -49,29 +50,37 @@ pub(super) fn chunk(first_sample: u64, packets: &[&[u8]]) -> Vec<u8> {
     [moof, boxed("mdat", packets)].concat()
 }
 
-/// Parts of a soft tone, as packaged chunks; each covers 320 ms from `first_sample` on.
-pub(super) fn tone_parts(first_sample: u64, parts: u64) -> Vec<Vec<u8>> {
+/// A soft tone of 440 Hz, 20 ms in each packet.
+pub(super) fn tone_packets(packets: u64) -> Vec<Bytes> {
     let mut encoder = opus_encoder(OpusSettings::programme(48_000, Content::Mixed, 0));
     let mut phase = 0.0_f32;
-    (0..parts)
-        .map(|part| {
-            let packets: Vec<_> = (0..FRAMES_PER_PART)
-                .map(|_| {
-                    let mut frame = [0.0; FRAME_LEN];
-                    for sample in &mut frame {
-                        phase = (phase + 440.0 / 48_000.0).fract();
-                        *sample = 0.2 * (phase * std::f32::consts::TAU).sin();
-                    }
-                    encoder.encode(&frame).expect("a tone can be encoded")
-                })
-                .collect();
-            let packets: Vec<&[u8]> = packets.iter().map(AsRef::as_ref).collect();
-            chunk(
-                first_sample + part * FRAMES_PER_PART * FRAME_SAMPLES,
-                &packets,
-            )
-        })
-        .collect()
+    let tone = (0..packets).map(|_| {
+        let mut frame = [0.0; FRAME_LEN];
+        for sample in &mut frame {
+            phase = (phase + 440.0 / 48_000.0).fract();
+            *sample = 0.2 * (phase * std::f32::consts::TAU).sin();
+        }
+        encoder.encode(&frame).expect("a tone can be encoded")
+    });
+    tone.collect()
+}
+
+/// Parts of the tone as packaged chunks, the first at a sample.
+pub(super) fn tone_parts(first_sample: u64, parts: u64) -> Vec<Vec<u8>> {
+    let packets = tone_packets(parts * FRAMES_PER_PART);
+    let part = |part: u64| {
+        let packets = packets.iter().skip(as_count(part * FRAMES_PER_PART));
+        let packets: Vec<&[u8]> = packets
+            .take(as_count(FRAMES_PER_PART))
+            .map(AsRef::as_ref)
+            .collect();
+        chunk(first_sample + part * PART_SAMPLES, &packets)
+    };
+    (0..parts).map(part).collect()
+}
+
+fn as_count(number: u64) -> usize {
+    usize::try_from(number).expect("a test is short")
 }
 
 fn words(words: &[u32]) -> Vec<u8> {

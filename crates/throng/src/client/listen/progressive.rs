@@ -31,8 +31,9 @@ impl Progressive {
         let mut fruitless = 0;
         loop {
             let broken = match self.listen_once(delivery, &mut fruitless) {
-                Ok(()) if self.has_ended() => return Ok(()),
-                Ok(()) => self.closed_early(),
+                Ok(Ending::Over) => return Ok(()),
+                Ok(Ending::Closed) if self.has_ended() => return Ok(()),
+                Ok(Ending::Closed) => self.closed_early(),
                 Err(Stop::Failed(broken @ Error::Unreachable { .. })) if fruitless > 0 => broken,
                 Err(stop) => return Err(stop),
             };
@@ -45,19 +46,23 @@ impl Progressive {
     }
 
     /// One connection, to its end. `fruitless` counts the connections since the last sound.
-    fn listen_once(&self, delivery: &Delivery, fruitless: &mut u32) -> Result<(), Stop> {
+    fn listen_once(&self, delivery: &Delivery, fruitless: &mut u32) -> Result<Ending, Stop> {
         let url = format!(
             "{}/live.mp4?rendition={}&l={}",
             self.space_url, self.rendition, self.listener
         );
         let answer = self.client.get(&url)?;
+        if *fruitless > 0 && !answer.path().ends_with("/live.mp4") {
+            // Sent on to the recording: the space ended while we were away.
+            return Ok(Ending::Over);
+        }
         delivery.connected()?;
         *fruitless += 1;
         let (mut stream, mut reader) = (answer.stream(), Reader::default());
         let (mut buffer, mut packets) = (vec![0; READ_BYTES], Vec::new());
         loop {
             let read = match stream.read(&mut buffer) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(Ending::Closed),
                 Ok(read) => read,
                 Err(cause) => {
                     return Err(Error::Unreachable {
@@ -89,6 +94,14 @@ impl Progressive {
             reason,
         }
     }
+}
+
+/// How a connection ended.
+enum Ending {
+    /// The server closed the stream.
+    Closed,
+    /// There is nothing live to listen to any more.
+    Over,
 }
 
 /// A burst of 9 s at 48 kb/s is 54 KB: read it in few pieces, later ones are smaller anyway.

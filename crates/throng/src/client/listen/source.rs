@@ -51,6 +51,8 @@ pub struct Arrivals {
     /// What the source tells.
     pub events: Receiver<Event>,
     bytes: Arc<AtomicU64>,
+    /// Closed when the source's thread ends.
+    gone: Receiver<()>,
 }
 
 impl Delivery {
@@ -83,6 +85,13 @@ impl Arrivals {
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
+
+    /// Stops listening, and gives the source a moment to say goodbye to the server.
+    pub fn leave(self) {
+        drop(self.events);
+        // Closed or out of patience: either way we go.
+        let _ = self.gone.recv_timeout(GOODBYE_MAX);
+    }
 }
 
 /// Runs a source on a thread of its own, which ends when the source does or when the arrivals are dropped.
@@ -91,6 +100,7 @@ pub fn start(
 ) -> Result<Arrivals, Error> {
     let (events, received) = sync_channel(EVENTS_MAX);
     let (since, bytes) = (Instant::now(), Arc::default());
+    let (here, gone) = sync_channel::<()>(0);
     let delivery = Delivery {
         since,
         events,
@@ -99,6 +109,7 @@ pub fn start(
     thread::Builder::new()
         .name("source".to_owned())
         .spawn(move || {
+            let _here = here;
             let finished = match run(&delivery) {
                 Ok(()) => Ok(()),
                 Err(Stop::Failed(error)) => Err(error),
@@ -111,8 +122,11 @@ pub fn start(
         since,
         events: received,
         bytes,
+        gone,
     })
 }
 
+/// A goodbye is a round trip; who cannot be told in this time finds out by our silence.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 /// Some 10 s of packets. A source that is ahead waits, and TCP holds the server back.
 const EVENTS_MAX: usize = 512;

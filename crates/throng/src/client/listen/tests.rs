@@ -1,8 +1,11 @@
 //! The whole listener against canned servers.
 
-use super::fixture::{init, tone_parts};
+use std::sync::mpsc::RecvTimeoutError;
+
+use super::fixture::{init, tone_packets, tone_parts};
 use super::*;
 use crate::client::test_server::{Asked, TestServer};
+use crate::client::test_stage::{PROGRAMME, TestStage};
 
 const FIRST_PART: u64 = 1_000;
 const STATE: &str = r#"{"state":"ended","epoch":"2026-12-01T20:00:00.000Z"}"#;
@@ -132,6 +135,33 @@ fn a_connection_that_breaks_is_taken_up_again_within_the_cushion() {
 }
 
 #[test]
+fn who_comes_back_after_the_end_does_not_hear_the_recording_instead() {
+    let parts = tone_parts(100 * 15_360, 2).concat();
+    let connections = std::cell::Cell::new(0);
+    let live = r#"{"state":"live","epoch":"2026-12-01T20:00:00.000Z"}"#;
+    let (server, _, heard) = heard_of(Via::Progressive, "", move |asked| match asked.path() {
+        "/s/night/live.mp4" if connections.replace(1) == 0 => {
+            mp4(&[init("Opus", 48_000), parts.clone()].concat())
+        }
+        "/s/night/live.mp4" => {
+            TestServer::answer("302 Found\r\nlocation: recording.mp4", "text/plain", b"")
+        }
+        "/s/night/recording.mp4" => {
+            mp4(&[init("Opus", 48_000), tone_parts(0, 1).concat()].concat())
+        }
+        _ => TestServer::answer("200 OK", "application/json", live.as_bytes()),
+    });
+    let (report, finished) = heard.unwrap();
+    finished.unwrap();
+    assert!((report.heard_seconds - 0.64).abs() < 1e-9, "{report:?}");
+    let recordings = server
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.path().ends_with("recording.mp4"));
+    assert_eq!(recordings.count(), 1);
+}
+
+#[test]
 fn an_hls_listener_plays_parts_as_they_are_made() {
     let parts = tone_parts(0, 6);
     let (server, samples, heard) = heard_of(Via::Hls, "?rendition=o24", move |asked| {
@@ -196,6 +226,56 @@ fn an_hls_listener_of_an_ended_space_plays_the_replay_from_its_beginning() {
     finished.unwrap();
     assert!(report.behind_playhead_ms.is_none(), "{report:?}");
     assert!((report.heard_seconds - 0.96).abs() < 1e-9, "{report:?}");
+}
+
+#[test]
+fn a_whep_listener_hears_the_programme_and_says_goodbye() {
+    let stage = TestStage::start(r#"{"state":"live","epoch":"2026-12-01T20:00:00.000Z"}"#);
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let air = std::sync::Arc::clone(&stage.stage);
+    let programme = std::thread::spawn(move || {
+        // Frames at real time until the listener has left.
+        let (packets, mut frames) = (tone_packets(500), 0..);
+        for (packet, frame) in packets.into_iter().zip(&mut frames) {
+            air.send_programme(PROGRAMME, frame, packet);
+            if stopped.recv_timeout(Duration::from_millis(20)) != Err(RecvTimeoutError::Timeout) {
+                break;
+            }
+        }
+    });
+    let args = ListenArgs {
+        url: format!("{}/s/night", stage.server.url),
+        via: Via::Whep,
+        duration: Some(Duration::from_millis(500)),
+        out: None,
+        json: true,
+    };
+    let mut samples = Vec::new();
+    let heard = listen(&args, &Interrupt::default(), &mut |sound| {
+        samples.extend_from_slice(sound);
+        Ok(())
+    });
+    drop(stop);
+    programme.join().unwrap();
+    let (report, finished) = heard.unwrap();
+    finished.unwrap();
+    assert!(
+        report.heard_seconds > 0.0 && report.first_sound_ms > report.connected_ms,
+        "{report:?}"
+    );
+    assert!(
+        samples.iter().any(|&sample| sample.abs() > 0.1),
+        "the tone is heard"
+    );
+    assert_eq!(
+        stage
+            .server
+            .asked()
+            .pop()
+            .map(|asked| asked.method)
+            .as_deref(),
+        Some("DELETE")
+    );
 }
 
 #[test]
