@@ -36,10 +36,7 @@ pub(super) fn machine_paths(sources: &[Source]) -> Vec<Finding> {
     let mut findings = lines_with(sources, MACHINE_PATHS, |word| {
         format!("`{word}` is a path of one machine")
     });
-    let locks = sources.iter().filter(|source| {
-        source.path.ends_with("-lock.json") || source.path.ends_with("Cargo.lock")
-    });
-    for source in locks {
+    for source in sources.iter().filter(|source| is_lock(source)) {
         for (index, line) in source.text.lines().enumerate() {
             let names_place = line.contains("\"resolved\":") || line.starts_with("source = ");
             if names_place && !REGISTRIES.iter().any(|registry| line.contains(registry)) {
@@ -61,10 +58,7 @@ fn is_lock(source: &Source) -> bool {
 
 fn lines_with(sources: &[Source], words: &[&str], say: impl Fn(&str) -> String) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for source in sources
-        .iter()
-        .filter(|source| !FOREIGN.contains(&source.path.as_str()))
-    {
+    for source in sources.iter().filter(|source| !is_lock(source)) {
         for (index, line) in source.text.lines().enumerate() {
             let found = words.iter().filter(|word| line.contains(**word));
             findings.extend(found.map(|word| Finding::new(source, index + 1, say(word))));
