@@ -5,6 +5,7 @@
 //! 16 kb/s. Not here: the crossfade to the live stage, which the programme does.
 
 mod closing;
+mod encoded;
 mod instruments;
 mod level;
 mod piece;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 use throng_core::timeline::FRAME_SAMPLES;
 
 use crate::{FRAME_LEN, Frame};
+
+pub use encoded::{EncodedLoop, EncodedLoopError, LoopEncoder, LoopPart};
 
 /// The programme's sample rate.
 const RATE_HZ: f32 = 48_000.0;
@@ -61,6 +64,13 @@ impl HoldLoop {
     /// Its length: a multiple of a segment, so that segment n of the programme is segment n mod L of the loop.
     pub fn len_samples(&self) -> u64 {
         self.pcm.len() as u64
+    }
+
+    /// A number that changes with any sample (FNV-1a): tells whether an encoding is the encoding of this sound.
+    pub fn fingerprint(&self) -> u64 {
+        self.pcm.iter().fold(0xcbf2_9ce4_8422_2325, |hash, sample| {
+            (hash ^ u64::from(sample.to_bits())).wrapping_mul(0x0100_0000_01b3)
+        })
     }
 
     /// The frame that is on air as frame `number` of the programme.
