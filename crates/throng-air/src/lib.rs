@@ -1,1 +1,21 @@
-//! skeleton
+//! Listeners are served: one window of parts in, bytes out.
+//!
+//! The origin hands each space over as an [`OnAir`](on_air::OnAir): the window of the newest parts, the facts of the
+//! space, its page, and a door to what is older ([`Past`](past::Past)). Everything a listener asks for is answered
+//! from there with bytes that are the same for everyone.
+//!
+//! Not here: codecs (parts arrive framed), speakers, the decisions about a space's life.
+
+pub mod accept;
+pub mod air;
+pub mod document;
+pub mod on_air;
+pub mod past;
+pub mod presence;
+pub mod state;
+
+mod answer;
+mod hls;
+mod metric;
+mod progressive;
+mod recording;

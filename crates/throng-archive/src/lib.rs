@@ -1,1 +1,30 @@
-//! skeleton
+//! The recording: what went on air, kept part by part in append-only files that any player opens at every moment.
+//!
+//! A space's folder holds one fragmented MP4 per rendition and a [`journal`](Record) that says which part lies where,
+//! when it was made and what its bytes hash to. One thread owns the [`Archive`] and appends; any number of threads
+//! read through [`Reader`] without locks; [`Recording`] shows go-live to end as one file from time 0, made as it is
+//! read. Everything is synchronous and positional: nothing here knows the network, the codecs or the clock.
+//!
+//! **What survives.** A part that [`Archive::append`] took is in the page cache: `kill -9` loses none of them. At most
+//! [`UNSYNCED_PARTS_MAX`] of them (0.96 s) are not yet on the disk: a power cut loses no more. Recovery drops only
+//! what such an end explains, from the tail; damage farther back is refused and nothing is touched.
+
+mod archive;
+mod disk;
+mod error;
+mod journal;
+mod lock;
+mod mp4;
+mod reader;
+mod recording;
+mod recovery;
+#[cfg(test)]
+mod sample;
+
+pub use archive::{Archive, PART_BYTES_MAX, UNSYNCED_PARTS_MAX, remove};
+pub use error::{ArchiveError, Malformed};
+pub use journal::{Extent, Flags, JOURNAL_VERSION, Record};
+pub use lock::{DataLock, LockError};
+pub use reader::Reader;
+pub use recording::{READ_BYTES_MAX, REFERENCES_MAX, Recording};
+pub use recovery::{CRASH_REACH_PARTS, Recovery};

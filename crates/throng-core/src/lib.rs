@@ -4,9 +4,12 @@
 //! Time, bytes and randomness come in as arguments; effects go out as returned values. The crate builds for wasm32,
 //! and its `clippy.toml` bans clocks, threads, hash maps and locks.
 
+pub mod caching;
 pub mod key;
 pub mod playlist;
 pub mod rendition;
+pub mod slug;
 pub mod space;
+pub mod time;
 pub mod timeline;
 pub mod window;

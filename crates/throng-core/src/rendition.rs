@@ -31,7 +31,8 @@ pub enum Codec {
 
 impl Rendition {
     /// Every rendition, in listing order; `ALL[r.index()] == r`.
-    pub const ALL: [Self; RENDITION_COUNT] = [Self::O48, Self::O24, Self::O16, Self::A64, Self::A32];
+    pub const ALL: [Self; RENDITION_COUNT] =
+        [Self::O48, Self::O24, Self::O16, Self::A64, Self::A32];
 
     /// Place in [`Rendition::ALL`].
     pub const fn index(self) -> usize {
@@ -51,7 +52,9 @@ impl Rendition {
 
     /// The rendition of a name, if there is one.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|rendition| rendition.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|rendition| rendition.name() == name)
     }
 
     /// The codec.

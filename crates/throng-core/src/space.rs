@@ -1,1 +1,267 @@
-//! To be written.
+//! The life of a space: announced, doors, live, ended, or cancelled; what follows what, who may do it, and at which
+//! part of the programme it takes effect.
+//!
+//! Acts of people and of the clock come in with the time; what changed goes out. A refused act changes nothing. The
+//! lateness of a host is no state: doors stay open, and the hold programme plays, until somebody goes live or cancels.
+
+mod acts;
+
+pub use acts::{Act, Actor, Change, Refusal, State};
+
+use crate::slug::Slug;
+use crate::time::UnixMillis;
+use crate::timeline::{PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
+
+/// Doors open by themselves so long before the scheduled time: early enough that whoever comes a little early is
+/// greeted by the programme, late enough that the archive is not filled with waiting.
+pub const DOORS_LEAD_MS: u64 = 15 * 60 * 1_000;
+/// The pipeline of a space starts within this time (mixer thread, five encoders, the archive's files); what starts
+/// the pipeline takes effect no sooner.
+pub const PIPELINE_START_MS: u64 = 1_000;
+/// Inside a running pipeline an act reaches the mixer within three ticks of 20 ms; a part that begins sooner may be
+/// half mixed already.
+pub const CUT_LEAD_MS: u64 = 60;
+/// Longest title and reason, in characters: one line on a page, two on a telephone.
+pub const TEXT_CHARS_MAX: usize = 200;
+/// Most seats of one stage: tens of people. The mixer's mix-minus grows with each who talks.
+pub const SPEAKERS_MAX: u32 = 64;
+
+/// One space: the place with one URL. Its fields are what is stored; [`Space::apply`] alone changes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Names its files and rows; opaque.
+    pub id: String,
+    /// Its place in the URL, for ever.
+    pub slug: Slug,
+    /// What it is called.
+    pub title: String,
+    /// When it was created: the epoch of its programme.
+    pub created_at: UnixMillis,
+    /// When it is to go live, if that was said.
+    pub scheduled_at: Option<UnixMillis>,
+    /// Where in its life it is.
+    pub state: State,
+    /// The part at which the archive begins.
+    pub doors_part: Option<PartIndex>,
+    /// The part at which the recording begins.
+    pub live_part: Option<PartIndex>,
+    /// The first part after the recording.
+    pub end_part: Option<PartIndex>,
+    /// The moment of `live_part`.
+    pub started_at: Option<UnixMillis>,
+    /// The moment of `end_part`.
+    pub ended_at: Option<UnixMillis>,
+    /// Why it is late, in the host's words.
+    pub delay_reason: Option<String>,
+    /// Seats on its stage.
+    pub speakers: u32,
+}
+
+/// What somebody who announces a space says.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// See [`Space::id`].
+    pub id: String,
+    /// See [`Space::slug`].
+    pub slug: Slug,
+    /// See [`Space::title`].
+    pub title: String,
+    /// See [`Space::scheduled_at`].
+    pub scheduled_at: Option<UnixMillis>,
+    /// See [`Space::speakers`].
+    pub speakers: u32,
+}
+
+impl Space {
+    /// A new space, whose programme begins now.
+    pub fn announce(now: UnixMillis, announcement: Announcement) -> Result<Self, Refusal> {
+        let Announcement {
+            id,
+            slug,
+            title,
+            scheduled_at,
+            speakers,
+        } = announcement;
+        if !(1..=SPEAKERS_MAX).contains(&speakers) {
+            return Err(Refusal::Speakers { asked: speakers });
+        }
+        Ok(Self {
+            id,
+            slug,
+            title: one_line("title", &title)?,
+            created_at: now,
+            scheduled_at,
+            state: State::Announced,
+            doors_part: None,
+            live_part: None,
+            end_part: None,
+            started_at: None,
+            ended_at: None,
+            delay_reason: None,
+            speakers,
+        })
+    }
+
+    /// Does an act, or refuses it and stays as it is.
+    pub fn apply(&mut self, now: UnixMillis, actor: Actor, act: Act) -> Result<Change, Refusal> {
+        if actor == Actor::Clock && !self.clock_may(now, &act) {
+            return Err(Refusal::NotForTheClock { act: act.name() });
+        }
+        if !self.state.allows(&act) {
+            return Err(Refusal::DoesNotFollow {
+                state: self.state,
+                act: act.name(),
+            });
+        }
+        let change = match act {
+            Act::OpenDoors => self.open_doors(now),
+            Act::GoLive => self.go_live(now),
+            Act::End => self.end(now),
+            Act::Cancel => self.cancel(),
+            Act::Reschedule {
+                scheduled_at,
+                reason,
+            } => {
+                self.delay_reason = reason
+                    .map(|reason| one_line("reason", &reason))
+                    .transpose()?;
+                self.scheduled_at = Some(scheduled_at);
+                Change::Edited
+            }
+            Act::SetDelayReason(reason) => {
+                self.delay_reason = reason
+                    .map(|reason| one_line("reason", &reason))
+                    .transpose()?;
+                Change::Edited
+            }
+            Act::Rename(title) => {
+                self.title = one_line("title", &title)?;
+                Change::Edited
+            }
+        };
+        debug_assert_eq!(self.check_invariants(), Ok(()));
+        Ok(change)
+    }
+
+    /// When [`Actor::Clock`] is to open the doors, if it is. May lie in the past.
+    pub fn next_deadline(&self) -> Option<UnixMillis> {
+        let scheduled_at = self
+            .scheduled_at
+            .filter(|_| self.state == State::Announced)?;
+        Some(scheduled_at.minus_ms(DOORS_LEAD_MS))
+    }
+
+    /// The wall time at which a part begins.
+    pub fn moment(&self, part: PartIndex) -> UnixMillis {
+        self.created_at.plus_ms(part.start_ms())
+    }
+
+    /// What is true of every space. A stored space that breaks it was damaged.
+    pub fn check_invariants(&self) -> Result<(), &'static str> {
+        let (doors, live, end) = (self.doors_part, self.live_part, self.end_part);
+        let expected = match self.state {
+            State::Announced => !(doors.is_some() || live.is_some() || end.is_some()),
+            State::Doors => doors.is_some() && live.is_none() && end.is_none(),
+            State::Live => doors.is_some() && live.is_some() && end.is_none(),
+            State::Ended => doors.is_some() && live.is_some() && end.is_some(),
+            State::Cancelled => live.is_none() && end.is_none(),
+        };
+        let rule = |holds: bool, broken: &'static str| if holds { Ok(()) } else { Err(broken) };
+        rule(
+            expected,
+            "the parts at which things began do not match the state",
+        )?;
+        rule(live.is_none() || doors <= live, "live before doors")?;
+        rule(
+            end.is_none() || live < end,
+            "the end is not after the start",
+        )?;
+        rule(
+            self.started_at == live.map(|part| self.moment(part)),
+            "the start is not the moment of its part",
+        )?;
+        rule(
+            self.ended_at == end.map(|part| self.moment(part)),
+            "the end is not the moment of its part",
+        )?;
+        rule(
+            (1..=SPEAKERS_MAX).contains(&self.speakers),
+            "a stage of impossible size",
+        )?;
+        rule(
+            one_line("title", &self.title).is_ok_and(|title| title == self.title),
+            "a title that is not one line",
+        )?;
+        let reason_holds =
+            |reason: &String| one_line("reason", reason).is_ok_and(|line| line == *reason);
+        rule(
+            self.delay_reason.as_ref().is_none_or(reason_holds),
+            "a reason that is not one line",
+        )
+    }
+
+    fn clock_may(&self, now: UnixMillis, act: &Act) -> bool {
+        *act == Act::OpenDoors && self.next_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    fn open_doors(&mut self, now: UnixMillis) -> Change {
+        let part = first_part_after(self.created_at, now, PIPELINE_START_MS);
+        self.state = State::Doors;
+        self.doors_part = Some(part);
+        Change::DoorsOpened(part)
+    }
+
+    /// From announced, the pipeline starts with the show itself; from doors, the cut waits for the doors to take effect.
+    fn go_live(&mut self, now: UnixMillis) -> Change {
+        let part = match self.doors_part {
+            None => first_part_after(self.created_at, now, PIPELINE_START_MS),
+            Some(doors) => first_part_after(self.created_at, now, CUT_LEAD_MS).max(doors),
+        };
+        self.state = State::Live;
+        self.doors_part.get_or_insert(part);
+        self.live_part = Some(part);
+        self.started_at = Some(self.moment(part));
+        self.delay_reason = None;
+        Change::WentLive(part)
+    }
+
+    fn end(&mut self, now: UnixMillis) -> Change {
+        let shortest = self
+            .live_part
+            .expect("only a live space ends, and a live space has a live part")
+            .next();
+        let part = first_part_after(self.created_at, now, CUT_LEAD_MS).max(shortest);
+        self.state = State::Ended;
+        self.end_part = Some(part);
+        self.ended_at = Some(self.moment(part));
+        Change::Ended(part)
+    }
+
+    fn cancel(&mut self) -> Change {
+        self.state = State::Cancelled;
+        Change::Cancelled
+    }
+}
+
+/// The sample that the programme has reached, by the wall clock; 0 before the epoch.
+pub fn playhead(epoch: UnixMillis, now: UnixMillis) -> u64 {
+    now.ms_since(epoch) * (SAMPLE_RATE_HZ / 1_000)
+}
+
+/// The first part that begins at least so long after now.
+fn first_part_after(epoch: UnixMillis, now: UnixMillis, lead_ms: u64) -> PartIndex {
+    PartIndex(playhead(epoch, now.plus_ms(lead_ms)).div_ceil(PART_SAMPLES))
+}
+
+/// A text that people read as one line: trimmed, not empty, not long, without control characters.
+fn one_line(what: &'static str, text: &str) -> Result<String, Refusal> {
+    let text = text.trim();
+    let chars = text.chars().count();
+    if chars == 0 || chars > TEXT_CHARS_MAX || text.chars().any(char::is_control) {
+        return Err(Refusal::Text { what });
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,7 @@ impl PartIndex {
     }
 
     /// The part that follows.
+    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }

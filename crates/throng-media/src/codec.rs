@@ -58,7 +58,8 @@ pub trait OpusDecode {
     /// section 2.1.7), or concealed where it carries none. Decode `following` itself afterwards.
     fn recover(&mut self, following: &[u8]) -> Result<&[f32], CodecError>;
 
-    /// A guess at `samples` lost samples, continuing what was heard; whole 2.5 ms, at most [`MAX_PACKET_SAMPLES`].
+    /// A guess at `samples` lost samples, continuing what was heard: at most [`MAX_PACKET_SAMPLES`], and silence in
+    /// what is beyond a whole number of 2.5 ms.
     fn conceal(&mut self, samples: usize) -> &[f32];
 }
 
@@ -127,9 +128,9 @@ impl OpusSettings {
         Self {
             bit_rate: 32_000,
             content: Content::Speech,
-            complexity: 5,
+            complexity: 9,
             in_band_fec: true,
-            expected_loss_percent: 5,
+            expected_loss_percent: 10,
             dtx: false,
             rate_control: RateControl::Constrained,
         }
@@ -179,6 +180,9 @@ pub const MAX_PACKET_BYTES: usize = 1_500;
 
 /// Most samples of one packet: 120 ms (RFC 6716, section 3.2.5).
 pub const MAX_PACKET_SAMPLES: usize = 5_760;
+
+/// Opus conceals in steps of 2.5 ms.
+const CONCEALED_STEP_SAMPLES: usize = 120;
 
 /// Longest packet that an encoder writes: one frame of the largest size (RFC 6716, section 3.2.1) and its header.
 const MAX_ENCODED_BYTES: usize = 1_276;

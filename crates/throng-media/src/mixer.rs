@@ -1,1 +1,243 @@
-//! To be written.
+//! The mixer of one space's stage: packets of speakers in, once per tick (20 ms) the stage's mix and every speaker's
+//! return out.
+//!
+//! A seat is heard while he talks and is not muted; what lies below the talk threshold is gated, so that sixteen quiet
+//! microphones add no noise. A *return* is the mix without the seat himself. Who does not talk is not in the mix, so
+//! all of them share one encoding; only who talks gets an encoder of his own, which is primed with what he heard last,
+//! so that the change is not heard, and kept for a while after he has gone silent.
+//!
+//! The stage's mix is a plain sum, over full scale where many talk at once: the programme's limiter sees to it. Returns
+//! are bent softly into full scale.
+
+mod returns;
+#[cfg(test)]
+mod tests;
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use self::returns::{OwnReturn, SharedReturn};
+use crate::jitter::{Counters, JitterBuffer, SpeakerPacket};
+use crate::level::{Meter, Talk, Thresholds};
+use crate::{Frame, SILENCE};
+
+/// Most seats of a stage. Bounds the decoding, 60 us each: 2 ms of a tick. A further seat is refused.
+pub const MAX_SPEAKERS: usize = 32;
+
+/// Most seats that are heard at once. Bounds the encoding, 0.4 ms each: with 32 decoders about 9 ms of a 20 ms tick.
+/// If more talk, the loudest are heard; nobody could follow the others.
+pub const MAX_TALKING: usize = 16;
+
+/// When a seat is heard: far below speech, as the gate shall cut nothing that anybody would miss.
+const GATE: Thresholds = Thresholds {
+    open_dbov: -60.0,
+    hold_dbov: -66.0,
+    hold_frames: 50,
+};
+/// Samples in which a seat comes into the mix or leaves it, 5 ms.
+const RAMP_SAMPLES: f32 = 240.0;
+
+/// A seat on stage; who sits there is the caller's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeatId(pub u32);
+
+/// The stage is full: a fault of nobody, and worth a retry when somebody has left.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the stage already has {MAX_SPEAKERS} speakers")]
+pub struct StageFull;
+
+/// What a tick gives.
+#[derive(Clone, Debug)]
+pub struct Mixed {
+    /// All who are heard, summed; may exceed full scale.
+    pub stage: Frame,
+    /// One Opus packet (20 ms) for each seat; equal ones share their bytes.
+    pub returns: Vec<(SeatId, Bytes)>,
+}
+
+/// A seat as the desk and the metrics see it.
+#[derive(Clone, Copy, Debug)]
+pub struct SeatState {
+    /// The seat.
+    pub seat: SeatId,
+    /// His level, also while muted, dBov.
+    pub level_dbov: f32,
+    /// Whether he is in the mix.
+    pub heard: bool,
+    /// Whether he is muted.
+    pub muted: bool,
+    /// What happened to his packets.
+    pub counters: Counters,
+}
+
+/// The mixer.
+pub struct Mixer {
+    seats: BTreeMap<SeatId, Seat>,
+    shared: SharedReturn,
+}
+
+struct Seat {
+    jitter: JitterBuffer,
+    meter: Meter,
+    talk: Talk,
+    muted: bool,
+    heard: bool,
+    gain: f32,
+    /// His part of the mix.
+    part: Frame,
+    own_return: Option<OwnReturn>,
+}
+
+impl Default for Mixer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Mixer {
+    /// A mixer of an empty stage.
+    pub fn new() -> Self {
+        Self {
+            seats: BTreeMap::new(),
+            shared: SharedReturn::new(),
+        }
+    }
+
+    /// Seats somebody, unmuted. Whoever sat there is replaced, with all that was known of him.
+    pub fn join(&mut self, seat: SeatId) -> Result<(), StageFull> {
+        if self.seats.len() >= MAX_SPEAKERS && !self.seats.contains_key(&seat) {
+            return Err(StageFull);
+        }
+        self.seats.insert(seat, Seat::new());
+        Ok(())
+    }
+
+    /// Empties a seat.
+    pub fn leave(&mut self, seat: SeatId) {
+        self.seats.remove(&seat);
+    }
+
+    /// Mutes a seat or lets him be heard again.
+    pub fn set_muted(&mut self, seat: SeatId, muted: bool) {
+        if let Some(seat) = self.seats.get_mut(&seat) {
+            seat.muted = muted;
+        }
+    }
+
+    /// Takes a packet that came at `now`. One for an empty seat is dropped: it was under way when the seat was left.
+    pub fn push(&mut self, seat: SeatId, now: Duration, packet: &SpeakerPacket) {
+        if let Some(seat) = self.seats.get_mut(&seat) {
+            seat.jitter.push(now, packet);
+        }
+    }
+
+    /// The next frame; `now` is best its nominal time, on the clock of `push`.
+    pub fn tick(&mut self, now: Duration) -> Mixed {
+        for seat in self.seats.values_mut() {
+            seat.hear(now);
+        }
+        self.hush_beyond_bound();
+        let mut stage = SILENCE;
+        for seat in self.seats.values_mut() {
+            seat.fade();
+            for (sum, part) in stage.iter_mut().zip(&seat.part) {
+                *sum += part;
+            }
+        }
+        Mixed {
+            stage,
+            returns: self.encode_returns(&stage),
+        }
+    }
+
+    /// Tells that the caller was too late for so many frames and leaves them out: the buffers drop their sound, so that
+    /// the delay stays what it was.
+    pub fn skip(&mut self, frames: u32) {
+        for seat in self.seats.values_mut() {
+            seat.jitter.skip(frames);
+        }
+    }
+
+    /// All seats, in order.
+    pub fn seats(&self) -> impl Iterator<Item = SeatState> + '_ {
+        self.seats.iter().map(|(&id, seat)| SeatState {
+            seat: id,
+            level_dbov: seat.meter.dbov(),
+            heard: seat.heard,
+            muted: seat.muted,
+            counters: seat.jitter.counters(),
+        })
+    }
+
+    /// Keeps only the loudest in the mix if too many talk.
+    fn hush_beyond_bound(&mut self) {
+        let mut talking: Vec<&mut Seat> =
+            self.seats.values_mut().filter(|seat| seat.heard).collect();
+        if talking.len() > MAX_TALKING {
+            talking.sort_by(|a, b| b.meter.dbov().total_cmp(&a.meter.dbov()));
+            for seat in &mut talking[MAX_TALKING..] {
+                seat.heard = false;
+            }
+        }
+    }
+
+    fn encode_returns(&mut self, stage: &Frame) -> Vec<(SeatId, Bytes)> {
+        if self.seats.is_empty() {
+            return Vec::new();
+        }
+        self.shared.begin_tick();
+        for seat in self.seats.values_mut() {
+            let in_mix = seat.in_mix();
+            OwnReturn::keep_while_needed(&mut seat.own_return, in_mix, &mut self.shared);
+        }
+        let shared = self.shared.encode(stage);
+        let returns = self.seats.iter_mut().map(|(&id, seat)| {
+            let packet = match &mut seat.own_return {
+                Some(own) => own.encode(stage, &seat.part),
+                None => shared.clone(),
+            };
+            Some((id, packet?))
+        });
+        returns.flatten().collect()
+    }
+}
+
+impl Seat {
+    fn new() -> Self {
+        Self {
+            jitter: JitterBuffer::new(),
+            meter: Meter::default(),
+            talk: Talk::new(GATE),
+            muted: false,
+            heard: false,
+            gain: 0.0,
+            part: SILENCE,
+            own_return: None,
+        }
+    }
+
+    /// Decodes his frame and decides whether he is heard.
+    fn hear(&mut self, now: Duration) {
+        self.part = self.jitter.pull(now);
+        self.meter.hear(&self.part);
+        self.heard = self.talk.hear(&self.part) && !self.muted;
+    }
+
+    /// Brings him into the mix or out of it without a click.
+    fn fade(&mut self) {
+        let goal = if self.heard { 1.0 } else { 0.0 };
+        let step = 1.0 / RAMP_SAMPLES;
+        for sample in &mut self.part {
+            self.gain += (goal - self.gain).clamp(-step, step);
+            *sample *= self.gain;
+        }
+    }
+
+    /// Whether this frame of the mix may hold anything of him.
+    fn in_mix(&self) -> bool {
+        self.heard || self.part.iter().any(|&sample| sample != 0.0)
+    }
+}

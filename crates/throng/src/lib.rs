@@ -1,3 +1,15 @@
-//! The program's own rooms: what turns decisions and sound of the other crates into `throng serve`, `speak`, `listen`.
+//! The program's library: what the binary, its commands and their tests share.
 
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod demo;
+pub mod serve;
 pub mod sound_file;
+pub mod store;
+pub mod tls;
+
+mod api;
+mod chance;
+mod origin;
+mod pages;

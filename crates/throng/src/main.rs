@@ -1,1 +1,7 @@
-fn main(){}
+//! The program `throng`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    throng::cli::main()
+}

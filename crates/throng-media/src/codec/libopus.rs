@@ -10,8 +10,8 @@ use bytes::Bytes;
 use opusic_sys as sys;
 
 use super::{
-    CodecError, Content, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES, OpusDecode, OpusEncode,
-    OpusSettings, RateControl, admit, tame,
+    CONCEALED_STEP_SAMPLES, CodecError, Content, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES, OpusDecode,
+    OpusEncode, OpusSettings, RateControl, admit, tame,
 };
 use crate::{FRAME_LEN, Frame};
 
@@ -87,9 +87,9 @@ impl OpusDecode for Decoder {
 
     fn conceal(&mut self, samples: usize) -> &[f32] {
         let samples = samples.min(MAX_PACKET_SAMPLES);
-        if self.run(&[], samples, false) != Ok(samples) {
-            self.pcm[..samples].fill(0.0);
-        }
+        let whole = samples - samples % CONCEALED_STEP_SAMPLES;
+        let done = self.run(&[], whole, false).unwrap_or(0);
+        self.pcm[done..samples].fill(0.0);
         &self.pcm[..samples]
     }
 }

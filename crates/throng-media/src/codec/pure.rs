@@ -6,8 +6,8 @@ use bytes::Bytes;
 use opus_pure::Application;
 
 use super::{
-    CodecError, Content, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES, OpusDecode, OpusEncode,
-    OpusSettings, RateControl, admit, tame,
+    CONCEALED_STEP_SAMPLES, CodecError, Content, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES, OpusDecode,
+    OpusEncode, OpusSettings, RateControl, admit, tame,
 };
 use crate::{FRAME_LEN, Frame};
 
@@ -60,9 +60,14 @@ impl OpusDecode for Decoder {
 
     fn conceal(&mut self, samples: usize) -> &[f32] {
         let pcm = &mut self.pcm[..samples.min(MAX_PACKET_SAMPLES)];
-        if self.inner.decode(&[], pcm.len(), pcm).is_err() {
-            pcm.fill(0.0);
-        }
+        // The crate panics on lengths that Opus does not know.
+        let whole = pcm.len() - pcm.len() % CONCEALED_STEP_SAMPLES;
+        let done = if whole > 0 {
+            self.inner.decode(&[], whole, pcm).unwrap_or(0)
+        } else {
+            0
+        };
+        pcm[done..].fill(0.0);
         tame(pcm);
         pcm
     }

@@ -1,47 +1,72 @@
 //! Sound for tests: like speech in what matters to a codec, made from a seed, and the yardsticks to compare it with.
 
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "sound for tests needs no last digit"
+)]
+
 use std::f32::consts::TAU;
 
 use crate::{FRAME_LEN, Frame};
 
 /// Speech-like sound: gliding voices, hisses, sweeps and pauses over a faint noise, peaking near half of full scale.
 pub(crate) fn speech(seed: u64, samples: usize) -> Vec<f32> {
+    syllables(seed, samples, &[voice, voice, hiss, sweep])
+}
+
+/// Hisses alone: what has every frequency.
+pub(crate) fn hisses(seed: u64, samples: usize) -> Vec<f32> {
+    syllables(seed, samples, &[hiss])
+}
+
+/// Vowels alone: what a codec can predict.
+pub(crate) fn vowels(seed: u64, samples: usize) -> Vec<f32> {
+    syllables(seed, samples, &[voice])
+}
+
+type Sound = fn(&mut Chance, &mut [f32]);
+
+fn syllables(seed: u64, samples: usize, kinds: &[Sound]) -> Vec<f32> {
     let mut chance = Chance(seed | 1);
     let mut sound: Vec<f32> = (0..samples).map(|_| chance.noise() * 0.002).collect();
     let mut start = 0;
     while start < samples {
         let length = 4_800 + chance.below(7_200);
         let end = samples.min(start + length);
-        syllable(&mut chance, &mut sound[start..end]);
+        let mut syllable = vec![0.0; end - start];
+        kinds[chance.below(kinds.len())](&mut chance, &mut syllable);
+        for (i, (sample, sound)) in sound[start..end].iter_mut().zip(&syllable).enumerate() {
+            *sample += sound * (0.5 - 0.5 * (TAU * i as f32 / length as f32).cos()).sqrt();
+        }
         start += length + chance.below(2_400);
     }
     sound
 }
 
-fn syllable(chance: &mut Chance, out: &mut [f32]) {
-    let kind = chance.below(4);
-    let pitch_hz = 100.0 + 150.0 * chance.unit();
-    let glide = 0.6 + 0.8 * chance.unit();
-    let length = out.len() as f32;
-    let mut phase = 0.0;
-    for (i, sample) in out.iter_mut().enumerate() {
-        let place = i as f32 / length;
-        let envelope = (0.5 - 0.5 * (TAU * place).cos()).sqrt();
-        let hz = pitch_hz * (1.0 + (glide - 1.0) * place);
-        let sound = match kind {
-            0 => 0.2 * chance.noise(),
-            1 => {
-                phase += TAU * (200.0 + 7_800.0 * place) / 48_000.0;
-                0.35 * phase.sin()
-            }
-            _ => {
-                phase += TAU * hz / 48_000.0;
-                (1_u8..30)
-                    .map(|k| 0.25 * (phase * f32::from(k)).sin() / f32::from(k))
-                    .sum()
-            }
-        };
-        *sample += envelope * sound;
+fn voice(chance: &mut Chance, out: &mut [f32]) {
+    let (start_hz, end_hz) = (100.0 + 150.0 * chance.unit(), 100.0 + 150.0 * chance.unit());
+    glide(start_hz, end_hz, out, |phase| {
+        (1_u8..30)
+            .map(|k| 0.25 * (phase * f32::from(k)).sin() / f32::from(k))
+            .sum()
+    });
+}
+
+fn hiss(chance: &mut Chance, out: &mut [f32]) {
+    out.fill_with(|| 0.2 * chance.noise());
+}
+
+fn sweep(_: &mut Chance, out: &mut [f32]) {
+    glide(200.0, 8_000.0, out, |phase| 0.35 * phase.sin());
+}
+
+fn glide(start_hz: f32, end_hz: f32, out: &mut [f32], wave: impl Fn(f32) -> f32) {
+    let step_hz = (end_hz - start_hz) / out.len() as f32;
+    let (mut phase, mut hz) = (0.0, start_hz);
+    for sample in out {
+        *sample = wave(phase);
+        phase = (phase + TAU * hz / 48_000.0) % TAU;
+        hz += step_hz;
     }
 }
 

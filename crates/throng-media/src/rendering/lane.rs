@@ -129,6 +129,6 @@ impl Encoder {
 /// Costs 0.2 ms of each 20 ms at most, and buys 0.2 to 0.4 PESQ over complexity 5.
 const COMPLEXITY: u8 = 10;
 /// An Opus packet without a frame, full band, 20 ms (RFC 6716, section 3.2.1): concealed like a loss.
-const LOST_PACKET: [u8; 1] = [31 << 3];
+pub(super) const LOST_PACKET: [u8; 1] = [31 << 3];
 /// A single channel element without a band in it (29 zero bits), then the end (ISO/IEC 14496-3, table 4.4).
-const SILENT_UNIT: [u8; 4] = [0, 0, 0, 7];
+pub(super) const SILENT_UNIT: [u8; 4] = [0, 0, 0, 7];

@@ -1,0 +1,153 @@
+//! Our own accept loop: every connection must speak, and finish its request heads, in time.
+//!
+//! `axum::serve` sets no header timer, so that a client that sends one byte and waits holds a connection for ever
+//! (slowloris). Here the first byte and each head have a deadline, connections are counted, and an audience too large
+//! for the process waits in the backlog instead of failing.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+/// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
+/// close that this one was not needed.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a whole request head, and for the next one on an idle connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A peer that takes nothing for so long is gone; without this a vanished listener holds his buffer for 15 minutes.
+const STALLED_PEER_TIMEOUT_MS: u32 = 30_000;
+/// Largest request head. A join needs less than 1 KB; browsers send up to 8 KB with cookies of neighbours.
+const HEAD_MAX_BYTES: usize = 16 * 1024;
+/// Pause after `accept` fails for want of descriptors: retrying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Which connection a request came on; a listener without a number of his own is known by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// One port: its socket, its bound and its TLS.
+pub struct Door {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    places: Arc<Semaphore>,
+}
+
+impl Door {
+    /// A door that lets in `connections_max` at once; more wait in the kernel's backlog.
+    pub fn new(listener: TcpListener, connections_max: usize, tls: Option<TlsAcceptor>) -> Self {
+        Self {
+            listener,
+            tls,
+            places: Arc::new(Semaphore::new(connections_max)),
+        }
+    }
+
+    /// Serves `app` until `closing` turns true, then stops accepting. Connections in progress are told to finish
+    /// their request and close.
+    pub async fn serve(self, app: Router, mut closing: watch::Receiver<bool>) {
+        loop {
+            let place = tokio::select! {
+                place = Arc::clone(&self.places).acquire_owned() => place.expect("the semaphore is never closed"),
+                () = closed(&mut closing) => return,
+            };
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = closed(&mut closing) => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let tls = self.tls.clone();
+                    tokio::spawn(connection(stream, tls, app.clone(), closing.clone(), place));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // A sender that is gone will not open again either.
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    app: Router,
+    closing: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+) {
+    if prepare(&stream).is_err() || !speaks(&stream).await {
+        return;
+    }
+    match tls {
+        None => requests(stream, app, closing).await,
+        Some(tls) => {
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                requests(stream, app, closing).await;
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    rustix::net::sockopt::set_tcp_user_timeout(stream, STALLED_PEER_TIMEOUT_MS)?;
+    Ok(())
+}
+
+/// Whether a first byte comes in time.
+async fn speaks(stream: &TcpStream) -> bool {
+    let mut byte = [0];
+    matches!(
+        timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut byte)).await,
+        Ok(Ok(1))
+    )
+}
+
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    mut closing: watch::Receiver<bool>,
+) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
+    let app = TowerToHyperService::new(app);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(id);
+        app.call(request)
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = closed(&mut closing) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

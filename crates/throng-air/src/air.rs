@@ -1,0 +1,309 @@
+//! The audience's address: which path is answered by what.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::{Extension, Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use throng_core::caching::{BRIEF, IMMUTABLE};
+use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::time::UnixMillis;
+use throng_core::window::Wanted;
+use tokio::sync::watch;
+
+use crate::accept::ConnectionId;
+use crate::answer;
+use crate::document::Document;
+use crate::hls::{self, File};
+use crate::on_air::OnAir;
+use crate::presence::Player;
+use crate::progressive::{self, Format};
+use crate::recording;
+use crate::state::state_json;
+
+/// What precedes the parts of each rendition; Air links no codec, so it is given.
+pub struct Headers {
+    /// CMAF initialisation segments by [`Rendition::index`].
+    pub init: [Bytes; RENDITION_COUNT],
+    /// What begins a plain stream: a WebM header, or nothing for ADTS.
+    pub stream: [Bytes; RENDITION_COUNT],
+}
+
+/// Pages that belong to no space.
+pub struct Pages {
+    /// The page for an unknown path or slug.
+    pub not_found: Document,
+}
+
+/// All spaces that are on air, and the pages around them.
+pub struct Air {
+    spaces: watch::Sender<BTreeMap<String, Arc<OnAir>>>,
+    index: watch::Sender<Arc<Document>>,
+    headers: Headers,
+    pages: Pages,
+}
+
+impl Air {
+    /// An empty house.
+    pub fn new(headers: Headers, pages: Pages, index: Document) -> Arc<Self> {
+        Arc::new(Self {
+            spaces: watch::Sender::new(BTreeMap::new()),
+            index: watch::Sender::new(Arc::new(index)),
+            headers,
+            pages,
+        })
+    }
+
+    /// Puts a space on air under its slug.
+    pub fn add(&self, slug: &str, on_air: Arc<OnAir>) {
+        self.spaces.send_modify(|spaces| {
+            spaces.insert(slug.to_owned(), on_air);
+        });
+    }
+
+    /// Takes a space off, for good.
+    pub fn remove(&self, slug: &str) {
+        self.spaces.send_modify(|spaces| {
+            spaces.remove(slug);
+        });
+    }
+
+    /// Replaces the public list of spaces.
+    pub fn set_index(&self, index: Document) {
+        self.index.send_replace(Arc::new(index));
+    }
+
+    /// The space of a slug.
+    pub fn find(&self, slug: &str) -> Option<Arc<OnAir>> {
+        self.spaces.borrow().get(slug).cloned()
+    }
+
+    /// The routes of the audience.
+    pub fn routes(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/", get(index))
+            .route("/s/{slug}", get(page))
+            .route("/s/{slug}/{file}", get(file))
+            .route("/s/{slug}/hls/main.m3u8", get(main_playlist))
+            .route("/s/{slug}/hls/{rendition}/{file}", get(rendition_file))
+            .route("/s/{slug}/hls/{rendition}/replay/{file}", get(replay_file))
+            .fallback(not_found)
+            .with_state(Arc::clone(self))
+            .layer(map_response(readable_cross_origin))
+    }
+
+    fn unknown(&self, headers: &HeaderMap) -> Response {
+        self.pages.not_found.respond(StatusCode::NOT_FOUND, headers)
+    }
+}
+
+/// Anyone may read the audience's address from any page, without credentials.
+async fn readable_cross_origin(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("content-length, content-range, date, retry-after"),
+    );
+    response
+}
+
+async fn index(State(air): State<Arc<Air>>, headers: HeaderMap) -> Response {
+    let index = Arc::clone(&air.index.borrow());
+    index.respond(StatusCode::OK, &headers)
+}
+
+async fn not_found(State(air): State<Arc<Air>>, headers: HeaderMap) -> Response {
+    air.unknown(&headers)
+}
+
+async fn page(
+    State(air): State<Arc<Air>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    match air.find(&slug) {
+        Some(on_air) => on_air.facts().page.respond(StatusCode::OK, &headers),
+        None => air.unknown(&headers),
+    }
+}
+
+async fn file(
+    State(air): State<Arc<Air>>,
+    Path((slug, file)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    Extension(connection): Extension<ConnectionId>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(on_air) = air.find(&slug) else {
+        return air.unknown(&headers);
+    };
+    let query = query.unwrap_or_default();
+    match file.as_str() {
+        "state.json" => answer::ok(
+            state_json(&on_air, &on_air.facts().space, now()),
+            "application/json",
+            BRIEF,
+        ),
+        "recording.mp4" => recording::recording(on_air, Rendition::O48, headers).await,
+        "recording.m4a" => recording::recording(on_air, Rendition::A64, headers).await,
+        file => match Format::of(file) {
+            Some(format) => live(&air, on_air, format, &query, connection).await,
+            None => air.unknown(&headers),
+        },
+    }
+}
+
+async fn live(
+    air: &Air,
+    on_air: Arc<OnAir>,
+    format: Format,
+    query: &str,
+    connection: ConnectionId,
+) -> Response {
+    let space = on_air.facts().space;
+    if space.ended_at.is_some_and(|ended_at| ended_at <= now()) {
+        return moved_to_recording(format);
+    }
+    if space.state.is_over() {
+        return answer::refuse(StatusCode::GONE, "This space was cancelled.\n");
+    }
+    let asked = parameter(query, "rendition");
+    let known = asked.map(Rendition::parse);
+    let Some(rendition) = (if known == Some(None) {
+        None
+    } else {
+        format.rendition(known.flatten())
+    }) else {
+        return answer::refuse(
+            StatusCode::BAD_REQUEST,
+            "rendition: live.mp4 carries o48, o24, o16, a64 and a32; live.webm o48, o24, o16; live.aac a64 and a32.\n",
+        );
+    };
+    progressive::live(
+        on_air,
+        &air.headers,
+        format,
+        rendition,
+        player(query, connection),
+    )
+    .await
+}
+
+/// After the end the stream's name leads to the recording in the same codec.
+fn moved_to_recording(format: Format) -> Response {
+    let mut response = answer::refuse(
+        StatusCode::FOUND,
+        "The space has ended; this is its recording.\n",
+    );
+    let location = if format == Format::Aac {
+        "recording.m4a"
+    } else {
+        "recording.mp4"
+    };
+    response
+        .headers_mut()
+        .insert(header::LOCATION, HeaderValue::from_static(location));
+    response
+}
+
+async fn main_playlist(
+    State(air): State<Arc<Air>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    match air.find(&slug) {
+        Some(on_air) => hls::main(&on_air),
+        None => air.unknown(&headers),
+    }
+}
+
+async fn rendition_file(
+    State(air): State<Arc<Air>>,
+    Path((slug, rendition, file)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+    Extension(connection): Extension<ConnectionId>,
+    headers: HeaderMap,
+) -> Response {
+    let found = (
+        air.find(&slug),
+        Rendition::parse(&rendition),
+        File::parse(&file),
+    );
+    let (Some(on_air), Some(rendition), Some(file)) = found else {
+        return air.unknown(&headers);
+    };
+    let query = query.unwrap_or_default();
+    let player = player(&query, connection);
+    match file {
+        File::Event => hls::event(&on_air, &query).await,
+        File::Init => answer::ok(
+            air.headers.init[rendition.index()].clone(),
+            "audio/mp4",
+            IMMUTABLE,
+        ),
+        File::Media => hls::media(&on_air, rendition, &query, player).await,
+        File::Replay => hls::replay(&on_air),
+        File::Segment(wanted) => hls::audio(on_air, rendition, wanted, player).await,
+    }
+}
+
+async fn replay_file(
+    State(air): State<Arc<Air>>,
+    Path((slug, rendition, file)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    match (
+        air.find(&slug),
+        Rendition::parse(&rendition),
+        Wanted::parse(&file),
+    ) {
+        (
+            Some(on_air),
+            Some(rendition),
+            Some(Wanted {
+                segment,
+                part: None,
+            }),
+        ) => hls::replay_segment(on_air, rendition, segment).await,
+        _ => air.unknown(&headers),
+    }
+}
+
+/// The player of a request: the number it made up, else its connection.
+fn player(query: &str, connection: ConnectionId) -> Player {
+    match parameter(query, "l") {
+        None => Player::Connection(connection.0),
+        Some(chosen) => {
+            let mut hasher = DefaultHasher::new();
+            chosen.hash(&mut hasher);
+            Player::Chosen(hasher.finish())
+        }
+    }
+}
+
+fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}
+
+/// The wall clock; before 1970 counts as 1970.
+fn now() -> UnixMillis {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,122 @@
+//! Pages and other texts that are made once and sent to everyone: body, compressed body and headers.
+
+use std::io::Write;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// A text with its compressed twin.
+#[derive(Clone, Debug)]
+pub struct Document {
+    plain: Bytes,
+    gzip: Bytes,
+    content_type: HeaderValue,
+    cache_control: HeaderValue,
+    content_security_policy: Option<HeaderValue>,
+}
+
+impl Document {
+    /// A text, compressed once.
+    pub fn new(text: String, content_type: &'static str, cache_control: &'static str) -> Self {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder
+            .write_all(text.as_bytes())
+            .expect("writing to memory does not fail");
+        Self {
+            gzip: encoder
+                .finish()
+                .expect("writing to memory does not fail")
+                .into(),
+            plain: text.into(),
+            content_type: HeaderValue::from_static(content_type),
+            cache_control: HeaderValue::from_static(cache_control),
+            content_security_policy: None,
+        }
+    }
+
+    /// The same with a `Content-Security-Policy`.
+    #[must_use]
+    pub fn with_policy(mut self, policy: HeaderValue) -> Self {
+        self.content_security_policy = Some(policy);
+        self
+    }
+
+    /// Bytes on the wire to a client that takes gzip.
+    pub fn compressed_len(&self) -> usize {
+        self.gzip.len()
+    }
+
+    /// The answer to a request with these headers.
+    pub fn respond(&self, status: StatusCode, request: &HeaderMap) -> Response {
+        let gzip = takes_gzip(request);
+        let body = if gzip {
+            self.gzip.clone()
+        } else {
+            self.plain.clone()
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, self.content_type.clone());
+        headers.insert(header::CACHE_CONTROL, self.cache_control.clone());
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        headers.insert(
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        );
+        if gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if let Some(policy) = &self.content_security_policy {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+        }
+        response
+    }
+}
+
+/// Whether `Accept-Encoding` names gzip without forbidding it (RFC 9110 section 12.5.3).
+fn takes_gzip(request: &HeaderMap) -> bool {
+    request
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| {
+            value.split(',').any(|coding| {
+                let mut fields = coding.split(';').map(str::trim);
+                let named = fields
+                    .next()
+                    .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+                named
+                    && !fields
+                        .any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn takes(value: &'static str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+        takes_gzip(&headers)
+    }
+
+    #[test]
+    fn gzip_is_sent_only_to_who_takes_it() {
+        assert!(takes("gzip, deflate, br"));
+        assert!(takes("br;q=1.0, GZIP;q=0.5"));
+        assert!(!takes("identity"));
+        assert!(!takes("gzip;q=0"));
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,138 @@
+//! One space as listeners meet it: the narrow door between the origin and the fan-out.
+//!
+//! The origin writes (window, facts, page), listeners read. Before doors nothing is produced unless somebody asks:
+//! [`OnAir::window`] says so, and waits until the window is filled.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use throng_core::space::Space;
+use throng_core::window::Window;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::document::Document;
+use crate::past::Past;
+use crate::presence::{Counts, Player, Presence};
+
+/// How long a listener waits for the hold programme to be made ready before he is told to come again.
+const FILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the origin says about a space, and its page that says the same.
+#[derive(Clone)]
+pub struct Facts {
+    /// The space.
+    pub space: Arc<Space>,
+    /// Its page for listeners, for everyone alike.
+    pub page: Arc<Document>,
+}
+
+/// A space on air.
+pub struct OnAir {
+    facts: watch::Sender<Facts>,
+    window: watch::Sender<Window>,
+    flowing: watch::Sender<bool>,
+    demand: Notify,
+    demanded_at: watch::Sender<Instant>,
+    presence: Mutex<Presence>,
+    since: Instant,
+    past: Box<dyn Past>,
+}
+
+impl OnAir {
+    /// A space with an empty window into which nothing flows yet.
+    pub fn new(facts: Facts, window: Window, presence: Presence, past: Box<dyn Past>) -> Self {
+        Self {
+            facts: watch::Sender::new(facts),
+            window: watch::Sender::new(window),
+            flowing: watch::Sender::new(false),
+            demand: Notify::new(),
+            demanded_at: watch::Sender::new(Instant::now()),
+            presence: Mutex::new(presence),
+            since: Instant::now(),
+            past,
+        }
+    }
+
+    /// Says something new about the space.
+    pub fn declare(&self, facts: Facts) {
+        if facts.space.doors_part.is_some() {
+            self.present(|presence, now| presence.open_doors(now));
+        }
+        self.facts.send_replace(facts);
+    }
+
+    /// Changes the window: pushes a part, starts it anew, finishes it.
+    pub fn change_window(&self, change: impl FnOnce(&mut Window)) {
+        self.window.send_modify(change);
+    }
+
+    /// Whether parts flow into the window now (or it is finished), so that it can be served as it stands.
+    pub fn set_flowing(&self, flowing: bool) {
+        self.flowing.send_replace(flowing);
+    }
+
+    /// Waits until a listener asks for a window into which nothing flows.
+    pub async fn wait_for_demand(&self) {
+        self.demand.notified().await;
+    }
+
+    /// Asks for the window to be filled.
+    pub fn ask(&self) {
+        self.demand.notify_one();
+    }
+
+    /// When somebody last asked for the window.
+    pub fn demanded_at(&self) -> Instant {
+        *self.demanded_at.borrow()
+    }
+
+    /// The window, filled; `None` when it could not be made ready in time.
+    pub async fn window(&self) -> Option<watch::Receiver<Window>> {
+        self.demanded_at.send_replace(Instant::now());
+        if !*self.flowing.borrow() {
+            self.ask();
+            let mut flowing = self.flowing.subscribe();
+            timeout(FILL_TIMEOUT, flowing.wait_for(|flowing| *flowing))
+                .await
+                .ok()?
+                .ok()?;
+        }
+        Some(self.window.subscribe())
+    }
+
+    /// The window as it stands, without asking for it to be filled.
+    pub fn window_as_it_stands(&self) -> Window {
+        self.window.borrow().clone()
+    }
+
+    /// What the origin last said about the space.
+    pub fn facts(&self) -> Facts {
+        self.facts.borrow().clone()
+    }
+
+    /// What the space has kept.
+    pub fn past(&self) -> &dyn Past {
+        &*self.past
+    }
+
+    /// The counts now.
+    pub fn counts(&self) -> Counts {
+        self.present(Presence::counts)
+    }
+
+    /// Audio was delivered to a player. A listener who stays is also a demand for the next parts.
+    pub fn delivered(&self, player: Player) {
+        self.demanded_at.send_replace(Instant::now());
+        self.present(|presence, now| presence.delivered(player, now));
+    }
+
+    fn present<T>(&self, act: impl FnOnce(&mut Presence, Duration) -> T) -> T {
+        let now = self.since.elapsed();
+        // A panic in another thread left the counts whole: each change is one step.
+        act(
+            &mut self.presence.lock().unwrap_or_else(PoisonError::into_inner),
+            now,
+        )
+    }
+}

@@ -1,0 +1,167 @@
+//! Who is listening: the definitions of `listening`, `peak` and `joined`.
+//!
+//! *listening* are the players to which audio was delivered in the last ten seconds, *peak* its maximum since doors,
+//! *joined* the admissions since doors. Time comes in as an argument.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A player counts as listening for so long after the last audio that it was given.
+pub const LISTENING_FOR: Duration = Duration::from_secs(10);
+/// A rush of joins looks for departed players this often, not once for each join.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Players known at once in one space. The ordinary server cannot hold more connections than descriptors (20,000 by
+/// default, some of them HLS players); a player beyond it is served like any other but not counted.
+const PLAYERS_MAX: usize = 100_000;
+
+/// A player: its own random number where it gave one, else its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Player {
+    /// Known by the hash of the `l` that it made up.
+    Chosen(u64),
+    /// Known by its connection.
+    Connection(u64),
+}
+
+/// The three counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Players to which audio was delivered in the last ten seconds.
+    pub listening: u64,
+    /// The most that were listening at once since doors.
+    pub peak: u64,
+    /// Admissions since doors.
+    pub joined: u64,
+}
+
+/// The players of one space and when each was last given audio.
+#[derive(Debug, Default)]
+pub struct Presence {
+    players: BTreeMap<Player, Duration>,
+    peak: u64,
+    joined: u64,
+    doors_open: bool,
+    swept_at: Duration,
+}
+
+impl Presence {
+    /// Goes on from the counts of an earlier process.
+    pub fn resume(peak: u64, joined: u64) -> Self {
+        Self {
+            peak,
+            joined,
+            ..Self::default()
+        }
+    }
+
+    /// From now on `peak` and `joined` count; who is there already has just joined.
+    pub fn open_doors(&mut self, now: Duration) {
+        if !self.doors_open {
+            self.doors_open = true;
+            self.sweep(now);
+            self.joined += self.players.len() as u64;
+            self.peak = self.peak.max(self.players.len() as u64);
+        }
+    }
+
+    /// Audio was delivered to a player.
+    pub fn delivered(&mut self, player: Player, now: Duration) {
+        if let Some(last) = self.players.get_mut(&player) {
+            *last = now;
+            return;
+        }
+        if now.saturating_sub(self.swept_at) >= SWEEP_EVERY {
+            self.sweep(now);
+        }
+        if self.players.len() < PLAYERS_MAX {
+            self.players.insert(player, now);
+        }
+        if self.doors_open {
+            self.joined += 1;
+            self.peak = self.peak.max(self.players.len() as u64);
+        }
+    }
+
+    /// The counts now.
+    pub fn counts(&mut self, now: Duration) -> Counts {
+        self.sweep(now);
+        Counts {
+            listening: self.players.len() as u64,
+            peak: self.peak,
+            joined: self.joined,
+        }
+    }
+
+    fn sweep(&mut self, now: Duration) {
+        self.swept_at = now;
+        self.players
+            .retain(|_, last| now.saturating_sub(*last) < LISTENING_FOR);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_player_is_listening_until_ten_seconds_after_the_last_audio() {
+        let mut presence = Presence::default();
+        presence.delivered(Player::Chosen(1), at(0));
+        presence.delivered(Player::Chosen(1), at(5));
+        assert_eq!(presence.counts(at(14)).listening, 1);
+        assert_eq!(presence.counts(at(15)).listening, 0);
+    }
+
+    #[test]
+    fn peak_and_joined_begin_with_doors_and_take_in_who_waits_there() {
+        let mut presence = Presence::default();
+        presence.delivered(Player::Chosen(1), at(0));
+        presence.delivered(Player::Connection(1), at(1));
+        assert_eq!(
+            presence.counts(at(2)),
+            Counts {
+                listening: 2,
+                peak: 0,
+                joined: 0
+            }
+        );
+        presence.open_doors(at(2));
+        presence.delivered(Player::Chosen(3), at(3));
+        assert_eq!(
+            presence.counts(at(3)),
+            Counts {
+                listening: 3,
+                peak: 3,
+                joined: 3
+            }
+        );
+        assert_eq!(
+            presence.counts(at(30)),
+            Counts {
+                listening: 0,
+                peak: 3,
+                joined: 3
+            }
+        );
+    }
+
+    #[test]
+    fn the_same_player_on_two_connections_is_one() {
+        let mut presence = Presence::default();
+        presence.open_doors(at(0));
+        presence.delivered(Player::Chosen(7), at(0));
+        presence.delivered(Player::Chosen(7), at(1));
+        assert_eq!(
+            presence.counts(at(1)),
+            Counts {
+                listening: 1,
+                peak: 1,
+                joined: 1
+            }
+        );
+    }
+}

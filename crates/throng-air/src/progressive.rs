@@ -1,0 +1,200 @@
+//! Progressive listening: one endless response that starts with a burst, so that sound begins at once.
+//!
+//! Every listener gets the same buffers; what is his own is a cursor.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use throng_core::caching::NEVER;
+use throng_core::rendition::{Codec, Rendition};
+use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex, SAMPLE_RATE_HZ};
+use throng_core::window::{Part, Window};
+use tokio::sync::watch;
+
+use crate::air::Headers;
+use crate::answer;
+use crate::metric;
+use crate::on_air::OnAir;
+use crate::presence::Player;
+
+/// What a joiner is given at once, so that he owns a cushion: 4 s.
+const BURST_SAMPLES: u64 = 4 * SAMPLE_RATE_HZ;
+/// Parts of one span, 0.96 s: what one send carries.
+const SPAN_PARTS: usize = 3;
+
+/// The container of a progressive stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// ADTS AAC, for players without Opus.
+    Aac,
+    /// CMAF, for our page.
+    Mp4,
+    /// WebM Opus, for every other player.
+    Webm,
+}
+
+impl Format {
+    /// The format of `live.{extension}`.
+    pub(crate) fn of(file: &str) -> Option<Self> {
+        match file {
+            "live.aac" => Some(Self::Aac),
+            "live.mp4" => Some(Self::Mp4),
+            "live.webm" => Some(Self::Webm),
+            _ => None,
+        }
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Aac => "audio/aac",
+            Self::Mp4 => "audio/mp4",
+            Self::Webm => "audio/webm",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Aac => "aac",
+            Self::Mp4 => "mp4",
+            Self::Webm => "webm",
+        }
+    }
+
+    /// The rendition that is sent, if this container carries the one asked for.
+    pub(crate) fn rendition(self, asked: Option<Rendition>) -> Option<Rendition> {
+        let fits = |rendition: &Rendition| match self {
+            Self::Aac => rendition.codec() == Codec::Aac,
+            Self::Webm => rendition.codec() == Codec::Opus,
+            Self::Mp4 => true,
+        };
+        let default = if self == Self::Aac {
+            Rendition::A64
+        } else {
+            Rendition::O48
+        };
+        Some(asked.unwrap_or(default)).filter(fits)
+    }
+
+    fn header(self, headers: &Headers, rendition: Rendition) -> Bytes {
+        match self {
+            Self::Mp4 => headers.init[rendition.index()].clone(),
+            Self::Aac | Self::Webm => headers.stream[rendition.index()].clone(),
+        }
+    }
+
+    fn bytes(self, part: &Part, rendition: Rendition) -> Bytes {
+        let packaged = part.packaged(rendition);
+        if self == Self::Mp4 {
+            packaged.cmaf.clone()
+        } else {
+            packaged.stream.clone()
+        }
+    }
+}
+
+/// Answers `live.*` of a space that is on air.
+pub(crate) async fn live(
+    on_air: Arc<OnAir>,
+    headers: &Headers,
+    format: Format,
+    rendition: Rendition,
+    player: Player,
+) -> Response {
+    let Some(window) = on_air.window().await else {
+        return answer::come_again(
+            2,
+            "The programme is being made ready. Please come again in two seconds.\n",
+        );
+    };
+    metrics::counter!(metric::JOINS, "format" => format.name()).increment(1);
+    let cursor = window.borrow().burst(BURST_SAMPLES);
+    let listener = Listener {
+        on_air,
+        window,
+        format,
+        rendition,
+        player,
+        cursor,
+        pending: Vec::new(),
+    };
+    let first = stream::iter(
+        Some(format.header(headers, rendition))
+            .filter(|header| !header.is_empty())
+            .map(Ok),
+    );
+    let rest = stream::unfold(listener, |mut listener| async {
+        let bytes = listener.next().await?;
+        Some((Ok::<_, Infallible>(bytes), listener))
+    });
+    let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
+    answer::with(StatusCode::OK, body, format.content_type(), NEVER)
+}
+
+struct Listener {
+    on_air: Arc<OnAir>,
+    window: watch::Receiver<Window>,
+    format: Format,
+    rendition: Rendition,
+    player: Player,
+    cursor: PartIndex,
+    /// Parts of the present span that are not sent yet, last first.
+    pending: Vec<Arc<Part>>,
+}
+
+impl Listener {
+    /// The next bytes; `None` when the programme has ended and all of it was sent.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.pending.is_empty() {
+            self.pending = self.next_span().await?;
+            self.on_air.delivered(self.player);
+        }
+        let part = self.pending.pop()?;
+        Some(self.format.bytes(&part, self.rendition))
+    }
+
+    async fn next_span(&mut self) -> Option<Vec<Arc<Part>>> {
+        let wanted = self.cursor.0 + SPAN_PARTS as u64;
+        let window = self
+            .window
+            .wait_for(|window| window.next().0 >= wanted || window.is_finished())
+            .await
+            .ok()?;
+        if self.cursor < window.oldest() {
+            metrics::counter!(metric::SKIPS).increment(1);
+            self.cursor = window.burst(BURST_SAMPLES);
+        }
+        let mut span: Vec<_> = (self.cursor.0..window.next().0)
+            .map_while(|index| window.part(PartIndex(index)).cloned())
+            .take(PARTS_PER_SEGMENT as usize)
+            .collect();
+        self.cursor = PartIndex(self.cursor.0 + span.len() as u64);
+        span.reverse();
+        (!span.is_empty()).then_some(span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_carries_only_the_codecs_it_is_for() {
+        assert_eq!(Format::Mp4.rendition(None), Some(Rendition::O48));
+        assert_eq!(
+            Format::Mp4.rendition(Some(Rendition::A32)),
+            Some(Rendition::A32)
+        );
+        assert_eq!(
+            Format::Webm.rendition(Some(Rendition::O16)),
+            Some(Rendition::O16)
+        );
+        assert_eq!(Format::Webm.rendition(Some(Rendition::A64)), None);
+        assert_eq!(Format::Aac.rendition(None), Some(Rendition::A64));
+        assert_eq!(Format::Aac.rendition(Some(Rendition::O24)), None);
+    }
+}

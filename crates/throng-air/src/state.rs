@@ -1,0 +1,114 @@
+//! `state.json`: what a page and a player want to know, the same for everyone, one second old at most.
+
+use serde::Serialize;
+use throng_core::rendition::Rendition;
+use throng_core::space::Space;
+use throng_core::time::UnixMillis;
+use throng_core::timeline::{PART_DURATION_MS, PARTS_PER_SEGMENT, PartIndex};
+
+use crate::on_air::OnAir;
+use crate::past::Recorded;
+use crate::presence::Counts;
+
+/// The document, in the order in which people read it.
+#[derive(Serialize)]
+struct StateJson<'a> {
+    slug: &'a str,
+    title: &'a str,
+    state: &'static str,
+    scheduled_at: Option<String>,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    delay_reason: Option<&'a str>,
+    epoch: String,
+    segment_seconds: f64,
+    part_seconds: f64,
+    newest_segment: Option<u64>,
+    rung: u8,
+    listening: u64,
+    peak: u64,
+    joined: u64,
+    queued: u64,
+    renditions: [&'static str; Rendition::ALL.len()],
+    recording: RecordingJson,
+}
+
+#[derive(Serialize)]
+struct RecordingJson {
+    seconds: f64,
+    bytes: u64,
+}
+
+/// The text that a page carries, before anything is counted: what changes rarely.
+pub fn initial(space: &Space) -> String {
+    text(&document(
+        space,
+        Counts::default(),
+        Recorded::default(),
+        None,
+    ))
+}
+
+/// The text of `state.json` at a wall-clock time.
+pub fn state_json(on_air: &OnAir, space: &Space, now: UnixMillis) -> String {
+    text(&document(
+        space,
+        on_air.counts(),
+        on_air.past().recorded(),
+        newest_segment(on_air, space, now),
+    ))
+}
+
+fn text(document: &StateJson<'_>) -> String {
+    serde_json::to_string(document).expect("plain fields always serialise")
+}
+
+/// The newest complete segment. Before doors nobody may be listening, so that the window may be old: the hold
+/// programme runs by the clock.
+fn newest_segment(on_air: &OnAir, space: &Space, now: UnixMillis) -> Option<u64> {
+    if space.doors_part.is_some() {
+        return on_air.window_as_it_stands().newest_segment();
+    }
+    PartIndex(now.ms_since(space.created_at) / PART_DURATION_MS)
+        .segment()
+        .checked_sub(1)
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "seconds of a recording stay far below 2^52 ms"
+)]
+fn seconds(parts: u64) -> f64 {
+    (parts * PART_DURATION_MS) as f64 / 1000.0
+}
+
+fn document(
+    space: &Space,
+    counts: Counts,
+    recorded: Recorded,
+    newest_segment: Option<u64>,
+) -> StateJson<'_> {
+    StateJson {
+        slug: space.slug.as_str(),
+        title: &space.title,
+        state: space.state.name(),
+        scheduled_at: space.scheduled_at.map(UnixMillis::to_rfc3339),
+        started_at: space.started_at.map(UnixMillis::to_rfc3339),
+        ended_at: space.ended_at.map(UnixMillis::to_rfc3339),
+        delay_reason: space.delay_reason.as_deref(),
+        epoch: space.created_at.to_rfc3339(),
+        segment_seconds: seconds(PARTS_PER_SEGMENT),
+        part_seconds: seconds(1),
+        newest_segment,
+        rung: 0,
+        listening: counts.listening,
+        peak: counts.peak,
+        joined: counts.joined,
+        queued: 0,
+        renditions: Rendition::ALL.map(Rendition::name),
+        recording: RecordingJson {
+            seconds: seconds(recorded.parts),
+            bytes: recorded.bytes,
+        },
+    }
+}

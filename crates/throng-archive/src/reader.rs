@@ -1,0 +1,181 @@
+//! Reading a recording, while it is written or long after: positional, without locks, from any thread.
+//!
+//! The writer raises one counter after a part is wholly in the files; whoever has seen the counter may read the part.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex};
+
+use crate::journal::{Header, RECORD_LEN, Record};
+use crate::{ArchiveError, recovery};
+
+/// A view of a recording that many threads share.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    files: Arc<Files>,
+}
+
+/// The open files of a recording, and how far they may be read.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) dir: PathBuf,
+    pub(crate) media: [Arc<File>; RENDITION_COUNT],
+    pub(crate) journal: Arc<File>,
+    pub(crate) inits: [Bytes; RENDITION_COUNT],
+    pub(crate) first: PartIndex,
+    pub(crate) next: AtomicU64,
+}
+
+impl Reader {
+    pub(crate) const fn new(files: Arc<Files>) -> Self {
+        Self { files }
+    }
+
+    /// Opens the recording of a space that has ended, and changes nothing in it.
+    pub fn open_ended(dir: &Path) -> Result<Self, ArchiveError> {
+        recovery::survey(dir, recovery::Access::Read)
+            .map(|survey| Self::new(Arc::new(survey.files)))
+    }
+
+    /// The first part of the recording.
+    pub fn first(&self) -> PartIndex {
+        self.files.first
+    }
+
+    /// The part after the last one that can be read; grows while the space is on air.
+    pub fn next(&self) -> PartIndex {
+        PartIndex(self.files.next.load(Ordering::Acquire))
+    }
+
+    /// The bytes with which the file of a rendition begins: `ftyp` and `moov`.
+    pub fn init(&self, rendition: Rendition) -> &Bytes {
+        &self.files.inits[rendition.index()]
+    }
+
+    /// What the journal says about a part, if it is held.
+    pub fn record(&self, index: PartIndex) -> Result<Option<Record>, ArchiveError> {
+        if self.holds(index, index.next()) {
+            self.files.record(index).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The CMAF chunk of a part as it was on air, if it is held.
+    pub fn part(
+        &self,
+        rendition: Rendition,
+        index: PartIndex,
+    ) -> Result<Option<Bytes>, ArchiveError> {
+        self.parts(rendition, index, index.next())
+    }
+
+    /// The chunks of consecutive parts in one piece, if all are held; at most a segment's worth at once, which is what
+    /// one answer carries.
+    pub fn parts(
+        &self,
+        rendition: Rendition,
+        from: PartIndex,
+        to: PartIndex,
+    ) -> Result<Option<Bytes>, ArchiveError> {
+        if from >= to || to.0 - from.0 > PARTS_PER_SEGMENT || !self.holds(from, to) {
+            return Ok(None);
+        }
+        let first = self.files.record(from)?;
+        let last = if to == from.next() {
+            first.clone()
+        } else {
+            self.files.record(PartIndex(to.0 - 1))?
+        };
+        let place = rendition.index();
+        self.read(
+            rendition,
+            first.extents[place].start()..last.extents[place].end,
+        )
+        .map(|bytes| Some(bytes.into()))
+    }
+
+    pub(crate) fn holds(&self, from: PartIndex, to: PartIndex) -> bool {
+        self.first() <= from && to <= self.next()
+    }
+
+    /// Reads a stretch of a rendition's file; the caller bounds it.
+    pub(crate) fn read(
+        &self,
+        rendition: Rendition,
+        stretch: Range<u64>,
+    ) -> Result<Vec<u8>, ArchiveError> {
+        self.files.read(rendition, stretch)
+    }
+}
+
+impl Files {
+    /// Reads a record that the journal is known to hold.
+    pub(crate) fn record(&self, index: PartIndex) -> Result<Record, ArchiveError> {
+        let path = journal_path(&self.dir);
+        let mut bytes = [0; RECORD_LEN];
+        self.journal
+            .read_exact_at(&mut bytes, Header::record_offset(self.first, index))
+            .map_err(ArchiveError::disk("read", &path))?;
+        Record::decode(&bytes)
+            .filter(|record| record.index == index)
+            .ok_or_else(|| ArchiveError::Damaged {
+                path,
+                what: format!("the record of part {index} is not whole"),
+            })
+    }
+
+    pub(crate) fn read(
+        &self,
+        rendition: Rendition,
+        stretch: Range<u64>,
+    ) -> Result<Vec<u8>, ArchiveError> {
+        let path = media_path(&self.dir, rendition);
+        let len = usize::try_from(stretch.end.saturating_sub(stretch.start))
+            .expect("callers bound what they read");
+        let mut bytes = vec![0; len];
+        self.media[rendition.index()]
+            .read_exact_at(&mut bytes, stretch.start)
+            .map_err(ArchiveError::disk("read", path))?;
+        Ok(bytes)
+    }
+
+    /// The offsets after the last part, by rendition: where the next one will lie.
+    pub(crate) fn ends(&self) -> Result<[u64; RENDITION_COUNT], ArchiveError> {
+        let next = self.next.load(Ordering::Acquire);
+        if next == self.first.0 {
+            return Ok(self.inits.each_ref().map(|init| init.len() as u64));
+        }
+        self.record(PartIndex(next - 1))
+            .map(|record| record.extents.map(|extent| extent.end))
+    }
+}
+
+pub(crate) fn journal_path(dir: &Path) -> PathBuf {
+    dir.join("journal")
+}
+
+pub(crate) fn media_path(dir: &Path, rendition: Rendition) -> PathBuf {
+    dir.join(format!("{rendition}.mp4"))
+}
+
+/// One thing for every rendition, or the first error.
+pub(crate) fn for_each_rendition<T, E>(
+    make: impl FnMut(Rendition) -> Result<T, E>,
+) -> Result<[T; RENDITION_COUNT], E> {
+    let made: Vec<T> = Rendition::ALL
+        .into_iter()
+        .map(make)
+        .collect::<Result<_, _>>()?;
+    Ok(made
+        .try_into()
+        .ok()
+        .expect("one was made for every rendition"))
+}

@@ -1,0 +1,172 @@
+//! The words of a space's life: its states, who acts, what can be done, what changed, and why not.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{SPEAKERS_MAX, TEXT_CHARS_MAX};
+use crate::time::UnixMillis;
+use crate::timeline::PartIndex;
+
+/// Where in its life a space is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The link exists; the hold programme plays.
+    Announced,
+    /// The programme is mixed and archived; the hold programme plays in it.
+    Doors,
+    /// The stage is heard.
+    Live,
+    /// Over; the same link plays the replay.
+    Ended,
+    /// It will not take place.
+    Cancelled,
+}
+
+impl State {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 5] = [
+        Self::Announced,
+        Self::Doors,
+        Self::Live,
+        Self::Ended,
+        Self::Cancelled,
+    ];
+
+    /// The name in JSON and in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Announced => "announced",
+            Self::Doors => "doors",
+            Self::Live => "live",
+            Self::Ended => "ended",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The state of a name, if there is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether nothing more will come: ended or cancelled.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Cancelled)
+    }
+
+    /// Whether the act may follow this state.
+    pub(super) const fn allows(self, act: &Act) -> bool {
+        match act {
+            Act::OpenDoors => matches!(self, Self::Announced),
+            Act::GoLive | Act::Cancel | Act::Reschedule { .. } | Act::SetDelayReason(_) => {
+                matches!(self, Self::Announced | Self::Doors)
+            }
+            Act::End => matches!(self, Self::Live),
+            Act::Rename(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Who acts. Speakers have no say in the life of a space, so there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Time itself: opens the doors when they are due, and no more.
+    Clock,
+    /// Whoever holds the host key of the space.
+    Host,
+    /// Whoever runs the node.
+    Operator,
+}
+
+/// What can be done to a space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It will not take place.
+    Cancel,
+    /// The show is over.
+    End,
+    /// The stage is to be heard, with or without doors before.
+    GoLive,
+    /// The programme begins, with hold music.
+    OpenDoors,
+    /// It has another title.
+    Rename(String),
+    /// It takes place at another time, for a reason or for none that is told.
+    Reschedule {
+        /// The new time.
+        scheduled_at: UnixMillis,
+        /// What listeners are told.
+        reason: Option<String>,
+    },
+    /// Listeners are told why it is late, or no longer told so.
+    SetDelayReason(Option<String>),
+}
+
+impl Act {
+    /// The act in words, as it follows "cannot".
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::End => "end",
+            Self::GoLive => "go live",
+            Self::OpenDoors => "open doors",
+            Self::Rename(_) => "rename",
+            Self::Reschedule { .. } => "reschedule",
+            Self::SetDelayReason(_) => "set the reason of a delay",
+        }
+    }
+}
+
+/// What an act has changed, and the part at which it takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It will not take place: whatever runs stops now.
+    Cancelled,
+    /// The mixed programme and its archive begin here.
+    DoorsOpened(PartIndex),
+    /// Words or times changed, nothing on the timeline.
+    Edited,
+    /// The recording ends before this part.
+    Ended(PartIndex),
+    /// The recording begins here; from announced, the mixed programme and its archive too.
+    WentLive(PartIndex),
+}
+
+/// Why an act was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// It does not follow from where the space is.
+    #[error("cannot {act}: the space is {state}")]
+    DoesNotFollow {
+        /// Where the space is.
+        state: State,
+        /// What was asked.
+        act: &'static str,
+    },
+    /// Time opens doors that are due; all else is for people to do.
+    #[error("the clock may only open doors that are due, not {act}")]
+    NotForTheClock {
+        /// What was asked.
+        act: &'static str,
+    },
+    /// The stage would be empty or too large.
+    #[error("a stage has 1 to {SPEAKERS_MAX} speakers, not {asked}")]
+    Speakers {
+        /// What was asked.
+        asked: u32,
+    },
+    /// A title or reason is not a line of text.
+    #[error("the {what} must be 1 to {TEXT_CHARS_MAX} characters long, on one line")]
+    Text {
+        /// Which text.
+        what: &'static str,
+    },
+}

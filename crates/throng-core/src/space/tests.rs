@@ -1,0 +1,209 @@
+//! The life of a space, by example and by a seeded simulation against a shadow model.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::timeline::PART_DURATION_MS;
+
+const EPOCH: UnixMillis = UnixMillis(1_796_155_200_000);
+const HOUR_MS: u64 = 3_600_000;
+
+fn space(scheduled_in_ms: Option<u64>) -> Space {
+    let announcement = Announcement {
+        id: "1".to_owned(),
+        slug: Slug::from_title("A talk", 7),
+        title: "  A talk ".to_owned(),
+        scheduled_at: scheduled_in_ms.map(|ms| EPOCH.plus_ms(ms)),
+        speakers: 2,
+    };
+    Space::announce(EPOCH, announcement).unwrap()
+}
+
+fn at(ms: u64) -> UnixMillis {
+    EPOCH.plus_ms(ms)
+}
+
+#[test]
+fn each_step_lands_on_the_first_part_that_can_still_be_cut() {
+    let mut space = space(None);
+    assert_eq!(space.title, "A talk");
+    assert_eq!(
+        space.apply(at(60), Actor::Host, Act::OpenDoors),
+        Ok(Change::DoorsOpened(PartIndex(4))),
+        "1,060 ms"
+    );
+    assert_eq!(
+        space.apply(at(3_140), Actor::Host, Act::GoLive),
+        Ok(Change::WentLive(PartIndex(10))),
+        "3,200 ms exactly"
+    );
+    assert_eq!(
+        space.apply(at(6_341), Actor::Host, Act::End),
+        Ok(Change::Ended(PartIndex(21))),
+        "6,401 ms is past part 20"
+    );
+    assert_eq!(space.started_at, Some(at(3_200)));
+    assert_eq!(space.ended_at, Some(at(6_720)));
+}
+
+#[test]
+fn acts_in_haste_never_land_before_what_they_follow() {
+    let mut space = space(None);
+    space.apply(at(0), Actor::Host, Act::OpenDoors).unwrap();
+    space.apply(at(1), Actor::Host, Act::GoLive).unwrap();
+    space.apply(at(2), Actor::Host, Act::End).unwrap();
+    assert_eq!(
+        (space.doors_part, space.live_part, space.end_part),
+        (Some(PartIndex(4)), Some(PartIndex(4)), Some(PartIndex(5)))
+    );
+}
+
+#[test]
+fn going_live_without_doors_gives_the_pipeline_time_to_start() {
+    let mut space = space(None);
+    assert_eq!(
+        space.apply(at(60), Actor::Operator, Act::GoLive),
+        Ok(Change::WentLive(PartIndex(4)))
+    );
+    assert_eq!(space.doors_part, Some(PartIndex(4)));
+}
+
+#[test]
+fn doors_open_by_themselves_and_a_late_host_changes_nothing() {
+    let mut space = space(Some(HOUR_MS));
+    let due = at(HOUR_MS - DOORS_LEAD_MS);
+    assert_eq!(space.next_deadline(), Some(due));
+    let too_early = Refusal::NotForTheClock { act: "open doors" };
+    assert_eq!(
+        space.apply(due.minus_ms(1), Actor::Clock, Act::OpenDoors),
+        Err(too_early)
+    );
+    space.apply(due, Actor::Clock, Act::OpenDoors).unwrap();
+    assert_eq!(space.next_deadline(), None);
+    assert!(matches!(
+        space.apply(at(2 * HOUR_MS), Actor::Clock, Act::GoLive),
+        Err(Refusal::NotForTheClock { .. })
+    ));
+    assert_eq!(space.state, State::Doors);
+}
+
+#[test]
+fn a_delay_moves_the_doors_and_its_reason_ends_with_the_start() {
+    let mut space = space(Some(HOUR_MS));
+    let act = Act::Reschedule {
+        scheduled_at: at(2 * HOUR_MS),
+        reason: Some(" A guest is late\t".to_owned()),
+    };
+    space.apply(at(0), Actor::Host, act).unwrap();
+    assert_eq!(space.next_deadline(), Some(at(2 * HOUR_MS - DOORS_LEAD_MS)));
+    assert_eq!(space.delay_reason.as_deref(), Some("A guest is late"));
+    space.apply(at(0), Actor::Host, Act::GoLive).unwrap();
+    assert_eq!(space.delay_reason, None);
+}
+
+#[test]
+fn a_repeat_is_refused_with_the_present_state() {
+    let mut space = space(None);
+    space.apply(at(0), Actor::Host, Act::GoLive).unwrap();
+    let refusal = space.apply(at(5), Actor::Host, Act::GoLive).unwrap_err();
+    assert_eq!(
+        refusal,
+        Refusal::DoesNotFollow {
+            state: State::Live,
+            act: "go live"
+        }
+    );
+    assert_eq!(refusal.to_string(), "cannot go live: the space is live");
+}
+
+#[test]
+fn texts_are_one_line_of_at_most_two_hundred_characters() {
+    for bad in [
+        "",
+        " \t ",
+        "two\nlines",
+        "bell\u{7}",
+        &"x".repeat(TEXT_CHARS_MAX + 1),
+    ] {
+        let mut space = space(None);
+        assert_eq!(
+            space.apply(at(0), Actor::Host, Act::Rename(bad.to_owned())),
+            Err(Refusal::Text { what: "title" })
+        );
+        let reason = Act::SetDelayReason(Some(bad.to_owned()));
+        assert_eq!(
+            space.apply(at(0), Actor::Host, reason),
+            Err(Refusal::Text { what: "reason" })
+        );
+    }
+    let longest = "ü".repeat(TEXT_CHARS_MAX);
+    assert_eq!(
+        space(None).apply(at(0), Actor::Host, Act::Rename(longest)),
+        Ok(Change::Edited),
+        "characters, not bytes"
+    );
+}
+
+/// What the simulation believes, as a table of who follows whom, written without a look at the code.
+fn shadow_next(state: State, act: &Act) -> Option<State> {
+    use State::{Announced, Cancelled, Doors, Ended, Live};
+    Some(match (state, act) {
+        (Announced, Act::OpenDoors) => Doors,
+        (Announced | Doors, Act::GoLive) => Live,
+        (Live, Act::End) => Ended,
+        (Announced | Doors, Act::Cancel) => Cancelled,
+        (Announced | Doors, Act::Reschedule { .. } | Act::SetDelayReason(_))
+        | (_, Act::Rename(_)) => state,
+        _ => return None,
+    })
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => Just(Act::OpenDoors),
+        3 => Just(Act::GoLive),
+        2 => Just(Act::End),
+        1 => Just(Act::Cancel),
+        1 => (0..HOUR_MS).prop_map(|ms| Act::Reschedule { scheduled_at: at(ms), reason: None }),
+        1 => proptest::option::of("[a-z ]{0,4}").prop_map(Act::SetDelayReason),
+        1 => "[a-z ]{0,4}".prop_map(Act::Rename),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_life_follows_its_table_and_lands_on_parts_in_order(
+        steps in proptest::collection::vec((0_u64..3_000, prop_oneof![Just(Actor::Clock), Just(Actor::Host), Just(Actor::Operator)], acts()), 1..40),
+    ) {
+        let mut space = space(Some(DOORS_LEAD_MS + 10_000));
+        let mut now = EPOCH;
+        for (wait_ms, actor, act) in steps {
+            now = now.plus_ms(wait_ms);
+            let before = space.clone();
+            let result = space.apply(now, actor, act.clone());
+            prop_assert_eq!(space.check_invariants(), Ok(()));
+            let Ok(change) = result else {
+                prop_assert_eq!(&space, &before, "a refusal changes nothing");
+                if actor != Actor::Clock && !matches!(result, Err(Refusal::Text { .. })) {
+                    prop_assert_eq!(shadow_next(before.state, &act), None);
+                }
+                continue;
+            };
+            prop_assert_eq!(Some(space.state), shadow_next(before.state, &act));
+            if actor == Actor::Clock {
+                prop_assert_eq!(&act, &Act::OpenDoors);
+                prop_assert!(before.next_deadline().is_some_and(|due| due <= now));
+            }
+            let (part, lead_ms, floor) = match change {
+                Change::DoorsOpened(part) => (part, PIPELINE_START_MS, PartIndex(0)),
+                Change::WentLive(part) if before.state == State::Announced => (part, PIPELINE_START_MS, PartIndex(0)),
+                Change::WentLive(part) => (part, CUT_LEAD_MS, space.doors_part.unwrap()),
+                Change::Ended(part) => (part, CUT_LEAD_MS, space.live_part.unwrap().next()),
+                Change::Cancelled | Change::Edited => continue,
+            };
+            let earliest = now.plus_ms(lead_ms);
+            prop_assert!(space.moment(part) >= earliest);
+            prop_assert!(part == floor || space.moment(part).ms_since(earliest) < PART_DURATION_MS, "no later than needed");
+        }
+    }
+}

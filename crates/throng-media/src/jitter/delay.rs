@@ -1,0 +1,203 @@
+//! How long sound has to wait so that most packets are there when it is their turn.
+//!
+//! A packet's *lateness* is its transit time (arrival less timestamp) above the least of the last seconds. A histogram
+//! of lateness that forgets gives the delay under which nearly all packets arrive. The target grows with it at once,
+//! because sound is being lost, and shrinks slowly, because nobody hears a delay. All times are in samples.
+
+use std::collections::VecDeque;
+
+use super::FRAME_SAMPLES;
+
+/// Width of a histogram bucket, 5 ms.
+const BUCKET_SAMPLES: i64 = 240;
+/// Buckets: with 64 the histogram ends just above [`TARGET_MAX_SAMPLES`]; what is later counts in the last.
+const BUCKETS: usize = 64;
+/// The part of all packets that shall be in time.
+const IN_TIME: f32 = 0.97;
+/// What the histogram keeps at each packet: half of it is older than 70 packets (1.4 s).
+const KEEP: f32 = 0.99;
+/// A copy that fills a gap counts like so many packets: if it comes too late its sound is lost for good.
+const FILL_WEIGHT: u32 = 2;
+/// Time on top of lateness, 40 ms: one frame because the mixer asks once per frame, and one so that the next packet,
+/// which carries the copy of a lost one (RED, in-band FEC), is there too.
+const MARGIN_SAMPLES: i64 = 2 * FRAME_SAMPLES;
+/// Most that sound waits, 300 ms: beyond it people talk into each other. What comes later is late.
+pub(super) const TARGET_MAX_SAMPLES: i64 = 14_400;
+/// The target before the first packet was measured, 80 ms.
+const TARGET_FIRST_SAMPLES: i64 = 3_840;
+/// By how much the target may shrink in one frame: 20 ms in a second.
+const SHRINK_SAMPLES_PER_FRAME: i64 = 19;
+/// How long the least transit time is remembered, 5 s: shorter than a sender's clock drifts audibly (200 ppm: 1 ms),
+/// longer than the rhythm of a busy network.
+const TRANSIT_MEMORY_SAMPLES: i64 = 240_000;
+/// Bound of that memory. It holds only ever rising transit times, so that few remain; if it is full the newest of them
+/// gives way, which changes nothing for 5 s.
+const TRANSITS_MAX: usize = 512;
+
+/// The estimate for one speaker.
+pub(super) struct Delay {
+    /// (arrival, transit), rising in both: the first is the least of the last seconds.
+    transits: VecDeque<(i64, i64)>,
+    histogram: [f32; BUCKETS],
+    measured: u16,
+    target: i64,
+}
+
+impl Delay {
+    pub(super) fn new() -> Self {
+        Self {
+            transits: VecDeque::new(),
+            histogram: [0.0; BUCKETS],
+            measured: 0,
+            target: TARGET_FIRST_SAMPLES,
+        }
+    }
+
+    /// Notes that a packet's own sound arrived.
+    pub(super) fn arrived(&mut self, arrival: i64, timestamp: i64) {
+        let transit = arrival - timestamp;
+        while self
+            .transits
+            .back()
+            .is_some_and(|&(_, later)| later >= transit)
+        {
+            self.transits.pop_back();
+        }
+        if self.transits.len() == TRANSITS_MAX {
+            self.transits.pop_back();
+        }
+        self.transits.push_back((arrival, transit));
+        while self
+            .transits
+            .front()
+            .is_some_and(|&(then, _)| arrival - then > TRANSIT_MEMORY_SAMPLES)
+        {
+            self.transits.pop_front();
+        }
+        self.measure(arrival, timestamp);
+    }
+
+    /// Notes that sound which was missing arrived as a copy in a later packet, so that the target leaves time for copies.
+    pub(super) fn filled(&mut self, arrival: i64, timestamp: i64) {
+        for _ in 0..FILL_WEIGHT {
+            self.measure(arrival, timestamp);
+        }
+    }
+
+    /// Lets the target shrink; call it once per frame.
+    pub(super) fn tick(&mut self) {
+        if self.measured > 0 {
+            self.target = self.wanted().max(self.target - SHRINK_SAMPLES_PER_FRAME);
+        }
+    }
+
+    /// Forgets transit times, which mean nothing after the sender's timestamps began anew. Lateness still does.
+    pub(super) fn forget_transits(&mut self) {
+        self.transits.clear();
+    }
+
+    /// The least transit time of the last seconds.
+    pub(super) fn least_transit(&self) -> Option<i64> {
+        self.transits.front().map(|&(_, transit)| transit)
+    }
+
+    /// How long after the least transit time sound should be heard.
+    pub(super) fn target(&self) -> i64 {
+        self.target
+    }
+
+    fn measure(&mut self, arrival: i64, timestamp: i64) {
+        let Some(least) = self.least_transit() else {
+            return;
+        };
+        let lateness = (arrival - timestamp - least).max(0);
+        let bucket = usize::try_from(lateness / BUCKET_SAMPLES)
+            .map_or(BUCKETS - 1, |bucket| bucket.min(BUCKETS - 1));
+        self.measured = self.measured.saturating_add(1);
+        // The first packets weigh alike; without this the very first would count for seconds.
+        let keep = KEEP.min(1.0 - 1.0 / f32::from(self.measured));
+        for share in &mut self.histogram {
+            *share *= keep;
+        }
+        self.histogram[bucket] += 1.0 - keep;
+        self.target = self.target.max(self.wanted());
+    }
+
+    fn wanted(&self) -> i64 {
+        let mut in_time = 0.0;
+        let mut lateness = 0;
+        for share in self.histogram {
+            in_time += share;
+            lateness += BUCKET_SAMPLES;
+            if in_time >= IN_TIME {
+                break;
+            }
+        }
+        (lateness + MARGIN_SAMPLES).min(TARGET_MAX_SAMPLES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds 20 ms packets of the given lateness, one per frame.
+    fn feed(delay: &mut Delay, from: i64, lateness: impl Iterator<Item = i64>) -> i64 {
+        let mut packet = from;
+        for late in lateness {
+            delay.arrived(packet * 960 + late, packet * 960);
+            delay.tick();
+            packet += 1;
+        }
+        packet
+    }
+
+    #[test]
+    fn the_target_grows_at_once_and_shrinks_slowly() {
+        let mut delay = Delay::new();
+        let calm = feed(&mut delay, 0, (0..500).map(|_| 0));
+        assert_eq!(
+            delay.target(),
+            BUCKET_SAMPLES + MARGIN_SAMPLES,
+            "nothing is late"
+        );
+        // Every fourth packet 100 ms late.
+        let rough = feed(
+            &mut delay,
+            calm,
+            (0..20).map(|n| if n % 4 == 0 { 4_800 } else { 0 }),
+        );
+        assert!(
+            delay.target() >= 4_800 + MARGIN_SAMPLES,
+            "within 0.4 s: {}",
+            delay.target()
+        );
+        let high = delay.target();
+        let second = feed(&mut delay, rough, (0..50).map(|_| 0));
+        assert!(
+            delay.target() >= high - 960,
+            "at most 20 ms in the first second"
+        );
+        feed(&mut delay, second, (0..1_450).map(|_| 0));
+        assert_eq!(
+            delay.target(),
+            BUCKET_SAMPLES + MARGIN_SAMPLES,
+            "back within 30 s"
+        );
+    }
+
+    #[test]
+    fn nothing_waits_longer_than_the_maximum() {
+        let mut delay = Delay::new();
+        feed(&mut delay, 0, (0..500).map(|n| (n * 7_919) % 96_000));
+        assert_eq!(delay.target(), TARGET_MAX_SAMPLES);
+    }
+
+    #[test]
+    fn a_longer_way_is_not_lateness_for_ever() {
+        let mut delay = Delay::new();
+        let moved = feed(&mut delay, 0, (0..500).map(|_| 0));
+        feed(&mut delay, moved, (0..1_500).map(|_| 9_600));
+        assert_eq!(delay.target(), BUCKET_SAMPLES + MARGIN_SAMPLES);
+    }
+}

@@ -1,0 +1,261 @@
+//! Whole stages: Opus packets in, the mix and decoded returns out.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "numbers of a simulation, small or meant to wrap as on the wire"
+)]
+
+use core::f32::consts::TAU;
+
+use super::*;
+use crate::FRAME_LEN;
+use crate::codec::{
+    OpusDecode, OpusDecoder, OpusEncode, OpusEncoder, OpusSettings, opus_decoder, opus_encoder,
+};
+use crate::jitter::PacketKind;
+
+/// A speaker of one pure tone, with a decoder for what he hears.
+struct Speaker {
+    seat: SeatId,
+    hertz: f32,
+    encoder: OpusEncoder,
+    decoder: OpusDecoder,
+    heard: Vec<f32>,
+}
+
+/// A stage in simulated time, on a perfect network.
+struct Stage {
+    mixer: Mixer,
+    speakers: Vec<Speaker>,
+    mix: Vec<f32>,
+    frame: u64,
+    /// Per tick, whether seats 0 and 1 got the same bytes, not merely equal ones.
+    shared: Vec<bool>,
+}
+
+impl Stage {
+    fn of(hertz: &[f32]) -> Self {
+        let mut mixer = Mixer::new();
+        let speakers = (0..).zip(hertz).map(|(seat, &hertz)| {
+            mixer.join(SeatId(seat)).unwrap();
+            let encoder = opus_encoder(OpusSettings {
+                bit_rate: 64_000,
+                ..OpusSettings::conversation()
+            });
+            Speaker {
+                seat: SeatId(seat),
+                hertz,
+                encoder,
+                decoder: opus_decoder(),
+                heard: Vec::new(),
+            }
+        });
+        let speakers = speakers.collect();
+        Self {
+            mixer,
+            speakers,
+            mix: Vec::new(),
+            frame: 0,
+            shared: Vec::new(),
+        }
+    }
+
+    /// One frame, in which the speakers talk for whom `talks` says so.
+    fn tick(&mut self, talks: impl Fn(u32) -> bool) {
+        let now = Duration::from_millis(self.frame * 20);
+        for speaker in &mut self.speakers {
+            let amplitude = if talks(speaker.seat.0) { 0.2 } else { 0.0 };
+            let sound = std::array::from_fn(|i| {
+                let at = (self.frame * 960 + i as u64) % 48_000;
+                (at as f32 / 48_000.0 * speaker.hertz * TAU).sin() * amplitude
+            });
+            let packet = SpeakerPacket {
+                sequence: self.frame as u16,
+                timestamp: self.frame as u32 * 960,
+                kind: PacketKind::Opus,
+                bytes: speaker.encoder.encode(&sound).unwrap(),
+            };
+            self.mixer.push(speaker.seat, now, &packet);
+        }
+        let mixed = self.mixer.tick(now);
+        self.mix.extend(mixed.stage);
+        assert_eq!(
+            mixed.returns.len(),
+            self.speakers.len(),
+            "a packet for every seat"
+        );
+        self.shared.push(
+            mixed.returns.len() > 1 && mixed.returns[0].1.as_ptr() == mixed.returns[1].1.as_ptr(),
+        );
+        for (speaker, (seat, packet)) in self.speakers.iter_mut().zip(&mixed.returns) {
+            assert_eq!(speaker.seat, *seat);
+            speaker
+                .heard
+                .extend_from_slice(speaker.decoder.decode(packet).unwrap());
+        }
+        self.frame += 1;
+    }
+
+    /// Amplitude of a speaker's tone in the last second of a sound.
+    fn amplitude(&self, sound: &[f32], speaker: usize) -> f32 {
+        amplitude(&sound[sound.len() - 48_000..], self.speakers[speaker].hertz)
+    }
+}
+
+fn amplitude(sound: &[f32], hertz: f32) -> f32 {
+    let (mut re, mut im) = (0.0, 0.0);
+    for (i, sample) in sound.iter().enumerate() {
+        let angle = (i % 48_000) as f32 / 48_000.0 * hertz * TAU;
+        re += sample * angle.cos();
+        im += sample * angle.sin();
+    }
+    2.0 * re.hypot(im) / sound.len() as f32
+}
+
+#[test]
+fn a_speaker_hears_all_others_at_unity_and_never_himself() {
+    let mut stage = Stage::of(&[250.0, 410.0, 730.0, 1_130.0]);
+    for _ in 0..150 {
+        stage.tick(|seat| seat < 3);
+    }
+    for listener in 0..4 {
+        for speaker in 0..3 {
+            let heard = stage.amplitude(&stage.speakers[listener].heard, speaker);
+            if listener == speaker {
+                assert!(
+                    heard < 0.002,
+                    "40 dB below, the noise of the codec: {heard}"
+                );
+            } else {
+                assert!(
+                    (0.18..0.22).contains(&heard),
+                    "seat {listener} hears {speaker} at {heard}"
+                );
+            }
+        }
+    }
+    for speaker in 0..3 {
+        let in_mix = stage.amplitude(&stage.mix, speaker);
+        assert!(
+            (0.19..0.21).contains(&in_mix),
+            "the stage has everybody: {in_mix}"
+        );
+    }
+}
+
+#[test]
+fn from_the_first_syllable_to_the_last_nobody_hears_himself() {
+    // Alone on stage with a silent other: whatever seat 0 hears would be himself.
+    let mut stage = Stage::of(&[310.0, 500.0]);
+    for frame in 0..400 {
+        stage.tick(|seat| seat == 0 && (frame / 40) % 2 == 0);
+    }
+    let loudest = stage.speakers[0]
+        .heard
+        .iter()
+        .fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()));
+    assert!(loudest < 0.001, "{loudest}");
+    assert!(
+        stage.amplitude(&stage.speakers[1].heard, 0) > 0.05,
+        "the other hears him"
+    );
+}
+
+#[test]
+fn who_is_silent_shares_one_encoding_and_who_talks_has_an_own_one() {
+    let mut stage = Stage::of(&[300.0, 400.0, 500.0]);
+    for frame in 0..200 {
+        stage.tick(|seat| seat == 2 || seat == 0 && (50..60).contains(&frame));
+    }
+    assert!(stage.shared[..50].iter().all(|&shared| shared));
+    assert!(
+        stage.shared[60..110].iter().all(|&shared| !shared),
+        "an own one, and for a second more"
+    );
+    assert!(
+        stage.shared[150..].iter().all(|&shared| shared),
+        "shared again"
+    );
+}
+
+#[test]
+fn the_change_between_shared_and_own_encoding_is_not_heard() {
+    // Seat 2 sings throughout; seat 1 is silent; seat 0 says something now and then, and is changed over every time.
+    let mut stage = Stage::of(&[350.0, 550.0, 440.0]);
+    for frame in 0..1_000 {
+        stage.tick(|seat| seat == 2 || seat == 0 && frame % 150 == 100);
+    }
+    let changes = stage
+        .shared
+        .windows(2)
+        .filter(|pair| pair[0] != pair[1])
+        .count();
+    assert!(changes >= 10, "{changes}");
+    // In every 20 ms the tone is there, and no step is higher than a tone of this amplitude makes.
+    let heard = &stage.speakers[0].heard[48_000..];
+    for (n, window) in heard.chunks_exact(48_000 / 44 * 2).enumerate() {
+        let level = amplitude(window, 440.0);
+        assert!((0.15..0.25).contains(&level), "{n}: {level}");
+    }
+    let step = heard
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).abs())
+        .fold(0.0, f32::max);
+    assert!(step < 0.2 * 440.0 * TAU / 48_000.0 * 1.5, "{step}");
+}
+
+#[test]
+fn a_muted_seat_contributes_nothing() {
+    let mut stage = Stage::of(&[300.0, 400.0]);
+    stage.mixer.set_muted(SeatId(0), true);
+    for _ in 0..150 {
+        stage.tick(|_| true);
+    }
+    assert!(stage.amplitude(&stage.mix, 0) < 1e-4);
+    assert!(stage.amplitude(&stage.speakers[1].heard, 0) < 1e-3);
+    let muted = stage.mixer.seats().next().unwrap();
+    assert!(
+        muted.muted && !muted.heard && muted.level_dbov > -20.0,
+        "his meter still moves: {muted:?}"
+    );
+    stage.mixer.set_muted(SeatId(0), false);
+    for _ in 0..100 {
+        stage.tick(|_| true);
+    }
+    assert!(stage.amplitude(&stage.mix, 0) > 0.18);
+}
+
+#[test]
+fn a_full_stage_refuses_and_a_second_join_replaces_the_first() {
+    let mut stage = Stage::of(&[300.0; MAX_SPEAKERS]);
+    assert_eq!(stage.mixer.join(SeatId(99)), Err(StageFull));
+    for _ in 0..20 {
+        stage.tick(|seat| seat < 20);
+    }
+    assert_eq!(
+        stage.mixer.seats().filter(|seat| seat.heard).count(),
+        MAX_TALKING
+    );
+    assert_eq!(stage.mixer.join(SeatId(5)), Ok(()));
+    assert_eq!(
+        stage.mixer.seats().nth(5).unwrap().counters,
+        Counters::default()
+    );
+    stage.mixer.leave(SeatId(5));
+    assert_eq!(stage.mixer.join(SeatId(99)), Ok(()));
+}
+
+#[test]
+fn a_mixer_may_live_on_a_thread_of_its_own() {
+    const fn sent<T: Send>() {}
+    const { sent::<Mixer>() };
+}
+
+#[test]
+fn an_empty_stage_is_silence_for_nobody() {
+    let mixed = Mixer::new().tick(Duration::ZERO);
+    assert_eq!((mixed.stage, mixed.returns.len()), (SILENCE, 0));
+    assert_eq!(mixed.stage.len(), FRAME_LEN);
+}

@@ -1,0 +1,80 @@
+//! The client's thread: one connection, one socket, one clock.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use super::link::Link;
+use super::{CONNECT_LIMIT, ClientState, Heard, Unwrap};
+use crate::peer::{Peer, PeerOutput};
+use crate::session::SILENCE_LIMIT;
+
+/// Everything that the thread owns.
+pub(crate) struct Line {
+    pub(crate) peer: Peer,
+    pub(crate) link: Link,
+    pub(crate) ears: mpsc::Sender<Heard>,
+    pub(crate) state: watch::Sender<ClientState>,
+    pub(crate) unwrap: Unwrap,
+}
+
+impl Line {
+    /// Runs until either end is done.
+    pub(crate) async fn run(mut self, mut outbox: mpsc::Receiver<(Arc<[u8]>, u32)>) {
+        let mut out = Vec::new();
+        // Moved on by everything that is read; the server answers a consent check every few seconds.
+        let mut deadline = Instant::now() + CONNECT_LIMIT;
+        self.peer.tick(Instant::now(), &mut out);
+        while self.settle(&mut out).await {
+            let due = self.peer.due().min(deadline);
+            tokio::select! {
+                packet = outbox.recv() => match packet {
+                    Some((packet, timestamp)) => { self.peer.send(Instant::now(), timestamp, &packet, &mut out); }
+                    None => break,
+                },
+                datagram = self.link.recv() => {
+                    let Ok((source, bytes)) = datagram else { break };
+                    let now = Instant::now();
+                    let from = (self.link.protocol(), source);
+                    let taken = self.peer.receive(now, from, self.link.local(), &bytes, &mut out);
+                    if taken.is_ok() && *self.state.borrow() == ClientState::Connected {
+                        deadline = now + SILENCE_LIMIT;
+                    }
+                }
+                () = tokio::time::sleep_until(due.into()) => {
+                    let now = Instant::now();
+                    if now >= deadline {
+                        break;
+                    }
+                    self.peer.tick(now, &mut out);
+                }
+            }
+        }
+        self.peer.close(&mut out);
+        self.settle(&mut out).await;
+        self.state.send_replace(ClientState::Closed);
+    }
+
+    /// Sends and hands on what has come out; false when it is over.
+    async fn settle(&mut self, out: &mut Vec<PeerOutput>) -> bool {
+        for output in out.drain(..) {
+            match output {
+                PeerOutput::Transmit(transmit) => {
+                    if self.link.send(&transmit).await.is_err() {
+                        return false;
+                    }
+                }
+                PeerOutput::Connected => drop(self.state.send_replace(ClientState::Connected)),
+                PeerOutput::Audio(packet) => {
+                    for heard in self.unwrap.packets(packet, Instant::now()) {
+                        // Full: the taker is ten seconds behind; closed: it listens no more but may still speak.
+                        let _ = self.ears.try_send(heard);
+                    }
+                }
+                PeerOutput::Closed | PeerOutput::Faulted => return false,
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,462 @@
+//! All sessions behind one port, without the port: datagrams, requests and time go in; datagrams and events come out.
+//!
+//! One owner, no locks, no sockets, no clock: [`crate::run`] is the shell around it.
+//! Invariants: a seat has at most one session; no session sees a datagram that is not addressed to it by its user
+//! fragment or by an address that its ICE has validated; nobody but a session's peer is ever sent anything.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use str0m::net::{Protocol, Transmit};
+
+use crate::counters::{Counters, count, set};
+use crate::demux::{Datagram, Key, Routes, classify, is_binding_success};
+use crate::error::StageError;
+use crate::event::Event;
+use crate::peer::{Peer, PeerOutput, Redundancy};
+use crate::sdp::{Fragment, Offer, Purpose, restart_fragment};
+use crate::session::{ADDRESSES_MAX, EndReason, Part, ProgrammeKey, SeatKey, Session, SessionId};
+use crate::stage::{Answer, Patched};
+
+#[cfg(test)]
+mod tests;
+
+/// Samples in a frame of 20 ms at 48 kHz, the RTP clock of Opus (RFC 7587 section 4.1).
+const FRAME_SAMPLES: u64 = 960;
+
+/// How many sessions at once; more are refused with [`StageError::Full`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places {
+    pub(crate) speakers: usize,
+    pub(crate) listeners: usize,
+}
+
+/// Where a datagram comes from.
+pub(crate) type Source = (Protocol, SocketAddr);
+
+/// The endpoint.
+pub(crate) struct Endpoint {
+    /// Our addresses as peers see them, for UDP and TCP alike.
+    reachable: Vec<SocketAddr>,
+    places: Places,
+    counters: Arc<Counters>,
+    sessions: BTreeMap<Key, Session>,
+    next_key: Key,
+    ids: HashMap<SessionId, Key>,
+    seats: BTreeMap<SeatKey, Key>,
+    routes: Routes,
+    /// Emptied by the shell after every input, so it holds what one input brought about.
+    transmits: VecDeque<Transmit>,
+    /// As above.
+    events: VecDeque<Event>,
+    drained: Vec<PeerOutput>,
+}
+
+impl Endpoint {
+    /// An endpoint without sessions.
+    pub(crate) fn new(reachable: Vec<SocketAddr>, places: Places, counters: Arc<Counters>) -> Self {
+        assert!(!reachable.is_empty(), "peers need an address to come to");
+        Self {
+            reachable,
+            places,
+            counters,
+            sessions: BTreeMap::new(),
+            next_key: 0,
+            ids: HashMap::new(),
+            seats: BTreeMap::new(),
+            routes: Routes::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            drained: Vec::new(),
+        }
+    }
+
+    /// WHIP (RFC 9725): a speaker comes. An earlier session of the seat ends.
+    pub(crate) fn publish(
+        &mut self,
+        now: Instant,
+        offer: &str,
+        seat: SeatKey,
+    ) -> Result<Answer, StageError> {
+        let replaced = self.seats.get(&seat).copied();
+        let taken = self.count_of(true) - usize::from(replaced.is_some());
+        let answer = self.open(now, offer, Part::Speaker(seat), taken)?;
+        if let Some(old) = replaced {
+            self.end(old, EndReason::Replaced);
+        }
+        self.seats.insert(seat, self.ids[&answer.session]);
+        Ok(answer)
+    }
+
+    /// WHEP: a listener comes.
+    pub(crate) fn subscribe(
+        &mut self,
+        now: Instant,
+        offer: &str,
+        programme: ProgrammeKey,
+    ) -> Result<Answer, StageError> {
+        self.open(now, offer, Part::Listener(programme), self.count_of(false))
+    }
+
+    /// Trickle ICE and ICE restart (RFC 9725 section 4.3).
+    pub(crate) fn patch(
+        &mut self,
+        now: Instant,
+        id: &SessionId,
+        if_match: Option<&str>,
+        fragment: &str,
+    ) -> Result<Patched, StageError> {
+        let key = self
+            .ids
+            .get(id)
+            .copied()
+            .ok_or(StageError::UnknownSession)?;
+        let session = self
+            .sessions
+            .get_mut(&key)
+            .expect("ids name living sessions");
+        match if_match.map(str::trim) {
+            None => return Err(StageError::EtagRequired),
+            Some("*") => {}
+            Some(tag) if tag == session.etag() => {}
+            Some(_) => return Err(StageError::EtagMismatch),
+        }
+        let fragment = Fragment::parse(fragment)?;
+        let Some(theirs) = fragment
+            .credentials
+            .filter(|new| new != session.offer.credentials())
+        else {
+            // Candidates: a lite agent has no use for them.
+            return Ok(Patched::Trickled);
+        };
+        let offer = session.offer.restarted(theirs);
+        let answer = session.peer.restart(&offer)?;
+        self.routes.remove_user(&session.ours.ufrag);
+        session.offer = offer;
+        session.ours = session.peer.credentials();
+        self.routes.add_user(&session.ours.ufrag, key);
+        // Media goes on by the present path until the new one is validated.
+        while session.addresses.len() > 1 {
+            let old = session
+                .addresses
+                .pop_front()
+                .expect("there is more than one");
+            self.routes.remove_address(old, key);
+        }
+        let patched = Patched::Restarted {
+            fragment: restart_fragment(&answer, &session.ours),
+            etag: session.etag(),
+        };
+        self.at(now, key, |peer, out| peer.tick(now, out));
+        Ok(patched)
+    }
+
+    /// DELETE, or the owner's wish.
+    pub(crate) fn close(&mut self, id: &SessionId) -> Result<(), StageError> {
+        let key = self
+            .ids
+            .get(id)
+            .copied()
+            .ok_or(StageError::UnknownSession)?;
+        self.end(key, EndReason::Closed);
+        Ok(())
+    }
+
+    /// The seat is withdrawn.
+    pub(crate) fn close_seat(&mut self, seat: SeatKey) {
+        if let Some(&key) = self.seats.get(&seat) {
+            self.end(key, EndReason::Closed);
+        }
+    }
+
+    /// The programme is over.
+    pub(crate) fn close_programme(&mut self, programme: ProgrammeKey) {
+        for key in self.keys(|session| session.part == Part::Listener(programme)) {
+            self.end(key, EndReason::Closed);
+        }
+    }
+
+    /// Everybody out.
+    pub(crate) fn close_all(&mut self) {
+        for key in self.keys(|_| true) {
+            self.end(key, EndReason::Closed);
+        }
+    }
+
+    /// A datagram, or a frame of ICE-TCP, came in. False if it was nobody's.
+    pub(crate) fn datagram(&mut self, now: Instant, source: Source, bytes: &[u8]) -> bool {
+        count(&self.counters.datagrams_in);
+        let (key, dropped) = match classify(bytes) {
+            Datagram::BindingRequest(ufrag) => {
+                (self.routes.by_user(ufrag), &self.counters.dropped_stun)
+            }
+            Datagram::Media => (
+                self.routes.by_address(source),
+                &self.counters.dropped_unvalidated,
+            ),
+            Datagram::OtherStun => (None, &self.counters.dropped_stun),
+            Datagram::Unknown => (None, &self.counters.dropped_malformed),
+        };
+        let Some(key) = key else {
+            count(dropped);
+            return false;
+        };
+        // Who spoofs a speaker's address and has a session of his own must not draw the speaker's media to it.
+        if self
+            .routes
+            .by_address(source)
+            .is_some_and(|owner| owner != key)
+        {
+            count(&self.counters.dropped_stun);
+            return false;
+        }
+        let session = &self.sessions[&key];
+        if !session.knows(source) && session.addresses.len() >= ADDRESSES_MAX {
+            count(&self.counters.dropped_addresses);
+            return false;
+        }
+        let destination = self.destination(source.1);
+        let mut taken = Ok(());
+        self.at(now, key, |peer, out| {
+            taken = peer.receive(now, source, destination, bytes, out);
+        });
+        if taken.is_err() {
+            count(&self.counters.dropped_unreadable);
+        }
+        // A request with a wrong password is no error to the library, but it proves nothing and gets no answer.
+        let known = self.routes.by_address(source) == Some(key);
+        if !known {
+            count(&self.counters.dropped_stun);
+        }
+        known
+    }
+
+    /// An ICE-TCP connection has ended.
+    pub(crate) fn disconnected(&mut self, source: Source) {
+        if let Some(key) = self.routes.by_address(source) {
+            self.routes.remove_address(source, key);
+        }
+    }
+
+    /// That speaker's mix-minus.
+    pub(crate) fn send_return(&mut self, now: Instant, seat: SeatKey, frame: u64, packet: &[u8]) {
+        if let Some(&key) = self.seats.get(&seat) {
+            self.send(now, key, frame, &Arc::from(packet));
+        }
+    }
+
+    /// The programme, to all its listeners.
+    pub(crate) fn send_programme(
+        &mut self,
+        now: Instant,
+        programme: ProgrammeKey,
+        frame: u64,
+        packet: &[u8],
+    ) {
+        let packet = Arc::from(packet);
+        for key in self.keys(|session| session.part == Part::Listener(programme)) {
+            self.send(now, key, frame, &packet);
+        }
+    }
+
+    /// Time passes: timers run, the silent end.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        for key in self.keys(|session| session.due() <= now) {
+            match self.sessions[&key].expired(now) {
+                Some(reason) => self.end(key, reason),
+                None => self.at(now, key, |peer, out| peer.tick(now, out)),
+            }
+        }
+    }
+
+    /// When to call [`Self::tick`] at the latest.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.sessions.values().map(Session::due).min()
+    }
+
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn open(
+        &mut self,
+        now: Instant,
+        offer: &str,
+        part: Part,
+        taken: usize,
+    ) -> Result<Answer, StageError> {
+        let (purpose, redundancy, limit) = match part {
+            // A speaker's return must get through; a listener's costs egress twice over for it.
+            Part::Speaker(_) => (Purpose::Publish, Redundancy::On, self.places.speakers),
+            Part::Listener(_) => (Purpose::Subscribe, Redundancy::Off, self.places.listeners),
+        };
+        if taken >= limit {
+            return Err(StageError::Full { limit });
+        }
+        let answered = Offer::check(offer, purpose).and_then(|offer| {
+            Peer::answer(now, &offer, &self.reachable, redundancy)
+                .map(|(peer, sdp)| (offer, peer, sdp))
+        });
+        let (offer, peer, sdp) = answered.inspect_err(|_| count(&self.counters.offers_refused))?;
+        let session = Session::new(now, part, peer, offer);
+        let answer = Answer {
+            session: session.id.clone(),
+            sdp,
+            etag: session.etag(),
+        };
+        let key = self.next_key;
+        self.next_key += 1;
+        self.routes.add_user(&session.ours.ufrag, key);
+        self.ids.insert(session.id.clone(), key);
+        self.sessions.insert(key, session);
+        count(&self.counters.sessions_opened);
+        self.gauge();
+        self.at(now, key, |peer, out| peer.tick(now, out));
+        Ok(answer)
+    }
+
+    fn end(&mut self, key: Key, reason: EndReason) {
+        let Some(mut session) = self.sessions.remove(&key) else {
+            return;
+        };
+        let mut out = Vec::new();
+        session.peer.close(&mut out);
+        self.transmits
+            .extend(out.into_iter().filter_map(|output| match output {
+                PeerOutput::Transmit(transmit) => Some(transmit),
+                _ => None,
+            }));
+        self.routes.remove_user(&session.ours.ufrag);
+        for address in session.addresses {
+            self.routes.remove_address(address, key);
+        }
+        self.ids.remove(&session.id);
+        if let Part::Speaker(seat) = session.part {
+            if self.seats.get(&seat) == Some(&key) {
+                self.seats.remove(&seat);
+            }
+            self.events.push_back(Event::Left {
+                seat,
+                session: session.id,
+                reason,
+            });
+        }
+        count(&self.counters.sessions_closed);
+        if reason == EndReason::Faulted {
+            count(&self.counters.sessions_faulted);
+        }
+        self.gauge();
+        debug_assert!(
+            !self.sessions.is_empty() || self.routes.is_empty(),
+            "no route outlives its session"
+        );
+    }
+
+    fn send(&mut self, now: Instant, key: Key, frame: u64, packet: &Arc<[u8]>) {
+        // The RTP clock wraps; the frame number does not.
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "RTP timestamps are the low 32 bits"
+        )]
+        let timestamp = frame.wrapping_mul(FRAME_SAMPLES) as u32;
+        let mut sent = false;
+        self.at(now, key, |peer, out| {
+            sent = peer.send(now, timestamp, packet, out);
+        });
+        if sent {
+            count(&self.counters.audio_out);
+        }
+    }
+
+    /// Does something with one connection and takes up what comes of it.
+    fn at(&mut self, now: Instant, key: Key, act: impl FnOnce(&mut Peer, &mut Vec<PeerOutput>)) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        let mut drained = std::mem::take(&mut self.drained);
+        act(&mut session.peer, &mut drained);
+        let mut ended = None;
+        for output in drained.drain(..) {
+            match output {
+                PeerOutput::Transmit(transmit) => {
+                    if is_binding_success(&transmit.contents) {
+                        session.hear(now);
+                        let address = (transmit.proto, transmit.destination);
+                        if !session.knows(address) {
+                            session.addresses.push_back(address);
+                        }
+                        self.routes.add_address(address, key);
+                    }
+                    self.transmits.push_back(transmit);
+                }
+                PeerOutput::Connected => {
+                    session.connect(now);
+                    if let Part::Speaker(seat) = session.part {
+                        self.events.push_back(Event::Joined {
+                            seat,
+                            session: session.id.clone(),
+                        });
+                    }
+                }
+                PeerOutput::Audio(packet) => {
+                    session.hear(now);
+                    if let Part::Speaker(seat) = session.part {
+                        count(&self.counters.audio_in);
+                        let session = session.id.clone();
+                        self.events.push_back(Event::Packet {
+                            seat,
+                            session,
+                            packet,
+                            arrived: now,
+                        });
+                    }
+                }
+                PeerOutput::Closed => ended = ended.or(Some(EndReason::Gone)),
+                PeerOutput::Faulted => ended = Some(EndReason::Faulted),
+            }
+        }
+        self.drained = drained;
+        if let Some(reason) = ended {
+            self.end(key, reason);
+        }
+    }
+
+    /// As which of our addresses a peer of this family has reached us.
+    fn destination(&self, source: SocketAddr) -> SocketAddr {
+        let same_family = self
+            .reachable
+            .iter()
+            .find(|ours| ours.is_ipv4() == source.is_ipv4());
+        *same_family.unwrap_or(&self.reachable[0])
+    }
+
+    fn keys(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Key> {
+        self.sessions
+            .iter()
+            .filter(|(_, session)| wanted(session))
+            .map(|(&key, _)| key)
+            .collect()
+    }
+
+    fn count_of(&self, speakers: bool) -> usize {
+        if speakers {
+            self.seats.len()
+        } else {
+            self.sessions.len() - self.seats.len()
+        }
+    }
+
+    fn gauge(&self) {
+        let speakers = self
+            .keys(|session| matches!(session.part, Part::Speaker(_)))
+            .len();
+        set(&self.counters.speakers, speakers);
+        set(&self.counters.listeners, self.sessions.len() - speakers);
+    }
+}

@@ -1,0 +1,500 @@
+//! The endpoint against real peers in a world without sockets, where time is a number.
+
+use std::time::Duration;
+
+use super::*;
+use crate::event::SpeakerPacket;
+use crate::session::{CONNECT_LIMIT, SILENCE_LIMIT};
+use str0m::change::SdpPendingOffer;
+
+const SERVER: &str = "192.0.2.1:5000";
+const SEAT: SeatKey = SeatKey(7);
+const PROGRAMME: ProgrammeKey = ProgrammeKey(3);
+const STEP: Duration = Duration::from_millis(10);
+/// The head of a DTLS 1.2 hello: enough to start a handshake with, where nobody asks who sent it.
+const CLIENT_HELLO: [u8; 25] = [
+    22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// A peer somewhere on the simulated network.
+struct Caller {
+    peer: Peer,
+    at: SocketAddr,
+    out: Vec<PeerOutput>,
+    heard: Vec<SpeakerPacket>,
+}
+
+/// The endpoint, its callers, and the wire between them.
+struct World {
+    endpoint: Endpoint,
+    now: Instant,
+    events: Vec<Event>,
+    /// Everything that the endpoint has sent.
+    sent: Vec<(SocketAddr, usize)>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(vec![address(SERVER)])
+    }
+
+    fn with(reachable: Vec<SocketAddr>) -> Self {
+        let places = Places {
+            speakers: 2,
+            listeners: 2,
+        };
+        let endpoint = Endpoint::new(reachable, places, Arc::default());
+        Self {
+            endpoint,
+            now: Instant::now(),
+            events: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    fn publish(&mut self, at: &str) -> (Caller, Answer) {
+        let (peer, pending, offer) = Peer::offer(self.now, true);
+        let answer = self.endpoint.publish(self.now, &offer, SEAT).unwrap();
+        (self.dial(peer, pending, &answer, at), answer)
+    }
+
+    fn subscribe(&mut self, at: &str) -> (Caller, Answer) {
+        let (peer, pending, offer) = Peer::offer(self.now, false);
+        let answer = self
+            .endpoint
+            .subscribe(self.now, &offer, PROGRAMME)
+            .unwrap();
+        (self.dial(peer, pending, &answer, at), answer)
+    }
+
+    fn dial(&self, mut peer: Peer, pending: SdpPendingOffer, answer: &Answer, at: &str) -> Caller {
+        let (sdp, _) = crate::sdp::narrow(&answer.sdp, Protocol::Udp).unwrap();
+        peer.accept_answer(pending, &sdp, Protocol::Udp, address(at))
+            .unwrap();
+        let mut out = Vec::new();
+        peer.tick(self.now, &mut out);
+        Caller {
+            peer,
+            at: address(at),
+            out,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Carries everything both ways, then moves time on.
+    fn step(&mut self, callers: &mut [&mut Caller]) {
+        for caller in callers.iter_mut() {
+            for output in std::mem::take(&mut caller.out) {
+                match output {
+                    PeerOutput::Transmit(transmit) => {
+                        self.endpoint.datagram(
+                            self.now,
+                            (Protocol::Udp, caller.at),
+                            &transmit.contents,
+                        );
+                    }
+                    PeerOutput::Audio(packet) => caller.heard.push(packet),
+                    _ => {}
+                }
+            }
+        }
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.sent
+                .push((transmit.destination, transmit.contents.len()));
+            for caller in callers
+                .iter_mut()
+                .filter(|caller| caller.at == transmit.destination)
+            {
+                let from = (Protocol::Udp, transmit.source);
+                let _ = caller.peer.receive(
+                    self.now,
+                    from,
+                    caller.at,
+                    &transmit.contents,
+                    &mut caller.out,
+                );
+            }
+        }
+        while let Some(event) = self.endpoint.poll_event() {
+            self.events.push(event);
+        }
+        self.now += STEP;
+        self.endpoint.tick(self.now);
+        for caller in callers.iter_mut() {
+            caller.peer.tick(self.now, &mut caller.out);
+        }
+    }
+
+    fn run(&mut self, for_: Duration, callers: &mut [&mut Caller]) {
+        let until = self.now + for_;
+        while self.now < until {
+            self.step(callers);
+        }
+    }
+
+    fn connect(&mut self, callers: &mut [&mut Caller]) {
+        self.run(Duration::from_secs(2), callers);
+        self.run(STEP, callers);
+    }
+
+    fn lives(&self) -> Vec<String> {
+        let name = |event: &Event| match event {
+            Event::Joined { .. } => Some("joined".to_owned()),
+            Event::Left { reason, .. } => Some(format!("left: {reason:?}")),
+            Event::Packet { .. } => None,
+        };
+        self.events.iter().filter_map(name).collect()
+    }
+
+    fn packets(&self, from: &SessionId) -> usize {
+        let theirs =
+            |event: &&Event| matches!(event, Event::Packet { session, .. } if session == from);
+        self.events.iter().filter(theirs).count()
+    }
+}
+
+impl Caller {
+    fn speak(&mut self, now: Instant, frame: u32) {
+        self.peer.send(
+            now,
+            frame * 960,
+            &Arc::from([1, 2, 3].as_slice()),
+            &mut self.out,
+        );
+    }
+}
+
+#[test]
+fn audio_flows_both_ways_with_its_numbers() {
+    let mut world = World::new();
+    let (mut caller, answer) = world.publish("198.51.100.1:1000");
+    world.connect(&mut [&mut caller]);
+    assert_eq!(world.lives(), ["joined"]);
+    for frame in 0..5 {
+        caller.speak(world.now, frame);
+        world
+            .endpoint
+            .send_return(world.now, SEAT, 1_000_000_000 + u64::from(frame), &[9, 9]);
+        world.step(&mut [&mut caller]);
+    }
+    world.connect(&mut [&mut caller]);
+    assert_eq!(world.packets(&answer.session), 5);
+    assert_eq!(caller.heard.len(), 5);
+    for pair in caller.heard.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
+        assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(960));
+    }
+}
+
+#[test]
+fn listeners_hear_the_programme_and_nothing_of_theirs_is_taken() {
+    let mut world = World::new();
+    let (mut one, answer) = world.subscribe("198.51.100.1:1000");
+    let (mut two, _) = world.subscribe("198.51.100.2:1000");
+    assert!(answer.sdp.contains("a=sendonly"), "{}", answer.sdp);
+    let (_, _, third) = Peer::offer(world.now, false);
+    assert_eq!(
+        world.endpoint.subscribe(world.now, &third, PROGRAMME),
+        Err(StageError::Full { limit: 2 })
+    );
+    world.connect(&mut [&mut one, &mut two]);
+    for frame in 0..3 {
+        world
+            .endpoint
+            .send_programme(world.now, PROGRAMME, frame, &[5; 40]);
+        world
+            .endpoint
+            .send_programme(world.now, ProgrammeKey(99), frame, &[6; 40]);
+        world.step(&mut [&mut one, &mut two]);
+    }
+    world.connect(&mut [&mut one, &mut two]);
+    for caller in [&one, &two] {
+        assert_eq!(
+            caller
+                .heard
+                .iter()
+                .map(|packet| packet.bytes[0])
+                .collect::<Vec<_>>(),
+            [5, 5, 5]
+        );
+    }
+    assert!(world.events.is_empty(), "listeners make no events");
+    world.endpoint.close_programme(PROGRAMME);
+    assert!(world.endpoint.sessions.is_empty() && world.endpoint.routes.is_empty());
+}
+
+#[test]
+fn a_second_publish_of_a_seat_replaces_the_first() {
+    let mut world = World::new();
+    let (mut first, old) = world.publish("198.51.100.1:1000");
+    world.connect(&mut [&mut first]);
+    let (mut second, new) = world.publish("198.51.100.2:1000");
+    for frame in 0..200 {
+        first.speak(world.now, frame);
+        second.speak(world.now, frame);
+        world.step(&mut [&mut first, &mut second]);
+    }
+    assert_eq!(world.lives(), ["joined", "left: Replaced", "joined"]);
+    assert_eq!(world.packets(&old.session), 0);
+    assert!(world.packets(&new.session) > 0);
+    assert_eq!(
+        world.endpoint.close(&old.session),
+        Err(StageError::UnknownSession)
+    );
+}
+
+#[test]
+fn who_never_connects_and_who_falls_silent_ends() {
+    let mut world = World::new();
+    world.publish("198.51.100.1:1000");
+    world.run(CONNECT_LIMIT.saturating_sub(STEP), &mut []);
+    assert_eq!(world.lives(), [""; 0]);
+    world.run(STEP * 2, &mut []);
+    assert_eq!(world.lives(), ["left: NeverConnected"]);
+
+    let (mut caller, _) = world.publish("198.51.100.1:1001");
+    // Longer than any limit: a muted speaker's consent checks (RFC 7675) are a sign of life.
+    world.run(Duration::from_secs(40), &mut [&mut caller]);
+    assert_eq!(world.lives(), ["left: NeverConnected", "joined"]);
+    world.run(SILENCE_LIMIT + STEP * 2, &mut []);
+    assert_eq!(
+        world.lives(),
+        ["left: NeverConnected", "joined", "left: Silent"]
+    );
+    assert!(world.endpoint.routes.is_empty());
+    assert_eq!(world.endpoint.due(), None);
+}
+
+#[test]
+fn a_goodbye_ends_the_session_at_once() {
+    let mut world = World::new();
+    let (mut caller, _) = world.publish("198.51.100.1:1000");
+    world.connect(&mut [&mut caller]);
+    caller.peer.close(&mut caller.out);
+    world.connect(&mut [&mut caller]);
+    assert_eq!(world.lives(), ["joined", "left: Gone"]);
+}
+
+/// The class of CVE-2023-49786: a DTLS hello from elsewhere must not take the handshake.
+#[test]
+fn datagrams_from_unvalidated_addresses_change_nothing_and_get_no_answer() {
+    let mut world = World::new();
+    let (mut caller, answer) = world.publish("198.51.100.1:1000");
+    let stranger = address("203.0.113.66:6666");
+    for _ in 0..300 {
+        for hostile in [&CLIENT_HELLO[..], &[0x80; 60], &[0; 40], &[]] {
+            assert!(
+                !world
+                    .endpoint
+                    .datagram(world.now, (Protocol::Udp, stranger), hostile)
+            );
+        }
+        world.step(&mut [&mut caller]);
+    }
+    assert_eq!(world.lives(), ["joined"]);
+    caller.speak(world.now, 0);
+    world.connect(&mut [&mut caller]);
+    assert_eq!(world.packets(&answer.session), 1);
+    assert!(world.sent.iter().all(|(to, _)| *to == caller.at));
+    let counted = world.endpoint.counters.snapshot();
+    assert_eq!(counted.dropped_unvalidated, 600);
+    assert_eq!(counted.dropped_malformed, 600);
+}
+
+#[test]
+fn a_connected_session_survives_garbage_under_its_own_address() {
+    let mut world = World::new();
+    let (mut caller, answer) = world.publish("198.51.100.1:1000");
+    world.connect(&mut [&mut caller]);
+    for byte in 0..=255_u8 {
+        for length in [1, 12, 13, 40, 1500] {
+            world
+                .endpoint
+                .datagram(world.now, (Protocol::Udp, caller.at), &vec![byte; length]);
+        }
+        world
+            .endpoint
+            .datagram(world.now, (Protocol::Udp, caller.at), &CLIENT_HELLO);
+    }
+    caller.speak(world.now, 0);
+    world.connect(&mut [&mut caller]);
+    assert_eq!(world.lives(), ["joined"]);
+    assert_eq!(world.packets(&answer.session), 1);
+}
+
+#[test]
+fn a_stun_request_without_the_password_gets_no_answer() {
+    let mut world = World::new();
+    // The caller believes in another password, as one would who only overheard the user fragment.
+    let (peer, pending, offer) = Peer::offer(world.now, true);
+    let mut answer = world.endpoint.publish(world.now, &offer, SEAT).unwrap();
+    let line = answer
+        .sdp
+        .lines()
+        .find(|line| line.starts_with("a=ice-pwd:"))
+        .unwrap()
+        .to_owned();
+    answer.sdp = answer
+        .sdp
+        .replace(&line, &format!("a=ice-pwd:{}", "x".repeat(32)));
+    let mut caller = world.dial(peer, pending, &answer, "198.51.100.1:1000");
+    world.run(Duration::from_secs(3), &mut [&mut caller]);
+    assert!(world.sent.is_empty());
+    assert!(world.endpoint.counters.snapshot().dropped_stun > 0);
+}
+
+#[test]
+fn an_address_stays_with_the_session_that_it_was_validated_for() {
+    let mut world = World::new();
+    let (mut caller, answer) = world.publish("198.51.100.1:1000");
+    world.connect(&mut [&mut caller]);
+    // A listener with credentials of its own forges the speaker's address.
+    let (mut forger, _) = world.subscribe("198.51.100.1:1000");
+    world.run(Duration::from_secs(3), &mut [&mut forger]);
+    caller.speak(world.now, 0);
+    world.connect(&mut [&mut caller]);
+    assert_eq!(world.packets(&answer.session), 1);
+}
+
+#[test]
+fn one_session_validates_a_bounded_number_of_addresses() {
+    let mut world = World::new();
+    let (mut caller, _) = world.publish("198.51.100.1:1000");
+    world.connect(&mut [&mut caller]);
+    for port in 2000..2100 {
+        // The same caller's checks, from port after port, as through a hostile NAT.
+        caller.at.set_port(port);
+        world.run(Duration::from_millis(200), &mut [&mut caller]);
+        world.now += Duration::from_secs(3);
+        if world.endpoint.counters.snapshot().dropped_addresses > 0 {
+            break;
+        }
+    }
+    let mut held = world
+        .endpoint
+        .sessions
+        .values()
+        .map(|session| session.addresses.len());
+    assert_eq!(held.next(), Some(ADDRESSES_MAX));
+}
+
+#[test]
+fn ice_restarts_by_patch_and_the_session_goes_on() {
+    let mut world = World::new();
+    let (mut caller, answer) = world.publish("198.51.100.1:1000");
+    world.connect(&mut [&mut caller]);
+    let (pending, offer) = caller.peer.offer_restart();
+    let cut = |name: &str| {
+        offer
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
+    let fragment = format!(
+        "{}\r\n{}\r\na=end-of-candidates\r\n",
+        cut("a=ice-ufrag:"),
+        cut("a=ice-pwd:")
+    );
+    let session = &answer.session;
+
+    let patch = |world: &mut World, tag: Option<&str>, text: &str| {
+        world.endpoint.patch(world.now, session, tag, text)
+    };
+    assert_eq!(
+        patch(&mut world, None, &fragment),
+        Err(StageError::EtagRequired)
+    );
+    assert_eq!(
+        patch(&mut world, Some("\"old\""), &fragment),
+        Err(StageError::EtagMismatch)
+    );
+    let trickled = "a=candidate:1 1 udp 1 192.0.2.9 5 typ host\r\n";
+    assert_eq!(
+        patch(&mut world, Some(&answer.etag), trickled),
+        Ok(Patched::Trickled)
+    );
+    let Ok(Patched::Restarted { fragment, etag }) = patch(&mut world, Some("*"), &fragment) else {
+        panic!("no restart");
+    };
+    assert_ne!(etag, answer.etag);
+
+    let new = Fragment::parse(&fragment).unwrap().credentials.unwrap();
+    let text = answer.sdp.lines().map(|line| match line.split_once(':') {
+        Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{}\r\n", new.ufrag),
+        Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{}\r\n", new.password),
+        // The old candidates name the old user fragment.
+        Some(("a=candidate", _)) => format!("{}\r\n", line.split(" ufrag ").next().unwrap()),
+        _ => format!("{line}\r\n"),
+    });
+    let (text, _) = crate::sdp::narrow(&text.collect::<String>(), Protocol::Udp).unwrap();
+    caller.at = address("198.51.100.77:7000");
+    caller
+        .peer
+        .accept_answer(pending, &text, Protocol::Udp, caller.at)
+        .unwrap();
+    world.connect(&mut [&mut caller]);
+    caller.speak(world.now, 0);
+    world.endpoint.send_return(world.now, SEAT, 0, &[1, 2, 3]);
+    world.connect(&mut [&mut caller]);
+    assert_eq!(world.lives(), ["joined"]);
+    assert_eq!(world.packets(session), 1);
+    assert_eq!(caller.heard.len(), 1);
+}
+
+#[test]
+fn video_beside_the_audio_is_declined() {
+    let mut world = World::new();
+    let (_, _, offer) = Peer::offer(world.now, true);
+    let fingerprint = offer
+        .lines()
+        .find(|line| line.starts_with("a=fingerprint"))
+        .unwrap();
+    let credentials: Vec<_> = offer
+        .lines()
+        .filter(|line| line.starts_with("a=ice-"))
+        .collect();
+    let credentials = credentials.join("\r\n");
+    let video = format!(
+        "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\n{credentials}\r\n{fingerprint}\r\na=setup:actpass\r\n\
+         a=mid:vid\r\na=sendonly\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n"
+    );
+    let bundle = offer
+        .lines()
+        .find(|line| line.starts_with("a=group:BUNDLE"))
+        .unwrap();
+    let offer = offer.replace(bundle, &format!("{bundle} vid")) + &video;
+    let answer = world.endpoint.publish(world.now, &offer, SEAT).unwrap();
+    assert!(answer.sdp.contains("m=video 0 "), "{}", answer.sdp);
+    assert!(answer.sdp.contains("m=audio 9 "), "{}", answer.sdp);
+}
+
+#[test]
+fn the_answer_tells_every_way_in_and_promises_opus_as_we_mean_it() {
+    let mut world = World::with(vec![address(SERVER), address("[2001:db8::1]:5000")]);
+    let (_, _, offer) = Peer::offer(world.now, true);
+    let answer = world
+        .endpoint
+        .publish(world.now, &offer.replace("a=sendrecv", "a=sendonly"), SEAT)
+        .unwrap();
+    let has = |text: &str| {
+        assert!(
+            answer.sdp.contains(text),
+            "{text} is missing in {}",
+            answer.sdp
+        );
+    };
+    has("a=ice-lite");
+    has("a=recvonly");
+    has("useinbandfec=1");
+    has(" udp ");
+    has(" tcp ");
+    has("tcptype passive");
+    has("192.0.2.1 5000");
+    has("2001:db8::1 5000");
+    assert!(answer.etag.starts_with('"') && answer.etag.ends_with('"'));
+}

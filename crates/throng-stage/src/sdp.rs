@@ -1,0 +1,383 @@
+//! What we let into the SDP parser, and what we read of SDP ourselves. Pure.
+//!
+//! An offer is checked for size and shape first; then its candidates are struck out: an ICE-lite agent sends no checks
+//! (RFC 8445 section 2.5), so it has no use for them and keeps no table of them.
+
+use std::net::SocketAddr;
+
+use str0m::Candidate;
+use str0m::net::Protocol;
+
+use crate::error::{OfferRefusal, StageError};
+
+/// The longest offer. Browsers send 2-6 KB; more is not speech.
+pub const OFFER_MAX_BYTES: usize = 32 * 1024;
+/// The longest `trickle-ice-sdpfrag`: credentials and a few dozen candidates.
+pub const FRAGMENT_MAX_BYTES: usize = 8 * 1024;
+/// Audio, and the video that some programs offer along with it and that is answered with port 0.
+const MEDIA_MAX: usize = 4;
+/// Browsers declare at most four lines for each of two sources; each makes a receive stream.
+const SOURCE_LINES_MAX: usize = 32;
+/// "ice-ufrag = 4*256ice-char", "ice-pwd = 22*256ice-char" (RFC 8839 section 5.4).
+const UFRAG_CHARS: std::ops::RangeInclusive<usize> = 4..=256;
+const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 22..=256;
+
+/// What the offer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// WHIP: the peer sends, and may receive.
+    Publish,
+    /// WHEP: the peer only receives.
+    Subscribe,
+}
+
+/// The peer's ICE credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) ufrag: String,
+    pub(crate) password: String,
+}
+
+/// An offer that is worth parsing, without its candidates.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    text: String,
+    credentials: Credentials,
+}
+
+impl Offer {
+    /// Checks limits, media, credentials, fingerprint and direction.
+    pub(crate) fn check(text: &str, purpose: Purpose) -> Result<Self, OfferRefusal> {
+        if text.len() > OFFER_MAX_BYTES {
+            return Err(OfferRefusal::TooLarge {
+                limit: OFFER_MAX_BYTES,
+            });
+        }
+        if !text.starts_with("v=0") {
+            return Err(OfferRefusal::Unreadable(
+                "it does not begin with v=0".to_owned(),
+            ));
+        }
+        check_media(text)?;
+        check_direction(text, purpose)?;
+        let credentials = read_credentials(text).ok_or(OfferRefusal::NoIce)?;
+        if !values(text, "a=fingerprint:").any(|_| true) {
+            return Err(OfferRefusal::NoFingerprint);
+        }
+        let text = without(text, |line| {
+            line.starts_with("a=candidate:") || line.starts_with("a=end-of-candidates")
+        });
+        Ok(Self { text, credentials })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The same offer after the peer has restarted ICE with these.
+    pub(crate) fn restarted(&self, credentials: Credentials) -> Self {
+        let text = joined(self.text.lines().map(|line| match line.split_once(':') {
+            Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{}", credentials.ufrag),
+            Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{}", credentials.password),
+            _ => line.to_owned(),
+        }));
+        Self { text, credentials }
+    }
+}
+
+/// A `trickle-ice-sdpfrag` (RFC 8840 section 9).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fragment {
+    /// The peer's credentials: other than the present ones, they ask for an ICE restart.
+    pub(crate) credentials: Option<Credentials>,
+}
+
+impl Fragment {
+    /// Reads it. Candidates are only looked at for their form.
+    pub(crate) fn parse(text: &str) -> Result<Self, StageError> {
+        if text.len() > FRAGMENT_MAX_BYTES {
+            return Err(StageError::Fragment("too long"));
+        }
+        let mut names = 0;
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            let (kind, value) = line
+                .split_once('=')
+                .ok_or(StageError::Fragment("a line without ="))?;
+            match kind {
+                "a" => {
+                    names += usize::from(
+                        value.starts_with("ice-ufrag:") || value.starts_with("ice-pwd:"),
+                    );
+                    if value.starts_with("candidate:") && value.split(' ').count() < 8 {
+                        return Err(StageError::Fragment("a malformed candidate"));
+                    }
+                }
+                "m" => {}
+                _ => return Err(StageError::Fragment("a line that is neither a= nor m=")),
+            }
+        }
+        let credentials = read_credentials(text);
+        if names > 0 && credentials.is_none() {
+            return Err(StageError::Fragment("malformed ice-ufrag or ice-pwd"));
+        }
+        Ok(Self { credentials })
+    }
+}
+
+/// The fragment that answers an ICE restart (RFC 9725 section 4.4.3): new credentials and all candidates, cut from the
+/// full answer.
+pub(crate) fn restart_fragment(answer: &str, ours: &Credentials) -> String {
+    let lines = answer.lines().filter_map(|line| {
+        if line.starts_with("a=mid:") {
+            return Some(format!(
+                "{line}\r\na=ice-ufrag:{}\r\na=ice-pwd:{}",
+                ours.ufrag, ours.password
+            ));
+        }
+        if line.starts_with("a=candidate:") {
+            // The library names its own credentials there, not ours.
+            return line.split(" ufrag ").next().map(str::to_owned);
+        }
+        line.starts_with("m=").then(|| line.to_owned())
+    });
+    format!("a=ice-lite\r\n{}a=end-of-candidates\r\n", joined(lines))
+}
+
+/// The answer with only those candidates that travel by `transport`, and the first of them.
+pub(crate) fn narrow(answer: &str, transport: Protocol) -> Option<(String, SocketAddr)> {
+    let by = |line: &str| {
+        let candidate = Candidate::from_sdp_string(line.strip_prefix("a=")?).ok()?;
+        (candidate.proto() == transport).then(|| candidate.addr())
+    };
+    let first = answer
+        .lines()
+        .filter(|line| line.starts_with("a=candidate:"))
+        .find_map(by)?;
+    let kept = without(answer, |line| {
+        line.starts_with("a=candidate:") && by(line).is_none()
+    });
+    Some((kept, first))
+}
+
+fn check_media(text: &str) -> Result<(), OfferRefusal> {
+    let mut audio = 0;
+    for (index, medium) in values(text, "m=").enumerate() {
+        if index == MEDIA_MAX {
+            return Err(OfferRefusal::TooManyMedia { limit: MEDIA_MAX });
+        }
+        match medium.split(' ').next().unwrap_or_default() {
+            "audio" => audio += 1,
+            "video" => {}
+            other => return Err(OfferRefusal::Medium(other.chars().take(16).collect())),
+        }
+    }
+    if audio != 1 {
+        return Err(OfferRefusal::AudioLines(audio));
+    }
+    if values(text, "a=ssrc:").count() > SOURCE_LINES_MAX {
+        return Err(OfferRefusal::TooManySources {
+            limit: SOURCE_LINES_MAX,
+        });
+    }
+    let opus = |value: &str| {
+        value
+            .split_once(' ')
+            .is_some_and(|(_, codec)| codec.eq_ignore_ascii_case("opus/48000/2"))
+    };
+    if values(text, "a=rtpmap:").any(|value| opus(value.trim_end())) {
+        Ok(())
+    } else {
+        Err(OfferRefusal::NoOpus)
+    }
+}
+
+/// "If none of the attributes is present, sendrecv is assumed" (RFC 8866 section 6.7).
+fn check_direction(text: &str, purpose: Purpose) -> Result<(), OfferRefusal> {
+    let mut found = "sendrecv";
+    let mut in_audio = true;
+    for line in text.lines() {
+        if line.starts_with("m=") {
+            in_audio = line.starts_with("m=audio");
+        }
+        if let (true, Some(direction)) = (in_audio, direction_of(line)) {
+            found = direction;
+        }
+    }
+    let (fits, wanted) = match purpose {
+        Purpose::Publish => (
+            matches!(found, "sendonly" | "sendrecv"),
+            "sendonly or sendrecv",
+        ),
+        Purpose::Subscribe => (found == "recvonly", "recvonly"),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(OfferRefusal::Direction { wanted, found })
+    }
+}
+
+fn direction_of(line: &str) -> Option<&'static str> {
+    ["sendrecv", "sendonly", "recvonly", "inactive"]
+        .into_iter()
+        .find(|direction| line.strip_prefix("a=") == Some(direction))
+}
+
+fn read_credentials(text: &str) -> Option<Credentials> {
+    let ufrag = values(text, "a=ice-ufrag:").next()?.trim_end();
+    let password = values(text, "a=ice-pwd:").next()?.trim_end();
+    let legal = |word: &str| {
+        word.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
+    };
+    let fits = UFRAG_CHARS.contains(&ufrag.len()) && PASSWORD_CHARS.contains(&password.len());
+    (fits && legal(ufrag) && legal(password)).then(|| Credentials {
+        ufrag: ufrag.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
+fn values<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| line.strip_prefix(name))
+}
+
+fn without(text: &str, dropped: impl Fn(&str) -> bool) -> String {
+    joined(
+        text.lines()
+            .filter(|line| !dropped(line))
+            .map(str::to_owned),
+    )
+}
+
+/// "Each line is terminated by CRLF" (RFC 8866 section 5).
+fn joined(lines: impl Iterator<Item = String>) -> String {
+    lines.flat_map(|line| [line, "\r\n".to_owned()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=ice-ufrag:abcd\r\n\
+        a=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 00:11\r\na=setup:actpass\r\na=sendonly\r\n\
+        a=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=candidate:1 1 udp 1 192.0.2.1 5 typ host\r\n";
+
+    fn refusal(offer: &str) -> OfferRefusal {
+        Offer::check(offer, Purpose::Publish).unwrap_err()
+    }
+
+    #[test]
+    fn a_sound_offer_passes_without_its_candidates() {
+        let offer = Offer::check(OFFER, Purpose::Publish).unwrap();
+        assert!(!offer.text().contains("a=candidate"));
+        assert_eq!(offer.credentials().ufrag, "abcd");
+    }
+
+    #[test]
+    fn hostile_offers_are_refused_before_they_are_parsed() {
+        let video = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n";
+        let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\n";
+        assert_eq!(
+            refusal(&format!("{OFFER}{}", "a=x\r\n".repeat(8000))),
+            OfferRefusal::TooLarge {
+                limit: OFFER_MAX_BYTES
+            }
+        );
+        assert_eq!(
+            refusal(&format!("{OFFER}{}", video.repeat(4))),
+            OfferRefusal::TooManyMedia { limit: MEDIA_MAX }
+        );
+        assert_eq!(
+            refusal(&format!("{OFFER}{audio}")),
+            OfferRefusal::AudioLines(2)
+        );
+        assert_eq!(
+            refusal(&OFFER.replace("m=audio", "m=video")),
+            OfferRefusal::AudioLines(0)
+        );
+        assert_eq!(
+            refusal(&format!("{OFFER}m=application 9 x\r\n")),
+            OfferRefusal::Medium("application".to_owned())
+        );
+        assert_eq!(
+            refusal(&format!("{OFFER}{}", "a=ssrc:1 cname:x\r\n".repeat(33))),
+            OfferRefusal::TooManySources { limit: 32 }
+        );
+        assert_eq!(
+            refusal(&OFFER.replace("a=ice-ufrag:abcd\r\n", "")),
+            OfferRefusal::NoIce
+        );
+        assert_eq!(refusal(&OFFER.replace("abcd", "ab:d")), OfferRefusal::NoIce);
+        assert_eq!(
+            refusal(&OFFER.replace("a=fingerprint", "a=finger")),
+            OfferRefusal::NoFingerprint
+        );
+        assert_eq!(
+            refusal(&OFFER.replace("opus", "PCMU")),
+            OfferRefusal::NoOpus
+        );
+        assert!(matches!(
+            refusal("GET / HTTP/1.1"),
+            OfferRefusal::Unreadable(_)
+        ));
+    }
+
+    #[test]
+    fn the_direction_must_fit_the_purpose() {
+        for (direction, publish, subscribe) in [
+            ("sendonly", true, false),
+            ("sendrecv", true, false),
+            ("recvonly", false, true),
+            ("inactive", false, false),
+        ] {
+            let offer = OFFER.replace("a=sendonly", &format!("a={direction}"));
+            assert_eq!(
+                Offer::check(&offer, Purpose::Publish).is_ok(),
+                publish,
+                "{direction}"
+            );
+            assert_eq!(
+                Offer::check(&offer, Purpose::Subscribe).is_ok(),
+                subscribe,
+                "{direction}"
+            );
+        }
+        assert!(Offer::check(&OFFER.replace("a=sendonly\r\n", ""), Purpose::Publish).is_ok());
+    }
+
+    #[test]
+    fn a_fragment_restarts_only_with_whole_credentials() {
+        let trickled = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n\
+            a=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 5 typ host\r\na=end-of-candidates\r\n";
+        let credentials = Fragment::parse(trickled).unwrap().credentials.unwrap();
+        assert_eq!(credentials.ufrag, "abcd");
+        assert!(
+            Fragment::parse("a=mid:0\r\na=end-of-candidates\r\n")
+                .unwrap()
+                .credentials
+                .is_none()
+        );
+        assert!(Fragment::parse("a=ice-ufrag:abcd\r\n").is_err());
+        assert!(Fragment::parse("a=candidate:1 1 udp\r\n").is_err());
+        assert!(Fragment::parse("<html>").is_err());
+        assert!(Fragment::parse(&"a=x\r\n".repeat(2000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_to_an_offer_breaks_the_check(at in 0..OFFER.len(), cut in 0..OFFER.len(), with in "\\PC{0,4}") {
+            let mut text = OFFER.to_owned();
+            text.replace_range(at..=at, &with);
+            text.truncate(text.floor_char_boundary(cut));
+            let _ = Offer::check(&text, Purpose::Publish);
+            let _ = Fragment::parse(&text);
+            let _ = narrow(&text, Protocol::Udp);
+        }
+    }
+}

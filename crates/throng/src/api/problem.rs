@@ -1,0 +1,93 @@
+//! What went wrong, as `application/problem+json` (RFC 9457): what, where, and what to do.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// One problem.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    #[serde(serialize_with = "number")]
+    status: StatusCode,
+    detail: String,
+    /// The present state of the space, where a step does not follow from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip)]
+    retry_after_seconds: Option<u32>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    /// A problem of a kind (the last part of its `type`).
+    pub(crate) fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:throng:problem:{kind}"),
+            title,
+            status,
+            detail: detail.into(),
+            state: None,
+            retry_after_seconds: None,
+        }
+    }
+
+    /// With the present state of the space.
+    pub(crate) fn in_state(mut self, state: &'static str) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// With the time after which to try again.
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// `404` for a slug that no space has.
+    pub(crate) fn unknown_space(slug: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown-space",
+            "There is no such space",
+            format!("No space has the slug {slug:?}. Check the link, or list the spaces with GET /api/spaces."),
+        )
+    }
+
+    /// `503` where the database does not answer; nothing has changed.
+    pub(crate) fn store(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store",
+            "The change could not be kept",
+            "The database did not take the change, so it was not made. The programme is not affected. Try again.",
+        )
+        .retry_after(2)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let retry_after = self.retry_after_seconds;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,25 @@
+//! Chance, from the operating system: keys, ids, slugs.
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use throng_core::key::Key;
+
+fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    default_provider().secure_random.fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// A new key.
+pub(crate) fn key() -> Key {
+    Key::from_random(bytes())
+}
+
+/// A new opaque id.
+pub(crate) fn id() -> String {
+    format!("{:032x}", u128::from_be_bytes(bytes()))
+}
+
+/// A random number.
+pub(crate) fn number() -> u64 {
+    u64::from_be_bytes(bytes())
+}

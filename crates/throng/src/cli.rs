@@ -1,0 +1,85 @@
+//! The command line: what each command is called, and where it goes.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::client::interrupt::Interrupt;
+use crate::client::{self, listen, space, speak};
+use crate::config::{Config, ServeArgs};
+use crate::demo::{self, DemoArgs};
+use crate::{serve, tls};
+
+/// Live-audio Spaces that start on time, whoever shows up.
+///
+/// Without a command it serves with defaults: the audience at 127.0.0.1:8080, hosts and speakers at 127.0.0.1:8081.
+#[derive(Debug, Parser)]
+#[command(name = "throng", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node.
+    Serve(ServeCommand),
+    /// Show what this is: a node with one live space in which two voices talk.
+    Demo(DemoArgs),
+    Space(space::SpaceArgs),
+    Speak(speak::SpeakArgs),
+    Listen(listen::ListenArgs),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct ServeCommand {
+    #[command(flatten)]
+    settings: ServeArgs,
+    /// Print the links as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = tls::install_provider() {
+        return failed(&error.into());
+    }
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(command) => {
+            serve::start_logging();
+            let config = Config::resolve(command.settings)?;
+            runtime()?.block_on(serve::run(config, command.json))?;
+        }
+        Command::Demo(args) => {
+            serve::start_logging();
+            runtime()?.block_on(demo::run(args))?;
+        }
+        Command::Space(args) => space::run(&args, &mut io::stdout().lock())?,
+        Command::Speak(args) => speak::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?,
+        Command::Listen(args) => listen::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?,
+    }
+    Ok(())
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(serve::worker_threads()).enable_all().build()
+}
+
+/// Says what went wrong, and answers with the status of the command.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // Standard error that is gone leaves the exit status to say it.
+    let _ = writeln!(io::stderr(), "throng: {error:#}");
+    ExitCode::from(error.downcast_ref::<client::Error>().map_or(1, client::Error::exit_code))
+}

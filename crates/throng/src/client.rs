@@ -1,0 +1,89 @@
+//! The blocking clients of the command line: `throng space`, `throng speak` and `throng listen`.
+//!
+//! Each command is a clap `Args` struct and a `run` that writes its answer to the given output and gives back an
+//! [`Error`] that knows its exit status. Non-goals: these are clients of one space for one person; load is
+//! `throng rehearse`'s business.
+
+pub mod http;
+pub mod interrupt;
+pub mod link;
+pub mod listen;
+pub mod session;
+pub mod space;
+pub mod speak;
+mod wav_file;
+
+#[cfg(test)]
+mod test_server;
+#[cfg(test)]
+mod test_stage;
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The stream broke off and could not be taken up again; what was heard until then has been reported.
+    #[error("the sound broke off: {0}")]
+    BrokeOff(Box<Self>),
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The other side sent what its standard does not allow.
+    #[error("{url} sent what cannot be understood: {reason}")]
+    Malformed {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// No sound came in time.
+    #[error("connected, but no sound came within {seconds} s")]
+    NoSound {
+        /// How long we waited.
+        seconds: u64,
+    },
+    /// The output could not be written.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+    /// The server refused, and said why.
+    #[error("{url} answered {status}: {reason}")]
+    Refused {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The problem's title and detail (RFC 9457), or what else the answer says.
+        reason: String,
+    },
+    /// No answer came.
+    #[error("cannot reach {url}: {reason}")]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// What went wrong on the way.
+        reason: String,
+    },
+    /// The codec refused, which is a bug here.
+    #[error("cannot encode: {0}")]
+    Encode(#[from] throng_media::codec::CodecError),
+    /// The file to be said is no sound that we read.
+    #[error(transparent)]
+    Sound(#[from] crate::sound_file::SoundFileError),
+    /// The command cannot be carried out as it was written.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    /// The exit status of the process: 2 for wrong usage, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Usage(_)) { 2 } else { 1 }
+    }
+}

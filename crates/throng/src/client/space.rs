@@ -1,0 +1,415 @@
+//! `throng space …`: the life of a space, from the command line, over the desk's API.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::Error;
+use super::http::Client;
+
+/// Make spaces and lead them through their life.
+#[derive(Args, Clone, Debug)]
+pub struct SpaceArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SpaceCommand,
+    /// Which desk, and with which key.
+    #[command(flatten)]
+    pub desk: DeskArgs,
+}
+
+/// Where the desk is, how we prove that we may, and how the answer is printed.
+#[derive(Args, Clone, Debug)]
+pub struct DeskArgs {
+    /// The desk of the server (`throng serve --desk`).
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8081",
+        global = true
+    )]
+    pub server: String,
+    /// The data folder of the server, for its operator.key. Without it the key is taken from the environment
+    /// variable `THRONG_OPERATOR_KEY`, or else from ./throng-data.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+    /// Print the server's answer as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// A step in the life of a space.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SpaceCommand {
+    /// Announce a space; prints its links. Whoever opens the listen link hears the hold programme at once.
+    Create {
+        /// What the space is called.
+        #[arg(long)]
+        title: String,
+        /// When it is to begin, such as 2026-12-01T20:00:00Z. Doors open by themselves 15 minutes before.
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        at: Option<Timestamp>,
+        /// How many speaker links to make (the host's own link comes on top).
+        #[arg(long, value_name = "N")]
+        speakers: Option<u32>,
+    },
+    /// List all spaces of the server.
+    List,
+    /// Show one space.
+    Show(Slug),
+    /// Open the doors: from now on the programme is mixed live and archived.
+    OpenDoors(Slug),
+    /// Go live: cut from the hold programme to the stage. Here the recording begins.
+    GoLive(Slug),
+    /// End the space; the same link plays the replay.
+    End(Slug),
+    /// Move the scheduled time and tell listeners why.
+    Delay {
+        /// The space.
+        #[command(flatten)]
+        space: Slug,
+        /// The new time, such as 2026-12-01T20:30:00Z.
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        until: Timestamp,
+        /// The reason that listeners see.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Call a space off before it has gone live.
+    Cancel(Slug),
+    /// Delete a space with its recording, for ever.
+    Delete(Slug),
+}
+
+/// The space that is meant.
+#[derive(Args, Clone, Debug)]
+pub struct Slug {
+    /// The last word of the listen link: {listen}/s/SLUG.
+    #[arg(value_parser = parse_slug)]
+    pub slug: String,
+}
+
+/// Does what the command says and prints the answer.
+pub fn run(args: &SpaceArgs, output: &mut dyn Write) -> Result<(), Error> {
+    let key = operator_key(args.desk.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
+    let server = args.desk.server.trim_end_matches('/');
+    let (method, path, body) = request(&args.command);
+    let url = format!("{server}/api/spaces{path}");
+    let answer = Client::towards(&url).call(method, &url, &key, body.as_ref())?;
+    if args.desk.json {
+        let answer = if answer.is_null() { json!({}) } else { answer };
+        writeln!(output, "{answer}")?;
+    } else {
+        write!(output, "{}", in_words(&args.command, &answer))?;
+    }
+    Ok(output.flush()?)
+}
+
+/// Method, path under `/api/spaces` and body of a command.
+fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
+    let step = |slug: &Slug, step: &str| ("POST", format!("/{}/{step}", slug.slug), None);
+    match command {
+        SpaceCommand::Create {
+            title,
+            at,
+            speakers,
+        } => {
+            let mut space = Map::new();
+            space.insert("title".to_owned(), json!(title));
+            if let Some(at) = at {
+                space.insert("scheduled_at".to_owned(), json!(in_rfc3339(*at)));
+            }
+            if let Some(speakers) = speakers {
+                space.insert("speakers".to_owned(), json!(speakers));
+            }
+            ("POST", String::new(), Some(Value::Object(space)))
+        }
+        SpaceCommand::List => ("GET", String::new(), None),
+        SpaceCommand::Show(slug) => ("GET", format!("/{}", slug.slug), None),
+        SpaceCommand::OpenDoors(slug) => step(slug, "open-doors"),
+        SpaceCommand::GoLive(slug) => step(slug, "go-live"),
+        SpaceCommand::End(slug) => step(slug, "end"),
+        SpaceCommand::Delay {
+            space,
+            until,
+            reason,
+        } => {
+            let change = json!({ "scheduled_at": in_rfc3339(*until), "delay_reason": reason });
+            ("PATCH", format!("/{}", space.slug), Some(change))
+        }
+        SpaceCommand::Cancel(slug) => step(slug, "cancel"),
+        SpaceCommand::Delete(slug) => ("DELETE", format!("/{}", slug.slug), None),
+    }
+}
+
+/// The answer for a person's eyes.
+fn in_words(command: &SpaceCommand, answer: &Value) -> String {
+    match command {
+        SpaceCommand::Delete(slug) => format!("deleted {}\n", slug.slug),
+        SpaceCommand::List => {
+            let spaces = answer["spaces"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            if spaces.is_empty() {
+                return "no spaces yet: throng space create --title …\n".to_owned();
+            }
+            spaces
+                .iter()
+                .map(line_of_space)
+                .collect::<Vec<_>>()
+                .concat()
+        }
+        _ => lines_of_space(answer),
+    }
+}
+
+fn line_of_space(space: &Value) -> String {
+    let text = |name: &str| space[name].as_str().unwrap_or("-");
+    format!(
+        "{:<10} {:<24} {:<24} {}\n",
+        text("state"),
+        text("slug"),
+        text("scheduled_at"),
+        text("title")
+    )
+}
+
+fn lines_of_space(space: &Value) -> String {
+    let texts = |name| match &space[name] {
+        Value::Array(links) => links.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let lines = LABELS.iter().flat_map(|(name, label)| {
+        let texts = texts(name).iter().filter_map(Value::as_str);
+        texts.map(move |text| {
+            format!(
+                "{label:<12}{text}
+"
+            )
+        })
+    });
+    lines.collect::<Vec<_>>().concat()
+}
+
+/// The operator's key: the named data folder first, then the environment, then the default data folder.
+fn operator_key(data: Option<&Path>, from_environment: Option<String>) -> Result<String, Error> {
+    let key = match (data, from_environment) {
+        (None, Some(key)) => key,
+        (data, _) => key_in(data.unwrap_or_else(|| Path::new(DEFAULT_DATA)))?,
+    };
+    let key = key.trim();
+    if key.is_empty()
+        || key
+            .chars()
+            .any(|letter| letter.is_whitespace() || letter.is_control())
+    {
+        return Err(Error::Usage(
+            "the operator key is empty or not one word".to_owned(),
+        ));
+    }
+    Ok(key.to_owned())
+}
+
+fn key_in(data: &Path) -> Result<String, Error> {
+    let path = data.join("operator.key");
+    fs::read_to_string(&path).map_err(|source| {
+        let hint = "name the server's data folder with --data, or set THRONG_OPERATOR_KEY";
+        let source = std::io::Error::new(source.kind(), format!("{source}; {hint}"));
+        Error::File { path, source }
+    })
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| {
+        "not a time with its zone as in 2026-12-01T20:00:00Z or …T21:00:00+01:00 (RFC 3339)"
+            .to_owned()
+    })
+}
+
+fn parse_slug(text: &str) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    if text.is_empty() || !text.chars().all(plain) {
+        return Err(
+            "a slug is letters, digits and hyphens: the last word of the listen link".to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+/// UTC with milliseconds, as all times on the wire.
+fn in_rfc3339(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+/// What a person sees of a space, in this order.
+const LABELS: [(&str, &str); 10] = [
+    ("title", "title"),
+    ("slug", "slug"),
+    ("state", "state"),
+    ("scheduled_at", "scheduled"),
+    ("delay_reason", "delayed"),
+    ("started_at", "started"),
+    ("ended_at", "ended"),
+    ("listen_url", "listen"),
+    ("host_url", "host"),
+    ("speaker_urls", "speaker"),
+];
+const KEY_VARIABLE: &str = "THRONG_OPERATOR_KEY";
+/// Where `throng serve` keeps its data unless told otherwise.
+const DEFAULT_DATA: &str = "throng-data";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::test_server::TestServer;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: SpaceArgs,
+    }
+
+    fn answered(command: &[&str], answer: &'static str) -> (TestServer, Result<(), Error>, String) {
+        let data = tempfile::tempdir().unwrap();
+        fs::write(data.path().join("operator.key"), "op-key\n").unwrap();
+        let server = TestServer::start(|_| {
+            TestServer::answer("200 OK", "application/json", answer.as_bytes())
+        });
+        let data = data.path().to_str().unwrap();
+        let all = [
+            &["space"],
+            command,
+            &["--server", &server.url, "--data", data],
+        ]
+        .concat();
+        let mut output = Vec::new();
+        let done = run(&Cli::try_parse_from(all).unwrap().args, &mut output);
+        (server, done, String::from_utf8(output).unwrap())
+    }
+
+    #[test]
+    fn create_asks_with_the_operator_key_and_prints_the_answer_unchanged() {
+        let answer = r#"{"id":"1","slug":"a","listen_url":"l","host_url":"h","speaker_urls":["s"],"state":"announced"}"#;
+        let create = [
+            "create",
+            "--title",
+            "A",
+            "--at",
+            "2026-12-01T21:00:00+01:00",
+            "--speakers",
+            "2",
+            "--json",
+        ];
+        let (server, done, output) = answered(&create, answer);
+        done.unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&output).unwrap(),
+            serde_json::from_str::<Value>(answer).unwrap()
+        );
+        let asked = &server.asked()[0];
+        assert_eq!(
+            (asked.method.as_str(), asked.target.as_str()),
+            ("POST", "/api/spaces")
+        );
+        assert_eq!(asked.bearer.as_deref(), Some("op-key"));
+        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        assert_eq!(
+            body,
+            json!({"title": "A", "scheduled_at": "2026-12-01T20:00:00.000Z", "speakers": 2})
+        );
+    }
+
+    #[test]
+    fn each_step_asks_its_own_route() {
+        for (command, method, target) in [
+            (&["show", "a"][..], "GET", "/api/spaces/a"),
+            (&["open-doors", "a"], "POST", "/api/spaces/a/open-doors"),
+            (&["go-live", "a"], "POST", "/api/spaces/a/go-live"),
+            (&["end", "a"], "POST", "/api/spaces/a/end"),
+            (&["cancel", "a"], "POST", "/api/spaces/a/cancel"),
+            (&["delete", "a"], "DELETE", "/api/spaces/a"),
+            (
+                &[
+                    "delay",
+                    "a",
+                    "--until",
+                    "2026-12-01T20:30:00Z",
+                    "--reason",
+                    "r",
+                ],
+                "PATCH",
+                "/api/spaces/a",
+            ),
+        ] {
+            let (server, done, _) = answered(command, r#"{"slug":"a"}"#);
+            done.unwrap();
+            let asked = &server.asked()[0];
+            assert_eq!(
+                (asked.method.as_str(), asked.target.as_str()),
+                (method, target)
+            );
+        }
+    }
+
+    #[test]
+    fn people_read_links_and_lists_in_words() {
+        let (_, _, shown) = answered(
+            &["show", "a"],
+            r#"{"slug":"a","speaker_urls":["s1","s2"],"delay_reason":null}"#,
+        );
+        assert_eq!(shown, "slug        a\nspeaker     s1\nspeaker     s2\n");
+        let (_, _, empty) = answered(&["list"], r#"{"spaces":[]}"#);
+        assert!(empty.starts_with("no spaces yet"));
+    }
+
+    #[test]
+    fn a_time_without_a_zone_and_a_slug_with_a_path_are_wrong_usage() {
+        for command in [
+            &[
+                "space",
+                "create",
+                "--title",
+                "A",
+                "--at",
+                "2026-12-01 20:00",
+            ][..],
+            &["space", "delay", "a", "--until", "soon", "--reason", "r"],
+            &["space", "end", "../a"],
+            &["space", "end", "a?b"],
+        ] {
+            assert!(Cli::try_parse_from(command).is_err(), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn the_named_folder_goes_before_the_environment_and_a_missing_key_says_what_to_do() {
+        let data = tempfile::tempdir().unwrap();
+        let missing = operator_key(Some(data.path()), Some("env".to_owned())).unwrap_err();
+        assert!(
+            missing.to_string().contains("THRONG_OPERATOR_KEY"),
+            "{missing}"
+        );
+        fs::write(data.path().join("operator.key"), "filed").unwrap();
+        assert_eq!(
+            operator_key(Some(data.path()), Some("env".to_owned())).unwrap(),
+            "filed"
+        );
+        assert_eq!(
+            operator_key(None, Some(" env\n".to_owned())).unwrap(),
+            "env"
+        );
+        assert_eq!(
+            operator_key(None, Some("two words".to_owned()))
+                .unwrap_err()
+                .exit_code(),
+            2
+        );
+    }
+}

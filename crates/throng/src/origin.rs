@@ -1,0 +1,220 @@
+//! The origin: the process that owns spaces, from the announcement to the replay.
+
+mod clock;
+mod encoding;
+mod hold;
+mod mixing;
+mod past;
+mod pipeline;
+mod recording;
+mod routing;
+mod space;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thiserror::Error;
+use throng_air::air::Air;
+use throng_core::key::{Key, Role, SeatNumber};
+use throng_core::rendition::RENDITION_COUNT;
+use throng_core::slug::Slug;
+use throng_core::space::{Announcement, Refusal, Space};
+use throng_core::time::UnixMillis;
+use throng_media::hold::HoldLoop;
+use throng_media::rendering::Silence;
+use throng_stage::Stage;
+use tokio::sync::{Mutex, watch};
+
+pub(crate) use self::clock::now;
+use self::hold::Hold;
+pub(crate) use self::mixing::SeatLevel;
+pub(crate) use self::routing::Router;
+use self::routing::Mixers;
+pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
+use self::space::{PipelineError, Shared, grant};
+use crate::chance;
+use crate::pages;
+use crate::store::{Kept, Store, StoreError};
+
+/// Spaces of one node, ended ones included; each costs a task, a page and some hundred bytes a row. More are refused
+/// until old ones are deleted.
+const SPACES_MAX: usize = 10_000;
+
+/// Why a space was not created.
+#[derive(Debug, Error)]
+pub(crate) enum CreateError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("there are {SPACES_MAX} spaces already; delete some that have ended")]
+    Full,
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+}
+
+/// Why the origin could not start.
+#[derive(Debug, Error)]
+pub enum OriginError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread or file failed.
+    #[error("the hold programme could not start: {0}")]
+    Hold(std::io::Error),
+}
+
+/// A new space with the keys that nobody can read again.
+pub(crate) struct Created {
+    pub(crate) handle: Arc<SpaceHandle>,
+    pub(crate) host: Key,
+    pub(crate) speakers: Vec<Key>,
+}
+
+/// What somebody who creates a space asks for.
+pub(crate) struct Wish {
+    pub(crate) title: String,
+    pub(crate) scheduled_at: Option<UnixMillis>,
+    pub(crate) speakers: u32,
+}
+
+/// All spaces of this node.
+pub(crate) struct Origin {
+    spaces: watch::Sender<BTreeMap<String, Arc<SpaceHandle>>>,
+    /// One creation or deletion at a time: numbers and slugs are given out once.
+    next_number: Mutex<u32>,
+    air: Arc<Air>,
+    shared: Arc<Shared>,
+}
+
+/// What the origin is built from.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) stage: Stage,
+    pub(crate) mixers: Mixers,
+    pub(crate) air: Arc<Air>,
+    pub(crate) hold: HoldLoop,
+    pub(crate) inits: [Bytes; RENDITION_COUNT],
+}
+
+impl Origin {
+    /// Takes up every space that was kept.
+    pub(crate) async fn start(parts: Parts, data: &Path) -> Result<Arc<Self>, OriginError> {
+        let Parts { store, stage, mixers, air, hold, inits } = parts;
+        let kept = store.load().await?;
+        let hold = Hold::start(hold, data.join("hold").join("loop.bin")).map_err(OriginError::Hold)?;
+        let shared = Arc::new(Shared {
+            store,
+            stage,
+            hold,
+            silence: Arc::new(Silence::new()),
+            mixers,
+            inits,
+            archives: data.join("archive"),
+            listed: watch::Sender::new(()),
+        });
+        let origin =
+            Arc::new(Self { spaces: watch::Sender::new(BTreeMap::new()), next_number: Mutex::new(0), air, shared });
+        for space in kept {
+            let slug = space.space.slug.clone();
+            if let Err(error) = origin.put_on_air(space).await {
+                tracing::error!(slug = slug.as_str(), %error, "a space could not be taken up; its data is untouched");
+            }
+        }
+        tokio::spawn(list(Arc::clone(&origin)));
+        Ok(origin)
+    }
+
+    /// The space of a slug.
+    pub(crate) fn find(&self, slug: &str) -> Option<Arc<SpaceHandle>> {
+        self.spaces.borrow().get(slug).cloned()
+    }
+
+    /// Every space, newest first.
+    pub(crate) fn list(&self) -> Vec<Arc<SpaceHandle>> {
+        let mut spaces: Vec<_> = self.spaces.borrow().values().cloned().collect();
+        spaces.sort_by_key(|handle| std::cmp::Reverse(handle.space().created_at));
+        spaces
+    }
+
+    /// Creates a space and puts it on air.
+    pub(crate) async fn create(&self, wish: Wish) -> Result<Created, CreateError> {
+        if self.spaces.borrow().len() >= SPACES_MAX {
+            return Err(CreateError::Full);
+        }
+        let announcement = Announcement {
+            id: chance::id(),
+            slug: Slug::from_title(&wish.title, chance::number()),
+            title: wish.title,
+            scheduled_at: wish.scheduled_at,
+            speakers: wish.speakers,
+        };
+        let space = Space::announce(now(), announcement)?;
+        let host = chance::key();
+        let speakers: Vec<Key> = (0..space.speakers).map(|_| chance::key()).collect();
+        let seats = (1..).zip(&speakers).map(|(seat, key)| grant(Role::Speaker(SeatNumber(seat)), key));
+        let grants: Vec<_> = std::iter::once(grant(Role::Host, &host)).chain(seats).collect();
+        self.shared.store.create(&space, &grants).await?;
+        let handle = self.put_on_air(Kept { space, grants, peak: 0, joined: 0 }).await?;
+        self.shared.listed.send_replace(());
+        Ok(Created { handle, host, speakers })
+    }
+
+    /// Deletes a space with its recording, for good.
+    pub(crate) async fn delete(&self, handle: &SpaceHandle) -> Result<(), StoreError> {
+        let space = handle.space();
+        self.shared.store.delete(&space.id).await?;
+        self.spaces.send_modify(|spaces| {
+            spaces.remove(space.slug.as_str());
+        });
+        self.air.remove(space.slug.as_str());
+        handle.close().await;
+        let folder = self.shared.archives.join(&space.id);
+        let removed = tokio::task::spawn_blocking(move || throng_archive::remove(&folder)).await;
+        if let Err(error) = removed.expect("removing does not panic") {
+            tracing::error!(slug = space.slug.as_str(), %error, "the recording of a deleted space is still on disk");
+        }
+        self.shared.listed.send_replace(());
+        Ok(())
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn is_ready(&self) -> bool {
+        self.shared.store.answers().await
+    }
+
+    /// Stops every space and writes what waits.
+    pub(crate) async fn close(&self) {
+        let spaces: Vec<_> = self.spaces.borrow().values().cloned().collect();
+        for handle in spaces {
+            handle.close().await;
+        }
+        self.shared.store.close().await;
+    }
+
+    async fn put_on_air(&self, kept: Kept) -> Result<Arc<SpaceHandle>, PipelineError> {
+        let mut next_number = self.next_number.lock().await;
+        let slug = kept.space.slug.as_str().to_owned();
+        let handle = SpaceHandle::start(*next_number, kept, Arc::clone(&self.shared)).await?;
+        *next_number += 1;
+        self.air.add(&slug, Arc::clone(&handle.on_air));
+        self.spaces.send_modify(|spaces| {
+            spaces.insert(slug, Arc::clone(&handle));
+        });
+        Ok(handle)
+    }
+}
+
+/// Renders the public list anew when it has changed.
+async fn list(origin: Arc<Origin>) {
+    let mut listed = origin.shared.listed.subscribe();
+    loop {
+        let spaces: Vec<_> = origin.list().iter().map(|handle| handle.space()).collect();
+        origin.air.set_index(pages::index(spaces.iter().map(|space| &**space)));
+        if listed.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The hold programme: one loop, encoded once for the whole node and kept on disk, its timestamps patched as it is
+//! served. Nothing is produced for a space that nobody listens to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io, thread};
+use std::time::Duration;
+
+use throng_air::on_air::OnAir;
+use throng_core::space::{Space, playhead};
+use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
+use throng_core::window::{PARTS_KEPT, Part, Window};
+use throng_media::hold::{EncodedLoop, HoldLoop, LoopEncoder, LoopPart};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::clock::now;
+
+/// The hold programme goes on for so long after the last listener asked for it: longer than any player's buffer.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+
+/// The loop as sound, and encoded as far as that has come.
+pub(crate) struct Hold {
+    sound: HoldLoop,
+    parts: watch::Sender<Vec<Arc<LoopPart>>>,
+}
+
+impl Hold {
+    /// Takes the encoded loop from `cache`, or encodes it on a thread of its own (ten times faster than it plays)
+    /// and keeps it there.
+    pub(crate) fn start(sound: HoldLoop, cache: PathBuf) -> io::Result<Arc<Self>> {
+        let hold = Arc::new(Self { sound, parts: watch::Sender::new(Vec::new()) });
+        match kept(&cache, hold.parts_per_loop()) {
+            Some(parts) => drop(hold.parts.send_replace(parts)),
+            None => {
+                let encoding = Arc::clone(&hold);
+                thread::Builder::new().name("hold".to_owned()).spawn(move || encoding.encode(&cache))?;
+            }
+        }
+        Ok(hold)
+    }
+
+    /// The loop as sound.
+    pub(crate) fn sound(&self) -> &HoldLoop {
+        &self.sound
+    }
+
+    /// A part of the programme of any space, if its place in the loop is encoded yet.
+    pub(crate) fn part(&self, index: PartIndex) -> Option<Part> {
+        let place = usize::try_from(index.0 % self.parts_per_loop()).expect("a loop has fewer parts than a usize counts");
+        let part = self.parts.borrow().get(place).cloned()?;
+        Some(part.at(index))
+    }
+
+    /// The same, waited for.
+    async fn part_when_encoded(&self, index: PartIndex) -> Part {
+        let mut parts = self.parts.subscribe();
+        loop {
+            if let Some(part) = self.part(index) {
+                return part;
+            }
+            parts.changed().await.expect("the sender is in self");
+        }
+    }
+
+    fn parts_per_loop(&self) -> u64 {
+        self.sound.len_samples() / PART_SAMPLES
+    }
+
+    fn encode(&self, cache: &Path) {
+        let mut encoder = LoopEncoder::new(&self.sound);
+        while let Some(part) = encoder.next_part() {
+            self.parts.send_modify(|parts| parts.push(Arc::new(part)));
+        }
+        let parts = self.parts.borrow().iter().map(|part| LoopPart::clone(part)).collect();
+        if let Err(error) = keep(cache, &EncodedLoop::new(parts).to_bytes()) {
+            tracing::warn!(%error, "the encoded hold programme could not be kept; it is encoded again at the next start");
+        }
+    }
+}
+
+fn kept(cache: &Path, parts_per_loop: u64) -> Option<Vec<Arc<LoopPart>>> {
+    let encoded = EncodedLoop::from_bytes(&fs::read(cache).ok()?)?;
+    let parts: Vec<_> = encoded.into_parts().into_iter().map(Arc::new).collect();
+    (parts.len() as u64 == parts_per_loop).then_some(parts)
+}
+
+/// Written beside and renamed, so that a kill leaves no half file.
+fn keep(cache: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = cache.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let unfinished = cache.with_extension("part");
+    fs::write(&unfinished, bytes)?;
+    fs::rename(unfinished, cache)
+}
+
+/// Fills the window of one space with the hold programme while somebody listens, until its doors.
+pub(crate) async fn produce(hold: Arc<Hold>, on_air: Arc<OnAir>) {
+    loop {
+        on_air.wait_for_demand().await;
+        refill(&hold, &on_air).await;
+        on_air.set_flowing(true);
+        if follow(&hold, &on_air).await == Follow::DoorsReached {
+            return;
+        }
+        on_air.set_flowing(false);
+        // Who asked between the last look and this line is served by the next round.
+        if on_air.demanded_at().elapsed() < IDLE_AFTER {
+            on_air.ask();
+        }
+    }
+}
+
+/// Starts the window anew with all that a listener may ask for now.
+async fn refill(hold: &Hold, on_air: &OnAir) {
+    let newest = next_to_play(&on_air.facts().space);
+    let oldest = newest.0.saturating_sub(PARTS_KEPT as u64).next_multiple_of(PARTS_PER_SEGMENT).min(newest.0);
+    let mut window = Window::new(PartIndex(oldest));
+    while window.next() < newest {
+        let part = hold.part_when_encoded(window.next()).await;
+        window.push(Arc::new(part)).expect("the next part is in order");
+    }
+    on_air.change_window(|present| *present = window);
+}
+
+/// Why the hold programme stopped.
+#[derive(PartialEq, Eq)]
+enum Follow {
+    DoorsReached,
+    NobodyListens,
+}
+
+/// Pushes each part when it has been played, until nobody listens or doors take over.
+async fn follow(hold: &Hold, on_air: &OnAir) -> Follow {
+    loop {
+        let space = on_air.facts().space;
+        let next = on_air.window_as_it_stands().next();
+        if space.state.is_over() || space.doors_part.is_some_and(|doors| next >= doors) {
+            return Follow::DoorsReached;
+        }
+        if space.doors_part.is_none() && on_air.demanded_at().elapsed() > IDLE_AFTER {
+            return Follow::NobodyListens;
+        }
+        sleep(Duration::from_millis(space.moment(next.next()).ms_since(now()))).await;
+        let part = Arc::new(hold.part_when_encoded(next).await);
+        on_air.change_window(|window| {
+            // The mixed programme may have begun meanwhile, and filled the window up to itself.
+            let _ = window.push(part);
+        });
+    }
+}
+
+/// The first part that is not yet played; never behind the doors.
+fn next_to_play(space: &Space) -> PartIndex {
+    let playing = PartIndex::holding(playhead(space.created_at, now()));
+    space.doors_part.map_or(playing, |doors| playing.min(doors))
+}

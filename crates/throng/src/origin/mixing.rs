@@ -1,0 +1,256 @@
+//! The mixer's thread: a tick every 20 ms that never waits for disk, database or network.
+//!
+//! Packets and acts come in over one bounded queue; returns go to the stage, programme frames to the encoder. A tick
+//! that comes late is caught up; what a stopped process has missed is left out and counted.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
+use throng_media::jitter::SpeakerPacket;
+use throng_media::mixer::{Mixer, SeatId, SeatState};
+use throng_media::programme::Programme;
+use throng_media::{Frame, SILENCE};
+use throng_stage::{SessionId, Stage};
+use tokio::sync::watch;
+
+use super::encoding::Encoding;
+use super::routing::seat_key;
+
+/// One tick.
+const FRAME_MS: u64 = 20;
+/// Packets and acts that wait for the next tick: 32 speakers at 50 packets a second for over a second.
+const QUEUE_INPUTS: usize = 2_048;
+/// A thread that is later than this (a stopped process, a suspended machine) leaves frames out instead of mixing
+/// the past.
+const CATCH_UP_MAX: Duration = Duration::from_secs(1);
+/// Levels are told ten times a second.
+const LEVELS_EVERY_FRAMES: u64 = 5;
+
+/// What reaches the mixer.
+pub(crate) enum Input {
+    /// A speaker's connection is up. It replaces an earlier one of the seat.
+    Join { seat: SeatId, session: SessionId },
+    /// A connection is gone.
+    Leave { seat: SeatId, session: SessionId },
+    /// A packet of a speaker.
+    Packet { seat: SeatId, session: SessionId, packet: SpeakerPacket, arrived: Instant },
+    /// The programme begins at a part: hold, or the stage at once where it is resumed in mid-talk.
+    Begin { first: PartIndex, programme: Box<Programme>, encoding: Encoding },
+    /// The stage is to be heard from a part on.
+    GoLive(PartIndex),
+    /// The programme ends before a part.
+    End(PartIndex),
+    /// Everything ends now.
+    Stop,
+}
+
+/// One speaker as the desk shows him.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SeatLevel {
+    pub(crate) seat: u32,
+    pub(crate) muted: bool,
+    pub(crate) level_dbov: f32,
+    pub(crate) talking: bool,
+}
+
+/// The mixer of one space.
+#[derive(Clone)]
+pub(crate) struct Mixing {
+    inputs: SyncSender<Input>,
+    levels: watch::Receiver<Vec<SeatLevel>>,
+}
+
+impl Mixing {
+    /// Starts the thread. `epoch` is the instant at which the space's first sample was due.
+    pub(crate) fn start(space_number: u32, epoch: Instant, stage: Stage) -> io::Result<Self> {
+        let (inputs, queue) = sync_channel(QUEUE_INPUTS);
+        let (levels, watched) = watch::channel(Vec::new());
+        thread::Builder::new().name("mixer".to_owned()).spawn(move || {
+            ask_for_real_time();
+            Ticker {
+                space_number,
+                epoch,
+                stage,
+                levels,
+                mixer: Mixer::new(),
+                sessions: BTreeMap::new(),
+                on_air: None,
+                frame: frame_at(epoch, Instant::now()),
+            }
+            .run(&queue);
+        })?;
+        Ok(Self { inputs, levels: watched })
+    }
+
+    /// A door for packets and acts.
+    pub(crate) fn inputs(&self) -> SyncSender<Input> {
+        self.inputs.clone()
+    }
+
+    /// Who is connected and how loud.
+    pub(crate) fn levels(&self) -> Vec<SeatLevel> {
+        self.levels.borrow().clone()
+    }
+}
+
+/// The tick should run before ordinary threads. Without the right to ask for it (`CAP_SYS_NICE`) it runs like them.
+fn ask_for_real_time() {
+    use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, unix};
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
+    let lowest = ThreadPriority::Crossplatform(1_u8.try_into().expect("1 is a priority"));
+    if unix::set_thread_priority_and_policy(unix::thread_native_id(), lowest, policy).is_err() {
+        tracing::debug!("the mixer runs at ordinary priority");
+    }
+}
+
+/// The frame that is being mixed at an instant.
+fn frame_at(epoch: Instant, now: Instant) -> u64 {
+    let elapsed = now.saturating_duration_since(epoch);
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / FRAME_MS
+}
+
+/// The programme while it is on air.
+struct OnAir {
+    first_frame: u64,
+    end: Option<PartIndex>,
+    programme: Box<Programme>,
+    encoding: Encoding,
+}
+
+struct Ticker {
+    space_number: u32,
+    epoch: Instant,
+    stage: Stage,
+    levels: watch::Sender<Vec<SeatLevel>>,
+    mixer: Mixer,
+    /// The connection that each seat is heard from.
+    sessions: BTreeMap<SeatId, SessionId>,
+    on_air: Option<OnAir>,
+    frame: u64,
+}
+
+impl Ticker {
+    fn run(mut self, queue: &Receiver<Input>) {
+        loop {
+            self.sleep_until_due();
+            if !self.take_inputs(queue) {
+                return;
+            }
+            self.leave_out_the_past();
+            self.tick();
+            self.frame += 1;
+        }
+    }
+
+    fn due(&self) -> Instant {
+        self.epoch + Duration::from_millis((self.frame + 1) * FRAME_MS)
+    }
+
+    fn sleep_until_due(&self) {
+        let wait = self.due().saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            metrics::counter!("throng_mixer_late_ticks_total").increment(1);
+        } else {
+            thread::sleep(wait);
+        }
+    }
+
+    /// Takes what waits; false when the mixer is to stop.
+    fn take_inputs(&mut self, queue: &Receiver<Input>) -> bool {
+        loop {
+            match queue.try_recv() {
+                Ok(Input::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+                Ok(input) => self.take(input),
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Join { seat, session } => {
+                self.sessions.insert(seat, session);
+                if self.mixer.join(seat).is_err() {
+                    tracing::warn!(seat = seat.0, "the stage is full; a speaker is not mixed");
+                }
+            }
+            // What a replaced connection still says, or that it is gone now, concerns nobody.
+            Input::Leave { seat, session } if self.sessions.get(&seat) == Some(&session) => {
+                self.sessions.remove(&seat);
+                self.mixer.leave(seat);
+            }
+            Input::Packet { seat, session, packet, arrived } if self.sessions.get(&seat) == Some(&session) => {
+                self.mixer.push(seat, arrived.saturating_duration_since(self.epoch), &packet);
+            }
+            Input::Leave { .. } | Input::Packet { .. } => {}
+            Input::Begin { first, programme, encoding } => {
+                let first_frame = first.0 * FRAMES_PER_PART;
+                self.on_air = Some(OnAir { first_frame, end: None, programme, encoding });
+            }
+            Input::GoLive(part) => {
+                if let Some(on_air) = &mut self.on_air {
+                    let asked = part.0 * FRAMES_PER_PART;
+                    let frame = on_air.programme.go_live(asked);
+                    if frame != asked {
+                        tracing::warn!(late = frame - asked, "the cut to the talk came frames late");
+                    }
+                }
+            }
+            Input::End(part) => {
+                if let Some(on_air) = &mut self.on_air {
+                    on_air.end = Some(part);
+                }
+            }
+            Input::Stop => {}
+        }
+    }
+
+    fn leave_out_the_past(&mut self) {
+        let now = Instant::now();
+        if now.saturating_duration_since(self.due()) > CATCH_UP_MAX {
+            let present = frame_at(self.epoch, now);
+            let missed = present.saturating_sub(self.frame);
+            metrics::counter!("throng_mixer_missed_frames_total").increment(missed);
+            tracing::warn!(missed, "the mixer was stopped; silence takes the place of the frames it missed");
+            self.mixer.skip(u32::try_from(missed).unwrap_or(u32::MAX));
+            // The hold programme keeps its place on the clock.
+            for _ in 0..missed {
+                self.put_on_air(&SILENCE);
+                self.frame += 1;
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.due().saturating_duration_since(self.epoch);
+        let mixed = self.mixer.tick(now);
+        for (seat, packet) in &mixed.returns {
+            self.stage.send_return(seat_key(self.space_number, *seat), self.frame, packet.clone());
+        }
+        if self.frame.is_multiple_of(LEVELS_EVERY_FRAMES) {
+            self.levels.send_replace(self.mixer.seats().map(SeatLevel::from).collect());
+        }
+        self.put_on_air(&mixed.stage);
+    }
+
+    fn put_on_air(&mut self, stage: &Frame) {
+        let Some(on_air) = &mut self.on_air else { return };
+        if on_air.end.is_some_and(|end| self.frame >= end.0 * FRAMES_PER_PART) {
+            let ended = self.on_air.take().expect("it is on air");
+            ended.encoding.end(ended.end.expect("it has an end"));
+        } else if self.frame >= on_air.first_frame {
+            let frame = on_air.programme.tick(stage);
+            on_air.encoding.push(self.frame, &frame);
+        }
+    }
+}
+
+impl From<SeatState> for SeatLevel {
+    fn from(seat: SeatState) -> Self {
+        Self { seat: seat.seat.0, muted: seat.muted, level_dbov: seat.level_dbov, talking: seat.heard && !seat.muted }
+    }
+}

@@ -1,0 +1,146 @@
+//! Pages: templates from `web/`, filled in once for everyone, with a policy that allows exactly their own script.
+
+use axum::http::HeaderValue;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+use throng_air::document::Document;
+use throng_core::space::{Space, State};
+use throng_core::time::UnixMillis;
+
+const LISTEN: &str = include_str!("../../../web/listen.html");
+const INDEX: &str = include_str!("../../../web/index.html");
+const INDEX_ITEM: &str = include_str!("../../../web/index-item.html");
+const NOT_FOUND: &str = include_str!("../../../web/not-found.html");
+const STUDIO: &str = include_str!("../../../web/desk/studio.html");
+const SPACE: &str = include_str!("../../../web/desk/space.html");
+const SPEAK: &str = include_str!("../../../web/desk/speak.html");
+
+/// What the desk's pages may load: their own modules and style, and the programme they monitor from the audience's
+/// address.
+const DESK_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    media-src * blob:; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const ONE_SECOND: &str = "public, max-age=1";
+const ONE_MINUTE: &str = "public, max-age=60";
+
+const CSS: &str = "text/css; charset=utf-8";
+const MODULE: &str = "text/javascript; charset=utf-8";
+
+macro_rules! asset_file {
+    ($name:literal, $content_type:ident) => {
+        ($name, $content_type, include_str!(concat!("../../../web/desk/", $name)))
+    };
+}
+
+/// The modules and styles of the desk: name, type, text.
+const ASSETS: &[(&str, &str, &str)] = &[
+    asset_file!("api.js", MODULE),
+    asset_file!("confirm.js", MODULE),
+    asset_file!("key.js", MODULE),
+    asset_file!("links.js", MODULE),
+    asset_file!("microphone.js", MODULE),
+    asset_file!("seats.js", MODULE),
+    asset_file!("space.js", MODULE),
+    asset_file!("speak.js", MODULE),
+    asset_file!("studio.js", MODULE),
+    asset_file!("style.css", CSS),
+    asset_file!("whip.js", MODULE),
+    asset_file!("words.js", MODULE),
+];
+
+/// The page of a space, with the state it is in.
+pub(crate) fn listen(space: &Space, state_json: &str) -> Document {
+    let text = LISTEN
+        .replace("{{title}}", &escaped(&space.title))
+        .replace("{{slug}}", space.slug.as_str())
+        // In a script element only `<` could end it early (HTML section 4.12.1.3).
+        .replace("{{state}}", &state_json.replace('<', "\\u003c"));
+    audience_page(text, ONE_SECOND)
+}
+
+/// The public list of spaces, newest first.
+pub(crate) fn index<'a>(spaces: impl Iterator<Item = &'a Space>) -> Document {
+    let items: String = spaces.filter(|space| space.state != State::Cancelled).map(item).collect();
+    audience_page(INDEX.replace("{{spaces}}", &items), ONE_SECOND)
+}
+
+fn item(space: &Space) -> String {
+    let when = space.started_at.or(space.scheduled_at).map(UnixMillis::to_rfc3339).unwrap_or_default();
+    INDEX_ITEM
+        .replace("{{title}}", &escaped(&space.title))
+        .replace("{{slug}}", space.slug.as_str())
+        .replace("{{state}}", space.state.name())
+        .replace("{{when}}", &when)
+}
+
+/// The page for what is not here.
+pub(crate) fn not_found() -> Document {
+    let text = NOT_FOUND
+        .replace("{{title}}", "This page is not here")
+        .replace("{{detail}}", "No space has this link. It may have been mistyped, or the space was deleted.");
+    audience_page(text, ONE_SECOND)
+}
+
+/// The operator's desk: all spaces.
+pub(crate) fn studio() -> Document {
+    desk_page(STUDIO)
+}
+
+/// The desk of one space.
+pub(crate) fn space() -> Document {
+    desk_page(SPACE)
+}
+
+/// The speaker's page.
+pub(crate) fn speak() -> Document {
+    desk_page(SPEAK)
+}
+
+/// A module or style of the desk.
+pub(crate) fn asset(name: &str) -> Option<Document> {
+    let (_, content_type, text) = ASSETS.iter().find(|(file, ..)| *file == name)?;
+    Some(Document::new((*text).to_owned(), content_type, ONE_MINUTE))
+}
+
+fn desk_page(template: &str) -> Document {
+    Document::new(template.to_owned(), HTML, ONE_MINUTE).with_policy(HeaderValue::from_static(DESK_POLICY))
+}
+
+fn audience_page(text: String, cache_control: &'static str) -> Document {
+    let policy = format!(
+        "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; media-src 'self' blob:; \
+         img-src 'self' data:; base-uri 'none'; form-action 'none'",
+        hashes(&text, "<script type=\"module\">", "</script>"),
+        hashes(&text, "<style>", "</style>"),
+    );
+    let policy = HeaderValue::from_str(&policy).expect("a policy of hashes is visible ASCII");
+    Document::new(text, HTML, cache_control).with_policy(policy)
+}
+
+/// The CSP source of each inline element of a kind, or `'none'`.
+fn hashes(page: &str, open: &str, close: &str) -> String {
+    let sources: Vec<String> = page
+        .split(open)
+        .skip(1)
+        .filter_map(|rest| rest.split_once(close))
+        .map(|(inline, _)| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(inline))))
+        .collect();
+    if sources.is_empty() { "'none'".to_owned() } else { sources.join(" ") }
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

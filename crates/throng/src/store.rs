@@ -1,0 +1,254 @@
+//! Spaces and grants on disk: SQLite here, the same statements on Postgres when one machine is outgrown.
+//!
+//! A change is durable when the call returns. Audio never waits for it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
+use thiserror::Error;
+use throng_core::key::{Grant, KeyDigest, Role, SeatNumber};
+use throng_core::slug::Slug;
+use throng_core::space::{Space, State};
+use throng_core::time::UnixMillis;
+use throng_core::timeline::PartIndex;
+
+/// The schema, oldest first. A step that has shipped is never edited.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "spaces", include_str!("../migrations/0001_spaces.sql"))];
+/// Connections to SQLite: readers beside the one writer.
+const CONNECTIONS_MAX: u32 = 4;
+/// A writer that waits longer for its turn gets an error that says so.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the store did not do it.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database refused or failed.
+    #[error("the database could not do it: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The file is from another version that this one cannot read.
+    #[error("the database cannot be used by this version: {0}; use the version that wrote it, or another data folder")]
+    Version(#[from] sqlx::migrate::MigrateError),
+    /// A row says what no version of ours writes.
+    #[error("space {slug} has an unreadable {field}: {value}")]
+    Unreadable {
+        /// The space.
+        slug: String,
+        /// The column.
+        field: &'static str,
+        /// What stands there.
+        value: String,
+    },
+}
+
+/// The open database.
+#[derive(Clone)]
+pub struct Store {
+    pool: SqlitePool,
+}
+
+/// A space as it was kept, with its counts.
+pub struct Kept {
+    /// The space.
+    pub space: Space,
+    /// Who may do what in it.
+    pub grants: Vec<Grant>,
+    /// The most listeners at once since doors.
+    pub peak: u64,
+    /// Admissions since doors.
+    pub joined: u64,
+}
+
+impl Store {
+    /// Opens the file, creates it where it is absent, and brings it to the present schema.
+    pub async fn open(file: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?;
+        let steps = MIGRATIONS.iter().map(|&(version, description, sql)| {
+            Migration::new(version, description.into(), MigrationType::Simple, AssertSqlSafe(sql).into_sql_str(), false)
+        });
+        Migrator::with_migrations(steps.collect()).run(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    /// Keeps a new space with its grants: all or nothing.
+    pub async fn create(&self, space: &Space, grants: &[Grant]) -> Result<(), StoreError> {
+        let mut change = self.pool.begin().await?;
+        sqlx::query("INSERT INTO spaces (id, slug, title, state, speakers, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
+            .bind(&space.id)
+            .bind(space.slug.as_str())
+            .bind(&space.title)
+            .bind(space.state.name())
+            .bind(i64::from(space.speakers))
+            .bind(space.created_at.0)
+            .execute(&mut *change)
+            .await?;
+        for grant in grants {
+            insert_grant(&space.id, grant).execute(&mut *change).await?;
+        }
+        update_space(space).execute(&mut *change).await?;
+        change.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps what has changed of a space.
+    pub async fn update(&self, space: &Space) -> Result<(), StoreError> {
+        update_space(space).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Keeps the counts of a space.
+    pub async fn count(&self, space_id: &str, peak: u64, joined: u64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE spaces SET peak = $2, joined = $3 WHERE id = $1")
+            .bind(space_id)
+            .bind(peak.cast_signed())
+            .bind(joined.cast_signed())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Revokes every key of a seat and grants a new one.
+    pub async fn replace_seat_grant(
+        &self,
+        space_id: &str,
+        seat: SeatNumber,
+        grant: &Grant,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mut change = self.pool.begin().await?;
+        sqlx::query("UPDATE grants SET revoked_at = $3 WHERE space_id = $1 AND seat = $2 AND revoked_at IS NULL")
+            .bind(space_id)
+            .bind(i64::from(seat.0))
+            .bind(now.0)
+            .execute(&mut *change)
+            .await?;
+        insert_grant(space_id, grant).execute(&mut *change).await?;
+        change.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets a space and its grants.
+    pub async fn delete(&self, space_id: &str) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM spaces WHERE id = $1").bind(space_id).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Every space, oldest first.
+    pub async fn load(&self) -> Result<Vec<Kept>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM spaces ORDER BY created_at, id").fetch_all(&self.pool).await?;
+        let mut spaces = Vec::with_capacity(rows.len());
+        for row in rows {
+            let space = space(&row)?;
+            let grants = sqlx::query("SELECT * FROM grants WHERE space_id = $1 ORDER BY role, seat")
+                .bind(&space.id)
+                .fetch_all(&self.pool)
+                .await?;
+            spaces.push(Kept {
+                grants: grants.iter().map(|row| grant(&space, row)).collect::<Result<_, _>>()?,
+                peak: row.try_get::<i64, _>("peak")?.cast_unsigned(),
+                joined: row.try_get::<i64, _>("joined")?.cast_unsigned(),
+                space,
+            });
+        }
+        Ok(spaces)
+    }
+
+    /// Whether the database answers.
+    pub async fn answers(&self) -> bool {
+        sqlx::query("SELECT 1").execute(&self.pool).await.is_ok()
+    }
+
+    /// Closes the file in order.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, <sqlx::Sqlite as sqlx::Database>::Arguments>;
+
+fn update_space(space: &Space) -> Statement<'_> {
+    let part = |part: Option<PartIndex>| part.map(|part| part.0.cast_signed());
+    let time = |time: Option<UnixMillis>| time.map(|time| time.0);
+    sqlx::query(
+        "UPDATE spaces SET title = $2, state = $3, scheduled_at = $4, delay_reason = $5, doors_part = $6, \
+         live_part = $7, end_part = $8, started_at = $9, ended_at = $10 WHERE id = $1",
+    )
+    .bind(&space.id)
+    .bind(&space.title)
+    .bind(space.state.name())
+    .bind(time(space.scheduled_at))
+    .bind(space.delay_reason.as_deref())
+    .bind(part(space.doors_part))
+    .bind(part(space.live_part))
+    .bind(part(space.end_part))
+    .bind(time(space.started_at))
+    .bind(time(space.ended_at))
+}
+
+fn insert_grant<'q>(space_id: &'q str, grant: &Grant) -> Statement<'q> {
+    let (role, seat) = match grant.role {
+        Role::Operator => ("operator", None),
+        Role::Host => ("host", None),
+        Role::Speaker(seat) => ("speaker", Some(i64::from(seat.0))),
+    };
+    sqlx::query(
+        "INSERT INTO grants (digest, space_id, role, seat, expires_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(grant.digest.to_hex())
+    .bind(space_id)
+    .bind(role)
+    .bind(seat)
+    .bind(grant.expires_at.map(|time| time.0))
+    .bind(grant.revoked_at.map(|time| time.0))
+}
+
+fn space(row: &SqliteRow) -> Result<Space, StoreError> {
+    let slug: String = row.try_get("slug")?;
+    let state: String = row.try_get("state")?;
+    let unreadable = |field, value: &str| StoreError::Unreadable { slug: slug.clone(), field, value: value.to_owned() };
+    let time = |name| row.try_get::<Option<i64>, _>(name).map(|time| time.map(UnixMillis));
+    let part = |name| row.try_get::<Option<i64>, _>(name).map(|part| part.map(|part| PartIndex(part.cast_unsigned())));
+    let speakers: i64 = row.try_get("speakers")?;
+    Ok(Space {
+        id: row.try_get("id")?,
+        slug: Slug::parse(&slug).map_err(|_| unreadable("slug", &slug))?,
+        title: row.try_get("title")?,
+        state: State::parse(&state).ok_or_else(|| unreadable("state", &state))?,
+        speakers: u32::try_from(speakers).map_err(|_| unreadable("speakers", &speakers.to_string()))?,
+        created_at: UnixMillis(row.try_get("created_at")?),
+        scheduled_at: time("scheduled_at")?,
+        delay_reason: row.try_get("delay_reason")?,
+        doors_part: part("doors_part")?,
+        live_part: part("live_part")?,
+        end_part: part("end_part")?,
+        started_at: time("started_at")?,
+        ended_at: time("ended_at")?,
+    })
+}
+
+fn grant(space: &Space, row: &SqliteRow) -> Result<Grant, StoreError> {
+    let unreadable =
+        |field, value: String| StoreError::Unreadable { slug: space.slug.as_str().to_owned(), field, value };
+    let role: String = row.try_get("role")?;
+    let seat = row.try_get::<Option<i64>, _>("seat")?.and_then(|seat| u32::try_from(seat).ok());
+    let digest: String = row.try_get("digest")?;
+    Ok(Grant {
+        role: match (role.as_str(), seat) {
+            ("host", _) => Role::Host,
+            ("speaker", Some(seat)) => Role::Speaker(SeatNumber(seat)),
+            _ => return Err(unreadable("role", role)),
+        },
+        digest: KeyDigest::from_hex(&digest).map_err(|_| unreadable("digest", "(kept secret)".to_owned()))?,
+        expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(UnixMillis),
+        revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(UnixMillis),
+    })
+}

@@ -1,0 +1,57 @@
+// Calls to the desk. Every failure becomes a Problem: what happened, and what to do about it.
+
+const TIMEOUT_MS = 10_000; // a desk that is slower than this is treated as gone
+
+export class Problem extends Error {
+  constructor(status, title, detail) {
+    super(title);
+    this.status = status;
+    this.title = title;
+    this.detail = detail;
+  }
+
+  /** True when trying again with the same key cannot help. */
+  get isRefusal() { return this.status === 401 || this.status === 403 || this.status === 404 || this.status === 410; }
+}
+
+/** The Problem that a failed response tells of (RFC 9457), or a plain one. */
+export async function problemOf(response) {
+  const told = await response.json().catch(() => ({}));
+  const plain = {
+    401: ['This link does not open the space', 'The key is wrong or has expired. Ask the host for a new link.'],
+    403: ['This link may not do that', 'It is a key for something else. Ask the host for the right link.'],
+    404: ['There is no space at this link', 'The link may be cut short, or the space was deleted.'],
+  }[response.status] ?? [`The server answered ${response.status}`, 'Try again in a moment.'];
+  return new Problem(response.status, told.title ?? plain[0], told.detail ?? plain[1]);
+}
+
+export async function api(key, method, path, body) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: { Authorization: `Bearer ${key}`, ...(body && { 'Content-Type': 'application/json' }) },
+      body: body && JSON.stringify(body),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      cache: 'no-store',
+    });
+  } catch {
+    throw new Problem(0, 'The server cannot be reached', 'Check your connection. This page keeps trying.');
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response.json();
+}
+
+/** Calls `task` again and again: `everyMs` after each end, up to 15 s apart while it fails, until it is refused. */
+export function repeat(task, everyMs) {
+  let failures = 0;
+  const turn = async () => {
+    try { await task(); failures = 0; } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (problem.isRefusal) return;
+      failures = Math.min(failures + 1, 4);
+    }
+    setTimeout(turn, Math.min(15_000, everyMs * 2 ** failures));
+  };
+  turn();
+}

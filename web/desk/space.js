@@ -1,0 +1,167 @@
+// The host's desk for one space: the next step, who is on stage, what listeners hear and are told.
+import { api, repeat } from './api.js';
+import { onPress } from './confirm.js';
+import { keptLinks, reloadOnNewKey, takeKey } from './key.js';
+import { drawLinks } from './links.js';
+import { drawSeats } from './seats.js';
+import { $, clock, count, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text } from './words.js';
+
+const POLL_MS = 1_000;
+const SAID_MS = 4_000;
+const STEPS = ['announced', 'doors', 'live', 'ended'];
+// What may be done in each state; the first is the sensible next step and looks like it.
+const NEXT = { announced: ['open-doors', 'go-live', 'cancel'], doors: ['go-live', 'cancel'], live: ['end'], ended: [], cancelled: [] };
+
+const slug = decodeURIComponent(location.pathname.split('/')[2]);
+const path = `/api/spaces/${encodeURIComponent(slug)}`;
+const key = takeKey('/studio');
+let space, printedLinks;
+
+// ---- What is -----------------------------------------------------------------------------------
+
+async function look() {
+  try {
+    show(await api(key, 'GET', path));
+    showProblem($('problem'));
+  } catch (problem) {
+    showProblem($('problem'), problem);
+    if (problem.isRefusal) $('place').hidden = true;
+    throw problem;
+  }
+}
+
+function show(next) {
+  const first = !space;
+  space = next;
+  document.documentElement.dataset.state = space.state;
+  document.title = `${MARKS[space.state]} · ${space.title}`;
+  $('place').hidden = false;
+  text('title', space.title);
+  text('mark', MARKS[space.state] ?? '');
+  for (const name of ['listening', 'peak', 'joined']) text(name, count(space[name]));
+  drawSeats($('seats'), space.speakers);
+  showSteps();
+  showButtons();
+  showClock();
+  showLinks();
+  for (const id of ['details', 'monitor-box', 'stage-box']) $(id).hidden = isOver(space);
+  if (isOver(space)) setMonitor(false);
+  if (first) fillDetails();
+}
+
+function showSteps() {
+  const at = STEPS.indexOf(space.state);
+  $('steps').hidden = space.state === 'cancelled';
+  for (const [i, step] of [...$('steps').children].entries()) {
+    step.classList.toggle('past', i < at);
+    if (i === at) step.setAttribute('aria-current', 'step'); else step.removeAttribute('aria-current');
+  }
+}
+
+function showButtons() {
+  const next = NEXT[space.state] ?? [];
+  for (const id of ['open-doors', 'go-live', 'end', 'cancel']) {
+    $(id).hidden = !next.includes(id);
+    $(id).classList.toggle('main', id === next[0]);
+  }
+  $('replay').hidden = space.state !== 'ended';
+  $('replay').href = listenUrl() ?? '#';
+}
+
+function showClock() {
+  const left = secondsUntil(space.scheduled_at);
+  const here = (space.speakers ?? []).filter(s => s.connected).length;
+  const stage = space.speakers ? `${here} of ${space.speakers.length} speakers are here.` : '';
+  const [word, time, now] = {
+    announced: ['Starts in', left > 0 ? clock(left) : '–', `Listeners hear hold music. ${stage}`],
+    doors: [left > 0 ? 'Starts in' : 'Past the time by', Number.isNaN(left) ? '–' : clock(Math.abs(left)), `Listeners hear hold music. ${stage}`],
+    live: ['On air for', clock(-secondsUntil(space.started_at)), `Listeners hear the stage. ${stage}`],
+    ended: ['Length', clock(space.recording?.seconds ?? 0), 'The same link plays the replay now.'],
+    cancelled: ['', 'Cancelled', 'Listeners are told so at the link.'],
+  }[space.state];
+  const noTime = !space.scheduled_at && (space.state === 'announced' || space.state === 'doors');
+  text('clock-word', noTime ? 'No time is set' : space.state === 'announced' && left <= 0 ? 'Its time has come' : word);
+  text('clock', noTime ? 'Ready' : time);
+  text('now', now);
+}
+
+const listenUrl = () => space.listen_url ?? keptLinks(slug).listen_url;
+
+function showLinks() {
+  const links = { ...keptLinks(slug), ...Object.fromEntries(Object.entries(space).filter(([name, value]) => /_urls?$/.test(name) && value)) };
+  const print = JSON.stringify(links);
+  if (print === printedLinks) return;
+  printedLinks = print;
+  drawLinks($('links'), links);
+  $('links-word').hidden = Boolean(links.speaker_urls?.length);
+}
+
+// ---- What is done ---------------------------------------------------------------------------------
+
+const DONE = { 'open-doors': 'The doors are open.', 'go-live': 'You are live.', end: 'It is over. The replay is at the same link.', cancel: 'The space is cancelled.' };
+
+async function act(step) {
+  say('One moment…');
+  try {
+    show(await api(key, 'POST', `${path}/${step}`));
+    say(DONE[step]);
+    showProblem($('problem'));
+  } catch (problem) {
+    say('');
+    showProblem($('problem'), problem);
+    if (problem.status === 409) setTimeout(look, SAID_MS);
+  }
+}
+
+function fillDetails() {
+  $('new-title').value = space.title;
+  $('new-time').value = localInput(space.scheduled_at);
+  $('reason').value = space.delay_reason ?? '';
+}
+
+async function save(event) {
+  event.preventDefault();
+  const time = $('new-time').value;
+  try {
+    show(await api(key, 'PATCH', path, {
+      title: $('new-title').value.trim(),
+      ...(time !== localInput(space.scheduled_at) && { scheduled_at: time ? new Date(time).toISOString() : null }),
+      delay_reason: $('reason').value.trim() || null,
+    }));
+    fillDetails();
+    say(space.scheduled_at ? `Listeners are told: ${moment(space.scheduled_at)}.` : 'Listeners are told.');
+  } catch (problem) { showProblem($('problem'), problem); }
+}
+
+/** The stream is fetched only while the host listens: a silent monitor would count as a listener. */
+function setMonitor(on) {
+  const audio = $('monitor-audio');
+  if (on === !audio.muted) return;
+  audio.muted = !on;
+  $('monitor').setAttribute('aria-pressed', on);
+  text('monitor', on ? 'Stop' : 'Hear it');
+  if (on) {
+    audio.src = `${listenUrl()}/live.webm`;
+    audio.play().catch(() => { if (!audio.muted) { setMonitor(false); text('monitor-word', 'The stream did not start. Try again.'); } });
+  } else {
+    audio.removeAttribute('src');
+    audio.load();
+  }
+}
+
+let sayTimer;
+function say(words) {
+  clearTimeout(sayTimer);
+  text('status', words);
+  sayTimer = setTimeout(() => text('status', ''), SAID_MS);
+}
+
+for (const step of Object.keys(DONE)) onPress($(step), () => act(step));
+$('details').addEventListener('submit', save);
+$('monitor').addEventListener('click', () => setMonitor($('monitor-audio').muted));
+$('monitor-audio').addEventListener('playing', () => { document.documentElement.dataset.monitor = 'playing'; });
+$('monitor-audio').addEventListener('emptied', () => { document.documentElement.dataset.monitor = 'off'; });
+$('monitor-audio').addEventListener('error', () => { if (!$('monitor-audio').muted) setMonitor(false); });
+reloadOnNewKey();
+if (key) repeat(look, POLL_MS);
+else showProblem($('problem'), { title: 'This page needs the host’s link', detail: 'It was told when the space was created: it ends in #key=…' });

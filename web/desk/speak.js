@@ -1,0 +1,173 @@
+// The speaker's page: check the microphone, join, mute, hear the others, know whether one is on air.
+import { api, repeat } from './api.js';
+import { reloadOnNewKey, takeKey } from './key.js';
+import { isAlreadyAllowed, Microphone, microphones } from './microphone.js';
+import { drawSeats, setMeter } from './seats.js';
+import { Whip } from './whip.js';
+import { $, clock, count, isOver, MARKS, secondsUntil, showProblem, text } from './words.js';
+
+const POLL_MS = 1_000;
+const LOUD_DB = -40; // talking while muted
+
+const slug = location.pathname.split('/')[2];
+const key = takeKey();
+const microphone = new Microphone();
+const whip = new Whip(`/s/${slug}/whip`, key);
+const root = document.documentElement.dataset;
+let space;
+
+// ---- Microphone ---------------------------------------------------------------------------
+
+async function openMicrophone() {
+  const track = await microphone.open($('device').value, $('clean').checked);
+  microphone.onLost(() => say('The microphone is gone. Choose another one in the settings.'));
+  await whip.replaceTrack(track);
+  await listMicrophones();
+}
+
+async function listMicrophones() {
+  const found = await microphones();
+  $('device').replaceChildren(new Option("The browser's choice", ''), ...found.map(d => new Option(d.label, d.deviceId)));
+  if (microphone.isOpen) $('device').value = found.some(d => d.deviceId === microphone.deviceId) ? microphone.deviceId : '';
+}
+
+function drawLevel() {
+  const db = microphone.levelDb;
+  setMeter($('meter'), db);
+  root.level = db.toFixed(1);
+  $('meter').parentElement.classList.toggle('muted', microphone.muted);
+  text('heard-word', !microphone.isOpen ? '' : microphone.muted ? (db > LOUD_DB ? 'You are talking, but muted' : 'Muted') : db > -3 ? 'Too loud' : '');
+  requestAnimationFrame(drawLevel);
+}
+
+async function changeMicrophone() {
+  if (microphone.isOpen) await attempt(openMicrophone);
+}
+
+// ---- Stage ----------------------------------------------------------------------------------
+
+async function join() {
+  $('join').disabled = true;
+  if (navigator.audioSession) navigator.audioSession.type = 'play-and-record';
+  const opened = microphone.isOpen || await attempt(openMicrophone);
+  $('join').disabled = false;
+  if (opened) whip.join(microphone.sent);
+}
+
+function leave() {
+  whip.leave();
+  microphone.close();
+}
+
+function setMuted(muted) {
+  microphone.setMuted(muted);
+  root.muted = muted;
+  $('mute').setAttribute('aria-pressed', muted);
+  text('mute', muted ? 'Muted – press to speak' : 'Mute');
+  if (space) drawLamp();
+}
+
+function drawConnection() {
+  const { state } = whip;
+  const inside = state !== 'idle';
+  root.connection = state;
+  $('join').hidden = inside;
+  $('mute').hidden = $('leave').hidden = !inside;
+  if (document.activeElement === document.body && inside) $('mute').focus({ focusVisible: false });
+  say({
+    idle: 'Put on headphones: without them the others hear themselves through your microphone.',
+    connecting: 'Joining…',
+    connected: 'You are on stage. Space mutes and unmutes.',
+    reconnecting: 'Reconnecting – the connection was lost. Your seat is kept.',
+  }[state]);
+  if (state === 'connected') showProblem($('problem'));
+  if (space) drawLamp();
+}
+
+// ---- The space --------------------------------------------------------------------------------
+
+async function look() {
+  const first = !space;
+  try { space = await api(key, 'GET', `/api/spaces/${slug}`); } catch (problem) {
+    if (problem.isRefusal) refuse(problem);
+    throw problem;
+  }
+  if (first && !isOver(space) && await isAlreadyAllowed()) attempt(openMicrophone);
+  root.state = space.state;
+  document.title = `${space.state === 'live' ? '● ON AIR' : MARKS[space.state]} · ${space.title}`;
+  text('title', space.title);
+  text('mark', MARKS[space.state] ?? '');
+  drawSeats($('seats'), space.speakers, space.seat);
+  text('crowd', space.listening ? `${count(space.listening)} listening` : '');
+  drawLamp();
+  if (isOver(space) && whip.state !== 'idle') leave();
+  for (const id of ['talk', 'settings', 'stage-box']) $(id).hidden = isOver(space);
+  $('replay').hidden = space.state !== 'ended' || !space.listen_url;
+  $('replay').href = space.listen_url ?? '#';
+}
+
+function drawLamp() {
+  const left = secondsUntil(space.scheduled_at);
+  const onStage = whip.state === 'connected';
+  const [lamp, word] = {
+    announced: ['Not open yet', 'Listeners hear hold music, not you.'],
+    doors: ['Doors are open', 'Listeners hear hold music, not you. Talk with the others, if you like.'],
+    live: onStage && !microphone.muted
+      ? ['ON AIR', 'Everybody hears you.']
+      : ['ON AIR', onStage ? 'You are muted: nobody hears you.' : 'Join the stage to be heard.'],
+    ended: ['It is over', 'Nobody hears you any more. Thank you!'],
+    cancelled: ['Cancelled', 'This space will not take place.'],
+  }[space.state];
+  text('lamp', lamp);
+  text('lamp-word', word);
+  const waits = space.state === 'announced' || space.state === 'doors';
+  const time = waits && left > 0 ? `Starts in ${clock(left)}`
+    : space.state === 'live' && space.started_at ? clock(-secondsUntil(space.started_at)) : '';
+  text('clock', time);
+}
+
+// ---- Words and keys -------------------------------------------------------------------------------
+
+const say = words => text('status', words);
+
+async function attempt(task) {
+  try { await task(); showProblem($('problem')); return true; } catch (problem) { showProblem($('problem'), problem); return false; }
+}
+
+function refuse(problem) {
+  showProblem($('problem'), problem);
+  leave();
+  $('place').hidden = true;
+}
+
+function onKey(event) {
+  if (event.code !== 'Space' || event.repeat || $('mute').hidden || event.target.closest('button, select, input, summary')) return;
+  event.preventDefault();
+  setMuted(!microphone.muted);
+}
+
+$('join').addEventListener('click', join);
+$('leave').addEventListener('click', leave);
+$('mute').addEventListener('click', () => setMuted(!microphone.muted));
+$('device').addEventListener('change', changeMicrophone);
+$('clean').addEventListener('change', changeMicrophone);
+document.addEventListener('keydown', onKey);
+addEventListener('pagehide', () => whip.leave());
+navigator.mediaDevices?.addEventListener('devicechange', listMicrophones);
+whip.addEventListener('state', drawConnection);
+whip.addEventListener('problem', event => showProblem($('problem'), event.detail));
+whip.addEventListener('heard', event => {
+  $('others').srcObject = event.detail;
+  $('others').play().catch(() => {
+    say('Press any key or click to hear the others.');
+    for (const touch of ['keydown', 'pointerup']) addEventListener(touch, () => $('others').play(), { once: true });
+  });
+});
+reloadOnNewKey();
+
+if (key) {
+  repeat(look, POLL_MS);
+  drawLevel();
+} else {
+  refuse({ title: 'This page needs your personal link', detail: 'Open it from the message of your host: it ends in #key=…' });
+}

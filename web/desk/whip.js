@@ -1,0 +1,138 @@
+// One speaker's WebRTC connection by WHIP (RFC 9725), sendrecv: our microphone out, everybody else back.
+// It keeps itself connected until leave(): the same key takes the same seat again.
+import { Problem, problemOf } from './api.js';
+
+const GATHER_MS = 2_000;   // one host address is known at once; more waiting buys nothing
+const ANSWER_MS = 10_000;  // POST to answer
+const CONNECT_MS = 15_000; // answer to connected
+const WOBBLE_MS = 2_000;   // "disconnected" often heals by itself within this
+const FIRST_RETRY_MS = 300;
+const LAST_RETRY_MS = 10_000;
+
+const sleep = ms => new Promise(done => setTimeout(done, ms));
+
+export class Whip extends EventTarget {
+  #url; #key; #track; #link;
+  #run = 0; // every join has a number; whatever belongs to an older one stops
+  state = 'idle'; // idle, connecting, connected, reconnecting
+
+  constructor(url, key) {
+    super();
+    this.#url = url;
+    this.#key = key;
+  }
+
+  /** Joins and stays joined; 'state', 'heard' (a MediaStream) and 'problem' events tell the rest. */
+  async join(track) {
+    const run = ++this.#run;
+    this.#track = track;
+    this.#tell('connecting');
+    for (let tries = 0; run === this.#run;) {
+      try {
+        const link = await this.#connect();
+        if (run !== this.#run) return;
+        tries = 0;
+        this.#tell('connected');
+        await untilLost(link);
+      } catch (problem) {
+        if (run !== this.#run) return;
+        this.dispatchEvent(new CustomEvent('problem', { detail: problem }));
+        if (problem.isRefusal) return this.leave();
+      }
+      if (run !== this.#run) return;
+      this.#close(this.#link);
+      this.#tell('reconnecting');
+      await sleep(Math.random() * Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** tries++));
+    }
+  }
+
+  /** Swaps the microphone without a new connection. */
+  async replaceTrack(track) {
+    this.#track = track;
+    await this.#link?.pc.getSenders()[0]?.replaceTrack(track);
+  }
+
+  leave() {
+    this.#run++;
+    this.#close(this.#link);
+    this.#tell('idle');
+  }
+
+  async #connect() {
+    const link = this.#link = { pc: new RTCPeerConnection({ bundlePolicy: 'max-bundle' }) };
+    link.over = new Promise(over => { link.end = over; });
+    link.pc.addEventListener('track', event => {
+      const detail = event.streams[0] ?? new MediaStream([event.track]);
+      this.dispatchEvent(new CustomEvent('heard', { detail }));
+    });
+    link.pc.addTransceiver(this.#track, { direction: 'sendrecv' });
+    await link.pc.setLocalDescription();
+    await gathered(link.pc);
+    const answer = await this.#offer(link);
+    if (this.#link !== link) this.#close(link); // left meanwhile: give the seat back
+    else await link.pc.setRemoteDescription({ type: 'answer', sdp: answer });
+    await settled(link);
+    return link;
+  }
+
+  /** POSTs our offer; the answer is the other side's, its Location is what we DELETE in the end. */
+  async #offer(link) {
+    const response = await fetch(this.#url, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${this.#key}`, 'Content-Type': 'application/sdp' },
+      body: link.pc.localDescription.sdp,
+      signal: AbortSignal.timeout(ANSWER_MS),
+    }).catch(() => { throw new Problem(0, 'The server cannot be reached', 'Check your connection. This page keeps trying.'); });
+    if (!response.ok) throw await problemOf(response);
+    const location = response.headers.get('Location');
+    link.resource = location && new URL(location, response.url).href;
+    return response.text();
+  }
+
+  #close(link) {
+    if (!link) return;
+    link.pc.close();
+    link.end();
+    if (this.#link === link) this.#link = undefined;
+    if (!link.resource) return;
+    fetch(link.resource, { method: 'DELETE', headers: { Authorization: `Bearer ${this.#key}` }, keepalive: true }).catch(() => {});
+    link.resource = undefined;
+  }
+
+  #tell(state) {
+    this.state = state;
+    this.dispatchEvent(new Event('state'));
+  }
+}
+
+function gathered(pc) {
+  if (pc.iceGatheringState === 'complete') return undefined;
+  const complete = new Promise(done => {
+    pc.addEventListener('icegatheringstatechange', () => pc.iceGatheringState === 'complete' && done());
+  });
+  return Promise.race([complete, sleep(GATHER_MS)]);
+}
+
+function settled({ pc, over }) {
+  const noPath = new Problem(0, 'No way through to the stage', 'A firewall may block the sound. Try another network. This page keeps trying.');
+  return new Promise((done, fail) => {
+    const look = () => {
+      if (pc.connectionState === 'connected') done();
+      if (pc.connectionState === 'failed') fail(noPath);
+    };
+    pc.addEventListener('connectionstatechange', look);
+    setTimeout(() => fail(noPath), CONNECT_MS);
+    over.then(done); // closed by us: nothing to report
+    look();
+  });
+}
+
+function untilLost({ pc, over, end }) {
+  let wobble;
+  pc.addEventListener('connectionstatechange', () => {
+    clearTimeout(wobble);
+    if (pc.connectionState === 'failed') end();
+    if (pc.connectionState === 'disconnected') wobble = setTimeout(end, WOBBLE_MS);
+  });
+  return over;
+}

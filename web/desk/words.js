@@ -1,0 +1,47 @@
+// How the desk says numbers, times and states, and small ways to put them on the page.
+
+export const $ = id => document.getElementById(id);
+export const MARKS = { announced: 'Announced', doors: 'Doors open', live: '● Live', ended: 'Ended', cancelled: 'Cancelled' };
+
+const pad = n => String(n).padStart(2, '0');
+
+export function clock(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  const minutes = `${s >= 3600 ? pad(Math.floor(s / 60) % 60) : Math.floor(s / 60)}:${pad(s % 60)}`;
+  return s >= 3600 ? `${Math.floor(s / 3600)}:${minutes}` : minutes;
+}
+
+export const count = n => new Intl.NumberFormat().format(n ?? 0);
+
+export function moment(time) {
+  return new Date(time).toLocaleString([], { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+}
+
+/** "2026-12-01T20:00" in the reader's zone, as <input type=datetime-local> wants it. */
+export function localInput(time) {
+  if (!time) return '';
+  const t = new Date(time);
+  return `${t.getFullYear()}-${pad(t.getMonth() + 1)}-${pad(t.getDate())}T${pad(t.getHours())}:${pad(t.getMinutes())}`;
+}
+
+export const secondsUntil = time => (Date.parse(time) - Date.now()) / 1000; // NaN without a time
+export const isOver = space => space.state === 'ended' || space.state === 'cancelled';
+
+export function text(id, words) {
+  const element = typeof id === 'string' ? $(id) : id;
+  if (element.textContent !== words) element.textContent = words;
+}
+
+/** An element with attributes and children; children that are strings become text. */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== undefined) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** Shows what went wrong in `box`; with no problem, hides it. */
+export function showProblem(box, problem) {
+  box.hidden = !problem;
+  if (problem) box.replaceChildren(make('b', {}, problem.title), ` ${problem.detail ?? ''}`);
+}
