@@ -288,7 +288,7 @@ mod tests {
             EncodedLoop::from_bytes(bytes.clone(), &other),
             Err(EncodedLoopError::OtherSound)
         );
-        for len in (0..bytes.len()).step_by(97) {
+        for len in (0..bytes.len()).step_by(1_009) {
             assert!(
                 EncodedLoop::from_bytes(bytes.slice(..len), sound).is_err(),
                 "cut to {len} bytes"
