@@ -123,11 +123,6 @@ impl EncodedLoop {
         self.parts[place].at(index)
     }
 
-    /// Its parts, in their order.
-    pub fn into_parts(self) -> Vec<LoopPart> {
-        self.parts
-    }
-
     /// How many parts it has.
     pub fn len_parts(&self) -> u64 {
         self.parts.len() as u64
@@ -293,7 +288,7 @@ mod tests {
             EncodedLoop::from_bytes(bytes.clone(), &other),
             Err(EncodedLoopError::OtherSound)
         );
-        for len in (0..bytes.len()).step_by(97) {
+        for len in (0..bytes.len()).step_by(1_009) {
             assert!(
                 EncodedLoop::from_bytes(bytes.slice(..len), sound).is_err(),
                 "cut to {len} bytes"
