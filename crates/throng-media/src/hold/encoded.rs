@@ -123,6 +123,11 @@ impl EncodedLoop {
         self.parts[place].at(index)
     }
 
+    /// Its parts, in their order.
+    pub fn into_parts(self) -> Vec<LoopPart> {
+        self.parts
+    }
+
     /// How many parts it has.
     pub fn len_parts(&self) -> u64 {
         self.parts.len() as u64
