@@ -5,7 +5,10 @@ use throng_core::key::Key;
 
 fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    default_provider().secure_random.fill(&mut bytes).expect("the operating system gives random bytes");
+    default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .expect("the operating system gives random bytes");
     bytes
 }
 

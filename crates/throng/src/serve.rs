@@ -51,7 +51,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// An address is taken or not ours.
-    #[error("{flag} {address} cannot be used: {source}. Is another program (or another throng) listening there? Choose another with {flag}")]
+    #[error(
+        "{flag} {address} cannot be used: {source}. Is another program (or another throng) listening there? Choose another with {flag}"
+    )]
     Bind {
         /// The flag that chooses it.
         flag: &'static str,
@@ -61,7 +63,9 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The data folder cannot be used.
-    #[error("the data folder {path} cannot be used: {source}. Check that it is a folder that this user may write")]
+    #[error(
+        "the data folder {path} cannot be used: {source}. Check that it is a folder that this user may write"
+    )]
     Data {
         /// The folder or the file in it.
         path: PathBuf,
@@ -168,33 +172,74 @@ impl Node {
         let store = Store::open(&config.data.join("throng.db")).await?;
         let hold = hold(config.hold.clone());
         let listeners = Listeners::bind(&config)?;
-        let tls = config.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|(cert, key)| tls::acceptor(cert, key))
+            .transpose()?;
         let links = links(&config, &listeners, &operator, tls.is_some())?;
 
         let mixers = watch::Sender::default();
-        let stage_config = StageConfig { advertise: config.stage_advertise, ..StageConfig::at(config.stage_udp) };
-        let stage = Stage::start(&stage_config, StageRouter { mixers: mixers.subscribe() })
-            .map_err(|source| ServeError::Bind { flag: "--stage-udp", address: config.stage_udp, source })?;
-        let links = Links { stage: stage.local_addr().to_string(), ..links };
+        let stage_config = StageConfig {
+            advertise: config.stage_advertise,
+            ..StageConfig::at(config.stage_udp)
+        };
+        let stage = Stage::start(
+            &stage_config,
+            StageRouter {
+                mixers: mixers.subscribe(),
+            },
+        )
+        .map_err(|source| ServeError::Bind {
+            flag: "--stage-udp",
+            address: config.stage_udp,
+            source,
+        })?;
+        let links = Links {
+            stage: stage.local_addr().to_string(),
+            ..links
+        };
 
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let headers = Headers { init: inits.clone(), stream: Rendition::ALL.map(package::stream_header) };
-        let air = Air::new(headers, Pages { not_found: pages::not_found() }, pages::index(std::iter::empty()));
-        let parts = Parts { store, stage, mixers, air: Arc::clone(&air), hold: hold.await?, inits };
+        let headers = Headers {
+            init: inits.clone(),
+            stream: Rendition::ALL.map(package::stream_header),
+        };
+        let air = Air::new(
+            headers,
+            Pages {
+                not_found: pages::not_found(),
+            },
+            pages::index(std::iter::empty()),
+        );
+        let parts = Parts {
+            store,
+            stage,
+            mixers,
+            air: Arc::clone(&air),
+            hold: hold.await?,
+            inits,
+        };
         let origin = Origin::start(parts, &config.data).await?;
 
         let desk = Arc::new(Desk {
             origin: Arc::clone(&origin),
             operator: operator.digest(),
             public_url: links.listen.clone(),
-            desk_url: links.desk.clone(),
+            url: links.desk.clone(),
             studio: pages::studio(),
             space: pages::space(),
             speak: pages::speak(),
         });
         let (closing, closed) = watch::channel(false);
         let doors = listeners.open(&air, &desk, metrics, tls, &closed);
-        Ok(Self { links, origin, closing, doors, _lock: lock })
+        Ok(Self {
+            links,
+            origin,
+            closing,
+            doors,
+            _lock: lock,
+        })
     }
 
     /// Stops accepting, ends the threads, writes what waits.
@@ -220,7 +265,11 @@ impl Listeners {
         let shared = config.desk == config.listen && config.listen.port() != 0;
         Ok(Self {
             listen: bind("--listen", config.listen)?,
-            desk: if shared { None } else { Some(bind("--desk", config.desk)?) },
+            desk: if shared {
+                None
+            } else {
+                Some(bind("--desk", config.desk)?)
+            },
             internal: bind("--internal", config.internal)?,
         })
     }
@@ -237,11 +286,17 @@ impl Listeners {
         let audience = air.routes().merge(api::audience_routes(Arc::clone(desk)));
         let mut doors = JoinSet::new();
         let mut open = |listener, connections_max, tls, routes| {
-            let listener = TcpListener::from_std(listener).expect("a bound socket that does not block");
+            let listener =
+                TcpListener::from_std(listener).expect("a bound socket that does not block");
             doors.spawn(Door::new(listener, connections_max, tls).serve(routes, closed.clone()));
         };
         match self.desk {
-            None => open(self.listen, LISTENERS_MAX, tls, audience.merge(api::routes(Arc::clone(desk)))),
+            None => open(
+                self.listen,
+                LISTENERS_MAX,
+                tls,
+                audience.merge(api::routes(Arc::clone(desk))),
+            ),
             Some(listener) => {
                 open(self.listen, LISTENERS_MAX, tls.clone(), audience);
                 let routes = api::routes(Arc::clone(desk))
@@ -252,13 +307,22 @@ impl Listeners {
                 open(listener, DESK_CONNECTIONS_MAX, tls, routes);
             }
         }
-        open(self.internal, INTERNAL_CONNECTIONS_MAX, None, internal_routes(metrics, Arc::clone(desk)));
+        open(
+            self.internal,
+            INTERNAL_CONNECTIONS_MAX,
+            None,
+            internal_routes(metrics, Arc::clone(desk)),
+        );
         doors
     }
 }
 
 fn bind(flag: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
-    listen(address).map_err(|source| ServeError::Bind { flag, address, source })
+    listen(address).map_err(|source| ServeError::Bind {
+        flag,
+        address,
+        source,
+    })
 }
 
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -275,9 +339,18 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 fn links(config: &Config, listeners: &Listeners, operator: &Key, tls: bool) -> io::Result<Links> {
     let scheme = if tls { "https" } else { "http" };
     let listen_address = listeners.listen.local_addr()?;
-    let desk_address = listeners.desk.as_ref().map_or(Ok(listen_address), std::net::TcpListener::local_addr)?;
-    let listen = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{listen_address}"));
-    let desk = config.desk_url.clone().unwrap_or_else(|| format!("{scheme}://{desk_address}"));
+    let desk_address = listeners
+        .desk
+        .as_ref()
+        .map_or(Ok(listen_address), std::net::TcpListener::local_addr)?;
+    let listen = config
+        .public_url
+        .clone()
+        .unwrap_or_else(|| format!("{scheme}://{listen_address}"));
+    let desk = config
+        .desk_url
+        .clone()
+        .unwrap_or_else(|| format!("{scheme}://{desk_address}"));
     Ok(Links {
         studio: format!("{desk}/studio#key={}", operator.expose()),
         listen,
@@ -290,10 +363,29 @@ fn links(config: &Config, listeners: &Listeners, operator: &Key, tls: bool) -> i
 
 fn internal_routes(metrics: PrometheusHandle, desk: Arc<Desk>) -> Router {
     Router::new()
-        .route("/metrics", get(move || async move { metrics.render() }))
+        .route(
+            "/metrics",
+            get(move |State(desk): State<Arc<Desk>>| async move { render(&metrics, &desk) }),
+        )
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(desk)
+}
+
+/// Counters of the stage and counts of listeners are read when somebody asks.
+fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
+    for (name, value) in desk.origin.stage_counters().entries() {
+        metrics::counter!(format!("throng_stage_{name}_total")).absolute(value);
+    }
+    let spaces = desk.origin.list();
+    let listening: u64 = spaces
+        .iter()
+        .map(|handle| handle.on_air.counts().listening)
+        .sum();
+    metrics::gauge!("throng_air_listening").set(u32::try_from(listening).unwrap_or(u32::MAX));
+    metrics::gauge!("throng_spaces").set(u32::try_from(spaces.len()).unwrap_or(u32::MAX));
+    metrics.run_upkeep();
+    metrics.render()
 }
 
 /// Ready is who can answer from the database.
@@ -301,7 +393,10 @@ async fn ready(State(desk): State<Arc<Desk>>) -> (StatusCode, &'static str) {
     if desk.origin.is_ready().await {
         (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        )
     }
 }
 
@@ -310,7 +405,9 @@ fn metrics() -> PrometheusHandle {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            PrometheusBuilder::new().install_recorder().expect("nothing else installs a recorder in this process")
+            PrometheusBuilder::new()
+                .install_recorder()
+                .expect("nothing else installs a recorder in this process")
         })
         .clone()
 }
@@ -319,26 +416,44 @@ fn metrics() -> PrometheusHandle {
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
+    if setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )
+    .is_err()
+    {
         tracing::warn!("the limit of open files could not be raised; it bounds the listeners");
     }
 }
 
 fn open_data(data: &Path) -> Result<DataLock, ServeError> {
-    fs::create_dir_all(data).map_err(|source| ServeError::Data { path: data.to_owned(), source })?;
+    fs::create_dir_all(data).map_err(|source| ServeError::Data {
+        path: data.to_owned(),
+        source,
+    })?;
     Ok(DataLock::acquire(data)?)
 }
 
 /// The operator's key; made where there is none.
 fn operator_key(path: &Path) -> Result<Key, ServeError> {
     use std::os::unix::fs::OpenOptionsExt;
-    let wrong = |source| ServeError::Data { path: path.to_owned(), source };
+    let wrong = |source| ServeError::Data {
+        path: path.to_owned(),
+        source,
+    };
     match fs::read_to_string(path) {
         Ok(text) => Key::parse(text.trim()).map_err(|_| ServeError::OperatorKey(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = chance::key();
-            let mut file =
-                fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(wrong)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(wrong)?;
             writeln!(file, "{}", key.expose()).map_err(wrong)?;
             file.sync_all().map_err(wrong)?;
             Ok(key)
@@ -353,7 +468,8 @@ async fn hold(file: Option<PathBuf>) -> Result<HoldLoop, ServeError> {
         Some(file) => Ok::<_, ServeError>(HoldLoop::from_pcm(sound_file::read(&file)?)?),
         None => Ok(HoldLoop::render()),
     });
-    made.await.expect("making the hold programme does not panic")
+    made.await
+        .expect("making the hold programme does not panic")
 }
 
 /// Logs go to standard error, in words for a terminal; `RUST_LOG` chooses.

@@ -55,7 +55,11 @@ pub(crate) async fn begin(
 ) -> Result<Pipeline, PipelineError> {
     let (opening, sharing) = (Arc::clone(space), Arc::clone(shared));
     let opened = tokio::task::spawn_blocking(move || open(&opening, &sharing)).await;
-    let Opened { archive, first, resumed } = opened.expect("opening does not panic")?;
+    let Opened {
+        archive,
+        first,
+        resumed,
+    } = opened.expect("opening does not panic")?;
     let reader = archive.reader();
     if resumed {
         let window = newest_window(&reader, None)?;
@@ -67,12 +71,26 @@ pub(crate) async fn begin(
     let outputs = outputs(space_number, on_air, shared, recording, finished);
     let preroll = (1..=PREROLL_FRAMES).rev().map(|back| {
         let number = (first.0 * FRAMES_PER_PART).wrapping_sub(back);
-        if resumed { throng_media::SILENCE } else { shared.hold.sound().frame(number) }
+        if resumed {
+            throng_media::SILENCE
+        } else {
+            shared.hold.sound().frame(number)
+        }
     });
     let encoding = Encoding::start(first, preroll.collect(), outputs)?;
     let programme = programme(space, first, &shared.hold);
-    start(&mixing.inputs(), Input::Begin { first, programme: Box::new(programme), encoding });
-    Ok(Pipeline { reader, finished: wait })
+    start(
+        &mixing.inputs(),
+        Input::Begin {
+            first,
+            programme: Box::new(programme),
+            encoding,
+        },
+    );
+    Ok(Pipeline {
+        reader,
+        finished: wait,
+    })
 }
 
 /// The mixer's queue is drained fifty times a second; waiting for a place delays nobody's sound.
@@ -107,17 +125,27 @@ struct Opened {
 /// Creates the archive at the doors, or recovers it and fills with silence what was lost while nobody mixed.
 fn open(space: &Space, shared: &Shared) -> Result<Opened, ArchiveError> {
     let folder = shared.archives.join(&space.id);
-    let doors = space.doors_part.expect("a pipeline begins at or after doors");
+    let doors = space
+        .doors_part
+        .expect("a pipeline begins at or after doors");
     let (mut archive, existed) = if Archive::exists(&folder) {
         let (archive, recovery) = Archive::open(&folder, &shared.inits)?;
-        tracing::info!(slug = space.slug.as_str(), ?recovery, "the recording goes on");
+        tracing::info!(
+            slug = space.slug.as_str(),
+            ?recovery,
+            "the recording goes on"
+        );
         (archive, true)
     } else {
         (Archive::create(&folder, doors, &shared.inits)?, false)
     };
     let present = first_part_after_now(space);
     if !existed && present <= doors.next() {
-        return Ok(Opened { archive, first: doors, resumed: false });
+        return Ok(Opened {
+            archive,
+            first: doors,
+            resumed: false,
+        });
     }
     // Filling takes time, too; a second round fills what the first one took.
     loop {
@@ -132,7 +160,11 @@ fn open(space: &Space, shared: &Shared) -> Result<Opened, ArchiveError> {
         archive.sync()?;
     }
     let first = archive.next();
-    Ok(Opened { archive, first, resumed: true })
+    Ok(Opened {
+        archive,
+        first,
+        resumed: true,
+    })
 }
 
 fn first_part_after_now(space: &Space) -> PartIndex {
@@ -140,13 +172,24 @@ fn first_part_after_now(space: &Space) -> PartIndex {
 }
 
 /// The window as it stood when the last part was recorded.
-pub(crate) fn newest_window(reader: &Reader, end: Option<PartIndex>) -> Result<Window, ArchiveError> {
+pub(crate) fn newest_window(
+    reader: &Reader,
+    end: Option<PartIndex>,
+) -> Result<Window, ArchiveError> {
     let next = end.map_or(reader.next(), |end| end.min(reader.next()));
-    let first = PartIndex(next.0.saturating_sub(PARTS_KEPT as u64).max(reader.first().0));
+    let first = PartIndex(
+        next.0
+            .saturating_sub(PARTS_KEPT as u64)
+            .max(reader.first().0),
+    );
     let mut window = Window::new(first);
     for index in (first.0..next.0).map(PartIndex) {
-        let Some(part) = read_part(reader, index)? else { break };
-        window.push(Arc::new(part)).expect("parts are read in order");
+        let Some(part) = read_part(reader, index)? else {
+            break;
+        };
+        window
+            .push(Arc::new(part))
+            .expect("parts are read in order");
     }
     Ok(window)
 }
@@ -197,8 +240,13 @@ fn publish(on_air: &OnAir, shared: &Shared, part: &Arc<Part>) {
         }
         while window.next() < part.index {
             let missing = window.next();
-            let filling = shared.hold.part(missing).unwrap_or_else(|| shared.silence.part(missing));
-            window.push(Arc::new(filling)).expect("the next part is in order");
+            let filling = shared
+                .hold
+                .part(missing)
+                .unwrap_or_else(|| shared.silence.part(missing));
+            window
+                .push(Arc::new(filling))
+                .expect("the next part is in order");
         }
         if window.push(Arc::clone(part)).is_err() {
             tracing::error!(part = part.index.0, "a part came twice into the window");

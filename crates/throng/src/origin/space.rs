@@ -27,9 +27,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::clock::now;
 use super::hold::{self, Hold};
 use super::mixing::{Input, Mixing, SeatLevel};
+use super::past::SpacePast;
 use super::pipeline::{self, Pipeline};
 use super::routing::{Mixers, seat_key};
-use super::past::SpacePast;
 use crate::pages;
 use crate::store::{Kept, Store, StoreError};
 
@@ -78,9 +78,17 @@ pub(crate) struct Shared {
 }
 
 enum Command {
-    Act { actor: Actor, act: Act, reply: oneshot::Sender<Result<Arc<Space>, ActError>> },
-    Mixer { reply: oneshot::Sender<Result<Mixing, PipelineError>> },
-    Close { reply: oneshot::Sender<()> },
+    Act {
+        actor: Actor,
+        act: Act,
+        reply: oneshot::Sender<Result<Arc<Space>, ActError>>,
+    },
+    Mixer {
+        reply: oneshot::Sender<Result<Mixing, PipelineError>>,
+    },
+    Close {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// A space of this node.
@@ -96,11 +104,19 @@ pub(crate) struct SpaceHandle {
 
 impl SpaceHandle {
     /// Puts a kept space on air and goes on where it was.
-    pub(crate) async fn start(number: u32, kept: Kept, shared: Arc<Shared>) -> Result<Arc<Self>, PipelineError> {
+    pub(crate) async fn start(
+        number: u32,
+        kept: Kept,
+        shared: Arc<Shared>,
+    ) -> Result<Arc<Self>, PipelineError> {
         let space = Arc::new(kept.space);
         let (space_now, watched) = watch::channel(Arc::clone(&space));
         let archive = Arc::new(OnceLock::new());
-        let past = SpacePast { hold: Arc::clone(&shared.hold), space: watched.clone(), archive: Arc::clone(&archive) };
+        let past = SpacePast {
+            hold: Arc::clone(&shared.hold),
+            space: watched.clone(),
+            archive: Arc::clone(&archive),
+        };
         let mut presence = Presence::resume(kept.peak, kept.joined);
         if space.doors_part.is_some() {
             presence.open_doors(Duration::ZERO);
@@ -123,7 +139,15 @@ impl SpaceHandle {
         owner.resume().await?;
         tokio::spawn(owner.run(queue));
         let grants = watch::Sender::new(kept.grants);
-        Ok(Arc::new(Self { number, on_air, space: watched, grants, levels, commands, shared }))
+        Ok(Arc::new(Self {
+            number,
+            on_air,
+            space: watched,
+            grants,
+            levels,
+            commands,
+            shared,
+        }))
     }
 
     /// The space as it is.
@@ -138,23 +162,42 @@ impl SpaceHandle {
 
     /// Does an act, durably.
     pub(crate) async fn act(&self, actor: Actor, act: Act) -> Result<Arc<Space>, ActError> {
-        self.ask(|reply| Command::Act { actor, act, reply }).await.ok_or(ActError::Closed)?
+        self.ask(|reply| Command::Act { actor, act, reply })
+            .await
+            .ok_or(ActError::Closed)?
     }
 
     /// Who is on stage, and how loud.
     pub(crate) fn levels(&self) -> Vec<SeatLevel> {
-        self.levels.borrow().as_ref().map(Mixing::levels).unwrap_or_default()
+        self.levels
+            .borrow()
+            .as_ref()
+            .map(Mixing::levels)
+            .unwrap_or_default()
     }
 
     /// Connects a speaker to his seat.
-    pub(crate) async fn publish(&self, seat: SeatNumber, offer: String) -> Result<Answer, PublishError> {
-        self.ask(|reply| Command::Mixer { reply }).await.ok_or(PublishError::Over)??;
-        Ok(self.shared.stage.publish(offer, seat_key(self.number, SeatId(seat.0))).await?)
+    pub(crate) async fn publish(
+        &self,
+        seat: SeatNumber,
+        offer: String,
+    ) -> Result<Answer, PublishError> {
+        self.ask(|reply| Command::Mixer { reply })
+            .await
+            .ok_or(PublishError::Over)??;
+        Ok(self
+            .shared
+            .stage
+            .publish(offer, seat_key(self.number, SeatId(seat.0)))
+            .await?)
     }
 
     /// Connects a listener over WebRTC.
     pub(crate) async fn subscribe(&self, offer: String) -> Result<Answer, StageError> {
-        self.shared.stage.subscribe(offer, ProgrammeKey(u64::from(self.number))).await
+        self.shared
+            .stage
+            .subscribe(offer, ProgrammeKey(u64::from(self.number)))
+            .await
     }
 
     /// Changes the connection of a speaker or listener.
@@ -176,7 +219,10 @@ impl SpaceHandle {
     pub(crate) async fn renew_seat(&self, seat: SeatNumber, key: &Key) -> Result<(), StoreError> {
         let grant = grant(Role::Speaker(seat), key);
         let revoked_at = now();
-        self.shared.store.replace_seat_grant(&self.space().id, seat, &grant, revoked_at).await?;
+        self.shared
+            .store
+            .replace_seat_grant(&self.space().id, seat, &grant, revoked_at)
+            .await?;
         self.grants.send_modify(|grants| {
             for old in grants.iter_mut().filter(|old| old.role == grant.role) {
                 old.revoked_at.get_or_insert(revoked_at);
@@ -184,7 +230,11 @@ impl SpaceHandle {
             grants.push(grant);
         });
         // A stage that is closed has no session left to end.
-        let _ = self.shared.stage.close_seat(seat_key(self.number, SeatId(seat.0))).await;
+        let _ = self
+            .shared
+            .stage
+            .close_seat(seat_key(self.number, SeatId(seat.0)))
+            .await;
         Ok(())
     }
 
@@ -212,7 +262,10 @@ pub(crate) enum PublishError {
 }
 
 fn facts(space: &Arc<Space>) -> Facts {
-    Facts { space: Arc::clone(space), page: Arc::new(pages::listen(space, &state::initial(space))) }
+    Facts {
+        space: Arc::clone(space),
+        page: Arc::new(pages::listen(space, &state::initial(space))),
+    }
 }
 
 /// The task that owns a space.
@@ -236,7 +289,10 @@ impl Owner {
             return self.open_past().await;
         }
         if space.doors_part.is_none() {
-            tokio::spawn(hold::produce(Arc::clone(&self.shared.hold), Arc::clone(&self.on_air)));
+            tokio::spawn(hold::produce(
+                Arc::clone(&self.shared.hold),
+                Arc::clone(&self.on_air),
+            ));
             return Ok(());
         }
         self.begin().await
@@ -263,7 +319,10 @@ impl Owner {
             let deadline = self.space.next_deadline();
             let doors = async {
                 match deadline {
-                    Some(at) => sleep_until(Instant::now() + Duration::from_millis(at.ms_since(now()))).await,
+                    Some(at) => {
+                        sleep_until(Instant::now() + Duration::from_millis(at.ms_since(now())))
+                            .await;
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -306,9 +365,8 @@ impl Owner {
     async fn decide(&self, actor: Actor, act: Act) -> Result<(Space, Change), ActError> {
         let mut decided = self.decide_once(actor, act.clone()).await?;
         for _ in 1..DECISIONS_MAX {
-            let missed = change_part(decided.1).is_some_and(|part| {
-                part.first_sample() <= playhead(self.space.created_at, now())
-            });
+            let missed = change_part(decided.1)
+                .is_some_and(|part| part.first_sample() <= playhead(self.space.created_at, now()));
             if !missed {
                 break;
             }
@@ -359,7 +417,14 @@ impl Owner {
     /// Starts (or takes up) mixing, encoding and recording.
     async fn begin(&mut self) -> Result<(), PipelineError> {
         let mixing = self.mixing()?;
-        let pipeline = pipeline::begin(self.number, &self.space, &self.on_air, &self.shared, &mixing).await?;
+        let pipeline = pipeline::begin(
+            self.number,
+            &self.space,
+            &self.on_air,
+            &self.shared,
+            &mixing,
+        )
+        .await?;
         let _ = self.archive.set(pipeline.reader());
         self.pipeline = Some(pipeline);
         Ok(())
@@ -393,8 +458,13 @@ impl Owner {
         self.tell_mixer(Input::End(part));
         if let Some(pipeline) = self.pipeline.take() {
             let until_end = Duration::from_millis(self.space.moment(part).ms_since(now()));
-            if timeout(until_end + END_TIMEOUT, pipeline.finished()).await.is_err() {
-                tracing::error!("the archive did not finish in time; the replay may lack its last second");
+            if timeout(until_end + END_TIMEOUT, pipeline.finished())
+                .await
+                .is_err()
+            {
+                tracing::error!(
+                    "the archive did not finish in time; the replay may lack its last second"
+                );
             }
         }
         self.on_air.change_window(Window::finish);
@@ -412,15 +482,28 @@ impl Owner {
         });
         for seat in 1..=self.space.speakers {
             // A stage that is closed has no session left to end.
-            let _ = self.shared.stage.close_seat(seat_key(self.number, SeatId(seat))).await;
+            let _ = self
+                .shared
+                .stage
+                .close_seat(seat_key(self.number, SeatId(seat)))
+                .await;
         }
-        let _ = self.shared.stage.close_programme(ProgrammeKey(u64::from(self.number))).await;
+        let _ = self
+            .shared
+            .stage
+            .close_programme(ProgrammeKey(u64::from(self.number)))
+            .await;
     }
 
     async fn keep_counts(&mut self) {
         let counts = self.on_air.counts();
         if (counts.peak, counts.joined) != self.counted
-            && self.shared.store.count(&self.space.id, counts.peak, counts.joined).await.is_ok()
+            && self
+                .shared
+                .store
+                .count(&self.space.id, counts.peak, counts.joined)
+                .await
+                .is_ok()
         {
             self.counted = (counts.peak, counts.joined);
         }
@@ -445,5 +528,10 @@ const fn change_part(change: Change) -> Option<PartIndex> {
 
 /// A key for as long as it is not taken back.
 pub(crate) fn grant(role: Role, key: &Key) -> Grant {
-    Grant { role, digest: key.digest(), expires_at: None, revoked_at: None }
+    Grant {
+        role,
+        digest: key.digest(),
+        expires_at: None,
+        revoked_at: None,
+    }
 }
