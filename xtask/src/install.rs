@@ -7,35 +7,11 @@ use std::{fs, io};
 
 use crate::shell::{Outcome, is_on_path, must, output, program, root, succeeds, target};
 
-/// A package of Debian, and the command that shows that it is there. Plugins have no command: dpkg is asked.
-struct Need {
-    package: &'static str,
-    command: Option<&'static str>,
-}
+/// Debian packages that the tests need, one in a line; a command behind it shows that it is there in another way.
+const PACKAGES: &str = "tests/apt-packages.txt";
 
-const NEEDS: &[Need] = &[
-    need("ca-certificates", None),
-    need("chromium", Some("chromium")),
-    need("espeak-ng", Some("espeak-ng")),
-    need("ffmpeg", Some("ffmpeg")),
-    need("firefox-esr", Some("firefox-esr")),
-    need("gstreamer1.0-libav", None),
-    need("gstreamer1.0-plugins-bad", None),
-    need("gstreamer1.0-plugins-base", None),
-    need("gstreamer1.0-plugins-good", None),
-    need("gstreamer1.0-tools", Some("gst-launch-1.0")),
-    need("mpv", Some("mpv")),
-    need("nodejs", Some("node")),
-    need("npm", Some("npm")),
-    need("python3", Some("python3")),
-    need("python3-venv", None),
-    need("vlc-bin", Some("cvlc")),
-    need("vlc-plugin-base", None),
-];
-
-const fn need(package: &'static str, command: Option<&'static str>) -> Need {
-    Need { package, command }
-}
+/// What we need ourselves to install the rest, in the same form.
+const OWN_PACKAGES: &str = "nodejs node\nnpm npm\npython3 python3\n";
 
 /// The interpreter that has the packages of `tests/requirements.txt`.
 pub(crate) fn python() -> PathBuf {
@@ -49,11 +25,11 @@ pub(crate) fn node_modules() -> PathBuf {
 
 /// Installs what is missing.
 pub(crate) fn run() -> Outcome {
-    let missing: Vec<&str> = NEEDS
-        .iter()
-        .filter(|need| !is_there(need))
-        .map(|need| need.package)
-        .collect();
+    let listed = fs::read_to_string(root().join(PACKAGES)).unwrap_or_default();
+    let mut missing = missing(&format!("{OWN_PACKAGES}{listed}"), is_there);
+    if missing.is_empty() && !succeeds(&mut program("python3", &["-c", "import ensurepip"])) {
+        missing.push("python3-venv");
+    }
     if !missing.is_empty() {
         packages(&missing)?;
     }
@@ -66,10 +42,30 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-fn is_there(need: &Need) -> bool {
-    match need.command {
-        Some(command) => is_on_path(command),
-        None => !is_on_path("dpkg") || succeeds(&mut program("dpkg", &["--status", need.package])),
+/// The packages of a list that are not there.
+fn missing(list: &str, is_there: impl Fn(&str, Option<&str>) -> bool) -> Vec<&str> {
+    let lines = list
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default());
+    let needs = lines.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?, words.next()))
+    });
+    needs
+        .filter(|(package, command)| !is_there(package, *command))
+        .map(|(package, _)| package)
+        .collect()
+}
+
+/// Where there is no dpkg, a package without a command is taken to be there: the test that needs it says so.
+fn is_there(package: &str, command: Option<&str>) -> bool {
+    if command.is_some_and(is_on_path) {
+        return true;
+    }
+    if is_on_path("dpkg") {
+        succeeds(&mut program("dpkg", &["--status", package]))
+    } else {
+        command.is_none()
     }
 }
 
@@ -146,4 +142,18 @@ fn once(stamp: &str, source: &str, work: impl FnOnce() -> Outcome) -> Outcome {
 fn copy(from: &PathBuf, to: &PathBuf) -> io::Result<()> {
     fs::create_dir_all(to.parent().unwrap_or(to))?;
     fs::copy(from, to).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_named() {
+        let list = "ffmpeg ffmpeg  # decodes\n\n# players\nmpv mpv\ngstreamer1.0-libav\n";
+        let found = missing(list, |package, command| {
+            package == "ffmpeg" && command == Some("ffmpeg")
+        });
+        assert_eq!(found, ["mpv", "gstreamer1.0-libav"]);
+    }
 }
