@@ -26,8 +26,9 @@ pub(crate) fn node_modules() -> PathBuf {
 /// Installs what is missing.
 pub(crate) fn run() -> Outcome {
     let listed = fs::read_to_string(root().join(PACKAGES)).unwrap_or_default();
-    let mut missing = missing(&format!("{OWN_PACKAGES}{listed}"), is_there);
-    if missing.is_empty() && !succeeds(&mut program("python3", &["-c", "import ensurepip"])) {
+    let list = format!("{OWN_PACKAGES}{listed}");
+    let mut missing = missing(&list, is_there);
+    if !succeeds(&mut program("python3", &["-c", "import ensurepip"])) {
         missing.push("python3-venv");
     }
     if !missing.is_empty() {
