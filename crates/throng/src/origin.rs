@@ -4,6 +4,7 @@ mod clock;
 mod encoding;
 mod hold;
 mod mixing;
+mod owner;
 mod past;
 mod pipeline;
 mod recording;
@@ -29,8 +30,7 @@ use tokio::sync::{Mutex, watch};
 
 pub(crate) use self::clock::now;
 use self::hold::Hold;
-use self::routing::Mixers;
-pub(crate) use self::routing::Router;
+pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
 use self::space::{PipelineError, Shared, grant};
 use crate::chance;
