@@ -1,9 +1,10 @@
 //! What the player tests need: programs of the system, Python and JavaScript packages. Only what is missing.
 //!
-//! Python and JavaScript packages go under `target/`; the system is touched only by root, with apt.
+//! Python packages go under `target/`, JavaScript packages to `tests/node_modules`, from where the tests' own page server
+//! serves them. The system is touched only by root, with apt.
 
-use std::path::PathBuf;
-use std::{fs, io};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::shell::{Outcome, is_on_path, must, output, program, root, succeeds, target};
 
@@ -16,11 +17,6 @@ const OWN_PACKAGES: &str = "nodejs node\nnpm npm\npython3 python3\n";
 /// The interpreter that has the packages of `tests/requirements.txt`.
 pub(crate) fn python() -> PathBuf {
     target().join("python/bin/python")
-}
-
-/// The folder with the packages of `tests/package.json`.
-pub(crate) fn node_modules() -> PathBuf {
-    target().join("node/node_modules")
 }
 
 /// Installs what is missing.
@@ -107,42 +103,30 @@ fn python_packages() -> Outcome {
         "-r",
         "tests/requirements.txt",
     ];
-    once("python/installed", "tests/requirements.txt", || {
+    once(&folder, "tests/requirements.txt", || {
         must(&mut program(python(), &words))
     })
 }
 
 fn node_packages() -> Outcome {
-    let (from, to) = (root().join("tests"), target().join("node"));
-    copy(&from.join("package.json"), &to.join("package.json"))
-        .map_err(|error| error.to_string())?;
-    let lock = from.join("package-lock.json");
-    let action = if lock.is_file() {
-        copy(&lock, &to.join("package-lock.json")).map_err(|error| error.to_string())?;
-        "ci"
-    } else {
-        "install"
-    };
-    let words = [action, "--no-audit", "--no-fund", "--loglevel", "error"];
-    once("node/installed", "tests/package.json", || {
-        must(program("npm", &words).current_dir(&to))
-    })
+    let tests = root().join("tests");
+    let words = ["ci", "--no-audit", "--no-fund", "--loglevel", "error"];
+    once(
+        &tests.join("node_modules"),
+        "tests/package-lock.json",
+        || must(program("npm", &words).current_dir(&tests)),
+    )
 }
 
-/// Runs `work` unless the stamp under `target/` says that it was done for this very text of `source`.
-fn once(stamp: &str, source: &str, work: impl FnOnce() -> Outcome) -> Outcome {
-    let stamp = target().join(stamp);
-    let wanted = fs::read(root().join(source)).map_err(|error| format!("{source}: {error}"))?;
-    if fs::read(&stamp).is_ok_and(|done| done == wanted) {
+/// Fills a folder, unless it says that this was done for this very text of `list`.
+fn once(folder: &Path, list: &str, fill: impl FnOnce() -> Outcome) -> Outcome {
+    let stamp = folder.join(".filled-from");
+    let wanted = fs::read(root().join(list)).map_err(|error| format!("{list}: {error}"))?;
+    if fs::read(&stamp).is_ok_and(|filled| filled == wanted) {
         return Ok(());
     }
-    work()?;
+    fill()?;
     fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
-}
-
-fn copy(from: &PathBuf, to: &PathBuf) -> io::Result<()> {
-    fs::create_dir_all(to.parent().unwrap_or(to))?;
-    fs::copy(from, to).map(|_| ())
 }
 
 #[cfg(test)]
