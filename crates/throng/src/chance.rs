@@ -26,3 +26,13 @@ pub(crate) fn id() -> String {
 pub(crate) fn number() -> u64 {
     u64::from_be_bytes(bytes())
 }
+
+/// A random number from 0 to 1.
+pub(crate) fn fraction() -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "chance needs no more than 53 bits"
+    )]
+    let fraction = number() as f64 / u64::MAX as f64;
+    fraction
+}

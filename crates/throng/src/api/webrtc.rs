@@ -83,7 +83,8 @@ pub(super) async fn subscribe(
     ))
 }
 
-/// `DELETE` on the resource. Its name is unguessable: who knows it may end it (RFC 9725 section 4.2).
+/// `DELETE` on the resource. Its name is unguessable: who knows it may end it (RFC 9725 section 4.2). A client that has
+/// lost its session learns by it what became of it: `410` says that the seat was taken over.
 pub(super) async fn leave(
     State(desk): State<Arc<Desk>>,
     Path((slug, session)): Path<(String, String)>,
@@ -212,12 +213,11 @@ fn over() -> Problem {
 fn refused(error: &StageError) -> Problem {
     let status =
         StatusCode::from_u16(error.status()).expect("the stage answers with statuses of HTTP");
-    let problem = Problem::new(
-        status,
-        "stage",
-        "The connection was refused",
-        super::capitalised(&error.to_string()),
-    );
+    let (kind, title) = match error {
+        StageError::Replaced => ("replaced", "The seat was taken over"),
+        _ => ("stage", "The connection was refused"),
+    };
+    let problem = Problem::new(status, kind, title, super::capitalised(&error.to_string()));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         problem.retry_after(5)
     } else {
