@@ -211,7 +211,9 @@ fn joined(chunks: &[&Bytes]) -> Bytes {
         return (*only).clone();
     }
     let mut all = BytesMut::with_capacity(chunks.iter().map(|chunk| chunk.len()).sum());
-    chunks.iter().for_each(|chunk| all.extend_from_slice(chunk));
+    for chunk in chunks {
+        all.extend_from_slice(chunk);
+    }
     all.freeze()
 }
 
@@ -230,7 +232,12 @@ async fn hold_until<T>(
     if let Some(now) = decide(&window.borrow_and_update()) {
         return Ok(now);
     }
-    let _place = hold_place()?;
+    let Some(_place) = HeldPlace::take() else {
+        return Err(answer::come_again(
+            1,
+            "Too many are waiting for the next part. Please ask without waiting.\n",
+        ));
+    };
     let wait = async {
         loop {
             window.changed().await.ok()?;
@@ -258,14 +265,13 @@ impl Drop for HeldPlace {
     }
 }
 
-fn hold_place() -> Result<HeldPlace, Response> {
-    let Ok(place) = HELD_PLACES.try_acquire() else {
-        metrics::counter!(metric::HELD_REFUSED).increment(1);
-        return Err(answer::come_again(
-            1,
-            "Too many are waiting for the next part. Please ask without waiting.\n",
-        ));
-    };
-    metrics::gauge!(metric::HELD).increment(1.0);
-    Ok(HeldPlace { _place: place })
+impl HeldPlace {
+    fn take() -> Option<Self> {
+        let Ok(place) = HELD_PLACES.try_acquire() else {
+            metrics::counter!(metric::HELD_REFUSED).increment(1);
+            return None;
+        };
+        metrics::gauge!(metric::HELD).increment(1.0);
+        Some(Self { _place: place })
+    }
 }

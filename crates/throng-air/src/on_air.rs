@@ -57,7 +57,7 @@ impl OnAir {
     /// Says something new about the space.
     pub fn declare(&self, facts: Facts) {
         if facts.space.doors_part.is_some() {
-            self.present(|presence, now| presence.open_doors(now));
+            self.present(Presence::open_doors);
         }
         self.facts.send_replace(facts);
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use throng_core::caching::NEVER;
 use throng_core::rendition::{Codec, Rendition};
-use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex, SAMPLE_RATE_HZ};
+use throng_core::timeline::{PartIndex, SAMPLE_RATE_HZ};
 use throng_core::window::{Part, Window};
 use tokio::sync::watch;
 
@@ -26,6 +26,8 @@ use crate::presence::Player;
 const BURST_SAMPLES: u64 = 4 * SAMPLE_RATE_HZ;
 /// Parts of one span, 0.96 s: what one send carries.
 const SPAN_PARTS: usize = 3;
+/// The most that is queued for one listener at once: the burst, or what he missed while his line was slow.
+const PARTS_AT_ONCE_MAX: usize = 13;
 
 /// The container of a progressive stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +172,7 @@ impl Listener {
         }
         let mut span: Vec<_> = (self.cursor.0..window.next().0)
             .map_while(|index| window.part(PartIndex(index)).cloned())
-            .take(PARTS_PER_SEGMENT as usize)
+            .take(PARTS_AT_ONCE_MAX)
             .collect();
         self.cursor = PartIndex(self.cursor.0 + span.len() as u64);
         span.reverse();

@@ -52,6 +52,11 @@ struct Written {
 }
 
 impl Archive {
+    /// Whether a recording was begun in a folder.
+    pub fn exists(dir: &Path) -> bool {
+        journal_path(dir).is_file()
+    }
+
     /// Begins a recording in a folder, which is made if needed, with the part that will come first. The inits are what
     /// the chunks of each rendition need before them (`ftyp`, `moov`).
     pub fn create(

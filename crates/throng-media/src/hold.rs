@@ -5,6 +5,7 @@
 //! 16 kb/s. Not here: the crossfade to the live stage, which the programme does.
 
 mod closing;
+mod encoded;
 mod instruments;
 mod level;
 mod piece;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 use throng_core::timeline::FRAME_SAMPLES;
 
 use crate::{FRAME_LEN, Frame};
+
+pub use encoded::{EncodedLoop, EncodedLoopError, LoopEncoder, LoopPart};
 
 /// The programme's sample rate.
 const RATE_HZ: f32 = 48_000.0;
@@ -32,6 +35,10 @@ pub struct HoldLoop {
 
 impl HoldLoop {
     /// Plays our own piece, the same on every run. Takes about a second of one core.
+    ///
+    /// # Panics
+    ///
+    /// Never: the piece is known to sound.
     pub fn render() -> Self {
         let mut pcm = piece::play();
         assert!(level::level(&mut pcm), "our own piece sounds");
@@ -58,12 +65,28 @@ impl HoldLoop {
         }
     }
 
+    /// The samples of one round.
+    pub fn pcm(&self) -> Arc<[f32]> {
+        Arc::clone(&self.pcm)
+    }
+
     /// Its length: a multiple of a segment, so that segment n of the programme is segment n mod L of the loop.
     pub fn len_samples(&self) -> u64 {
         self.pcm.len() as u64
     }
 
+    /// A number that changes with any sample (FNV-1a): tells whether an encoding is the encoding of this sound.
+    pub fn fingerprint(&self) -> u64 {
+        self.pcm.iter().fold(0xcbf2_9ce4_8422_2325, |hash, sample| {
+            (hash ^ u64::from(sample.to_bits())).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
     /// The frame that is on air as frame `number` of the programme.
+    ///
+    /// # Panics
+    ///
+    /// Never: a loop is a whole number of frames.
     pub fn frame(&self, number: u64) -> Frame {
         let frames = self.len_samples() / FRAME_SAMPLES;
         let first = usize::try_from(number % frames).expect("a place in memory") * FRAME_LEN;

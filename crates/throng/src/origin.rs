@@ -4,6 +4,7 @@ mod clock;
 mod encoding;
 mod hold;
 mod mixing;
+mod owner;
 mod past;
 mod pipeline;
 mod recording;
@@ -29,9 +30,7 @@ use tokio::sync::{Mutex, watch};
 
 pub(crate) use self::clock::now;
 use self::hold::Hold;
-pub(crate) use self::mixing::SeatLevel;
-pub(crate) use self::routing::Router;
-use self::routing::Mixers;
+pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
 use self::space::{PipelineError, Shared, grant};
 use crate::chance;
@@ -102,9 +101,17 @@ pub(crate) struct Parts {
 impl Origin {
     /// Takes up every space that was kept.
     pub(crate) async fn start(parts: Parts, data: &Path) -> Result<Arc<Self>, OriginError> {
-        let Parts { store, stage, mixers, air, hold, inits } = parts;
+        let Parts {
+            store,
+            stage,
+            mixers,
+            air,
+            hold,
+            inits,
+        } = parts;
         let kept = store.load().await?;
-        let hold = Hold::start(hold, data.join("hold").join("loop.bin")).map_err(OriginError::Hold)?;
+        let hold =
+            Hold::start(hold, data.join("hold").join("loop.bin")).map_err(OriginError::Hold)?;
         let shared = Arc::new(Shared {
             store,
             stage,
@@ -115,8 +122,12 @@ impl Origin {
             archives: data.join("archive"),
             listed: watch::Sender::new(()),
         });
-        let origin =
-            Arc::new(Self { spaces: watch::Sender::new(BTreeMap::new()), next_number: Mutex::new(0), air, shared });
+        let origin = Arc::new(Self {
+            spaces: watch::Sender::new(BTreeMap::new()),
+            next_number: Mutex::new(0),
+            air,
+            shared,
+        });
         for space in kept {
             let slug = space.space.slug.clone();
             if let Err(error) = origin.put_on_air(space).await {
@@ -154,12 +165,27 @@ impl Origin {
         let space = Space::announce(now(), announcement)?;
         let host = chance::key();
         let speakers: Vec<Key> = (0..space.speakers).map(|_| chance::key()).collect();
-        let seats = (1..).zip(&speakers).map(|(seat, key)| grant(Role::Speaker(SeatNumber(seat)), key));
-        let grants: Vec<_> = std::iter::once(grant(Role::Host, &host)).chain(seats).collect();
+        let seats = (1..)
+            .zip(&speakers)
+            .map(|(seat, key)| grant(Role::Speaker(SeatNumber(seat)), key));
+        let grants: Vec<_> = std::iter::once(grant(Role::Host, &host))
+            .chain(seats)
+            .collect();
         self.shared.store.create(&space, &grants).await?;
-        let handle = self.put_on_air(Kept { space, grants, peak: 0, joined: 0 }).await?;
+        let handle = self
+            .put_on_air(Kept {
+                space,
+                grants,
+                peak: 0,
+                joined: 0,
+            })
+            .await?;
         self.shared.listed.send_replace(());
-        Ok(Created { handle, host, speakers })
+        Ok(Created {
+            handle,
+            host,
+            speakers,
+        })
     }
 
     /// Deletes a space with its recording, for good.
@@ -178,6 +204,11 @@ impl Origin {
         }
         self.shared.listed.send_replace(());
         Ok(())
+    }
+
+    /// What the stage has counted.
+    pub(crate) fn stage_counters(&self) -> throng_stage::Snapshot {
+        self.shared.stage.counters()
     }
 
     /// Whether the database answers.
@@ -212,7 +243,9 @@ async fn list(origin: Arc<Origin>) {
     let mut listed = origin.shared.listed.subscribe();
     loop {
         let spaces: Vec<_> = origin.list().iter().map(|handle| handle.space()).collect();
-        origin.air.set_index(pages::index(spaces.iter().map(|space| &**space)));
+        origin
+            .air
+            .set_index(pages::index(spaces.iter().map(|space| &**space)));
         if listed.changed().await.is_err() {
             return;
         }

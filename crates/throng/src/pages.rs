@@ -30,7 +30,11 @@ const MODULE: &str = "text/javascript; charset=utf-8";
 
 macro_rules! asset_file {
     ($name:literal, $content_type:ident) => {
-        ($name, $content_type, include_str!(concat!("../../../web/desk/", $name)))
+        (
+            $name,
+            $content_type,
+            include_str!(concat!("../../../web/desk/", $name)),
+        )
     };
 }
 
@@ -62,12 +66,19 @@ pub(crate) fn listen(space: &Space, state_json: &str) -> Document {
 
 /// The public list of spaces, newest first.
 pub(crate) fn index<'a>(spaces: impl Iterator<Item = &'a Space>) -> Document {
-    let items: String = spaces.filter(|space| space.state != State::Cancelled).map(item).collect();
+    let items: String = spaces
+        .filter(|space| space.state != State::Cancelled)
+        .map(item)
+        .collect();
     audience_page(INDEX.replace("{{spaces}}", &items), ONE_SECOND)
 }
 
 fn item(space: &Space) -> String {
-    let when = space.started_at.or(space.scheduled_at).map(UnixMillis::to_rfc3339).unwrap_or_default();
+    let when = space
+        .started_at
+        .or(space.scheduled_at)
+        .map(UnixMillis::to_rfc3339)
+        .unwrap_or_default();
     INDEX_ITEM
         .replace("{{title}}", &escaped(&space.title))
         .replace("{{slug}}", space.slug.as_str())
@@ -79,7 +90,10 @@ fn item(space: &Space) -> String {
 pub(crate) fn not_found() -> Document {
     let text = NOT_FOUND
         .replace("{{title}}", "This page is not here")
-        .replace("{{detail}}", "No space has this link. It may have been mistyped, or the space was deleted.");
+        .replace(
+            "{{detail}}",
+            "No space has this link. It may have been mistyped, or the space was deleted.",
+        );
     audience_page(text, ONE_SECOND)
 }
 
@@ -105,7 +119,8 @@ pub(crate) fn asset(name: &str) -> Option<Document> {
 }
 
 fn desk_page(template: &str) -> Document {
-    Document::new(template.to_owned(), HTML, ONE_MINUTE).with_policy(HeaderValue::from_static(DESK_POLICY))
+    Document::new(template.to_owned(), HTML, ONE_MINUTE)
+        .with_policy(HeaderValue::from_static(DESK_POLICY))
 }
 
 fn audience_page(text: String, cache_control: &'static str) -> Document {
@@ -125,9 +140,18 @@ fn hashes(page: &str, open: &str, close: &str) -> String {
         .split(open)
         .skip(1)
         .filter_map(|rest| rest.split_once(close))
-        .map(|(inline, _)| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(inline))))
+        .map(|(inline, _)| {
+            format!(
+                "'sha256-{}'",
+                BASE64_STANDARD.encode(Sha256::digest(inline))
+            )
+        })
         .collect();
-    if sources.is_empty() { "'none'".to_owned() } else { sources.join(" ") }
+    if sources.is_empty() {
+        "'none'".to_owned()
+    } else {
+        sources.join(" ")
+    }
 }
 
 fn escaped(text: &str) -> String {

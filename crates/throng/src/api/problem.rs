@@ -21,14 +21,22 @@ pub(crate) struct Problem {
     retry_after_seconds: Option<u32>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
 }
 
 impl Problem {
     /// A problem of a kind (the last part of its `type`).
-    pub(crate) fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self {
             kind: format!("urn:throng:problem:{kind}"),
             title,
@@ -57,7 +65,9 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "unknown-space",
             "There is no such space",
-            format!("No space has the slug {slug:?}. Check the link, or list the spaces with GET /api/spaces."),
+            format!(
+                "No space has the slug {slug:?}. Check the link, or list the spaces with GET /api/spaces."
+            ),
         )
     }
 
@@ -80,7 +90,10 @@ impl IntoResponse for Problem {
         let retry_after = self.retry_after_seconds;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -14,7 +14,7 @@ use throng_media::{Frame, SILENCE};
 const QUEUE_FRAMES: usize = 200;
 
 enum Input {
-    Frame { number: u64, frame: Frame },
+    Frame { number: u64, frame: Box<Frame> },
     End(PartIndex),
 }
 
@@ -36,18 +36,32 @@ pub(crate) struct Encoding {
 impl Encoding {
     /// Starts the thread: the first frame it is given belongs to the beginning of `first`, and `preroll` is what
     /// sounded just before.
-    pub(crate) fn start(first: PartIndex, preroll: Vec<Frame>, outputs: Outputs) -> io::Result<Self> {
+    pub(crate) fn start(
+        first: PartIndex,
+        preroll: Vec<Frame>,
+        outputs: Outputs,
+    ) -> io::Result<Self> {
         let (inputs, queue) = sync_channel(QUEUE_FRAMES);
-        thread::Builder::new().name("encoder".to_owned()).spawn(move || {
-            let renderer = Renderer::new(first, &preroll);
-            Encoder { renderer, next: first.0 * FRAMES_PER_PART, outputs }.run(&queue);
-        })?;
+        thread::Builder::new()
+            .name("encoder".to_owned())
+            .spawn(move || {
+                let renderer = Renderer::new(first, &preroll);
+                Encoder {
+                    renderer,
+                    next: first.0 * FRAMES_PER_PART,
+                    outputs,
+                }
+                .run(&queue);
+            })?;
         Ok(Self { inputs })
     }
 
     /// Hands a frame over; drops it where the encoders are 4 s behind (silence takes its place).
     pub(crate) fn push(&self, number: u64, frame: &Frame) {
-        if let Err(TrySendError::Full(_)) = self.inputs.try_send(Input::Frame { number, frame: *frame }) {
+        if let Err(TrySendError::Full(_)) = self.inputs.try_send(Input::Frame {
+            number,
+            frame: Box::new(*frame),
+        }) {
             metrics::counter!("throng_encoder_dropped_frames_total").increment(1);
         }
     }

@@ -13,7 +13,6 @@ use throng_archive::{Archive, ArchiveError, Flags};
 use throng_core::timeline::PartIndex;
 use throng_core::window::Part;
 use throng_media::rendering::Silence;
-use tokio::sync::watch;
 
 /// Parts that wait for the disk, 32 s: a disk that stalls longer has lost them from the recording, and only there.
 const QUEUE_PARTS: usize = 100;
@@ -30,7 +29,6 @@ enum Input {
 /// The recording of one space.
 pub(crate) struct Recording {
     inputs: SyncSender<Input>,
-    durable: watch::Receiver<PartIndex>,
     thread: JoinHandle<()>,
 }
 
@@ -38,11 +36,19 @@ impl Recording {
     /// Starts the thread over an open archive.
     pub(crate) fn start(archive: Archive, silence: Arc<Silence>) -> io::Result<Self> {
         let (inputs, queue) = sync_channel(QUEUE_PARTS);
-        let (durable, watched) = watch::channel(archive.next());
+        let synced = archive.next();
         let thread = thread::Builder::new()
             .name("archive".to_owned())
-            .spawn(move || Writer { archive, silence, durable, failing: false }.run(&queue))?;
-        Ok(Self { inputs, durable: watched, thread })
+            .spawn(move || {
+                Writer {
+                    archive,
+                    silence,
+                    synced,
+                    failing: false,
+                }
+                .run(&queue);
+            })?;
+        Ok(Self { inputs, thread })
     }
 
     /// A door for the encoder's thread; never blocks.
@@ -53,11 +59,6 @@ impl Recording {
                 metrics::counter!("throng_archive_dropped_parts_total").increment(1);
             }
         }
-    }
-
-    /// The first part that is not yet on disk.
-    pub(crate) fn durable(&self) -> watch::Receiver<PartIndex> {
-        self.durable.clone()
     }
 
     /// Writes what waits, and ends.
@@ -73,7 +74,8 @@ impl Recording {
 struct Writer {
     archive: Archive,
     silence: Arc<Silence>,
-    durable: watch::Sender<PartIndex>,
+    /// The first part that may not be on the disk yet.
+    synced: PartIndex,
     failing: bool,
 }
 
@@ -96,7 +98,7 @@ impl Writer {
         if self.archive.next() == part.index {
             self.archive.append(part, unix_millis(), Flags::NONE)?;
         }
-        if self.archive.next().0 >= self.durable.borrow().0 + SYNC_EVERY_PARTS {
+        if self.archive.next().0 >= self.synced.0 + SYNC_EVERY_PARTS {
             self.sync()?;
         }
         Ok(())
@@ -104,7 +106,7 @@ impl Writer {
 
     fn sync(&mut self) -> Result<(), ArchiveError> {
         self.archive.sync()?;
-        self.durable.send_replace(self.archive.next());
+        self.synced = self.archive.next();
         Ok(())
     }
 
@@ -128,6 +130,8 @@ impl Writer {
 }
 
 fn unix_millis() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -350,7 +350,11 @@ const FIRST_SAMPLE_MAX: u64 = 1 << 53;
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::fixture::{boxed, chunk, init};
+    use throng_core::rendition::Rendition;
+    use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
+    use throng_media::package;
+
+    use super::super::fixture::{boxed, chunk, init, tone_packets};
     use super::*;
 
     /// What a reader makes of a stream in pieces of these lengths (the last one for the rest, again and again).
@@ -392,6 +396,25 @@ mod tests {
             places,
             [(96_000, 960, 40), (96_960, 960, 30), (97_920, 960, 1)]
         );
+    }
+
+    #[test]
+    fn what_throng_packages_is_read_packet_by_packet() {
+        let coded = tone_packets(2 * FRAMES_PER_PART);
+        let (first, second) = coded.split_at(coded.len() / 2);
+        let mut stream = package::init(Rendition::O48, None).to_vec();
+        for (index, packets) in [(PartIndex(1_000), first), (PartIndex(1_001), second)] {
+            stream.extend_from_slice(&package::package(Rendition::O48, index, packets).cmaf);
+        }
+        let (packets, malformed) = read(&stream, &[1_000]);
+        assert_eq!(malformed, None);
+        let places = (PartIndex(1_000).first_sample()..).step_by(960);
+        let expected = coded.iter().zip(places).map(|(coded, sample)| Packet {
+            sample,
+            samples: 960,
+            bytes: coded.to_vec(),
+        });
+        assert!(packets.into_iter().eq(expected));
     }
 
     #[test]
