@@ -8,8 +8,8 @@ from throng import Node, wait_until
 
 # The burst that a joiner gets is 4 s: from here on nobody who joins hears what was before Ada.
 SETTLED_SECONDS = 8
-# Long enough for a comparison of several seconds anywhere in it, and for a seek that has somewhere to go.
-ENDED_SECONDS = 20
+# Long enough for a comparison of several seconds in it, over more than one segment.
+ENDED_SECONDS = 12
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Players that nobody here wrote, each run until it has heard some seconds, which are kept."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -57,23 +58,40 @@ def gstreamer(url, seconds, folder):
 
 
 def heard(arguments, out, seconds, **more):
-    """Runs a player until it has written so much raw sound, or has ended by itself."""
-    out.unlink(missing_ok=True)
+    """Runs a player until it has put out so much raw sound, or has ended by itself.
+
+    It writes into a pipe: what opens its output anew in between (VLC does, when the codec changes) loses nothing.
+    """
+    os.mkfifo(out, 0o666)
+    out.chmod(0o666)
+    # Open for both, so that neither the absence of a writer nor its leaving ends anything.
+    pipe = os.open(out, os.O_RDWR | os.O_NONBLOCK)
     wanted = int(seconds * signal_kit.RATE_HZ) * BYTES_PER_SAMPLE
+    taken = bytearray()
     with open(out.with_suffix(".log"), "wb") as log:
         player = subprocess.Popen(arguments, stdout=log, stderr=log, **more)
         try:
             wait_until(
-                lambda: player.poll() is not None or (out.exists() and out.stat().st_size >= wanted),
+                lambda: drain(pipe, taken) >= wanted or player.poll() is not None,
                 f"{seconds} s heard by {arguments}",
                 PATIENCE_SECONDS,
             )
         finally:
             player.kill()
             player.wait()
-    assert out.exists(), f"{arguments} wrote no sound: {pathlib.Path(log.name).read_text(errors='replace')[-2000:]}"
-    samples = np.frombuffer(out.read_bytes()[: wanted // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE], "<i2")
-    return samples[: wanted // BYTES_PER_SAMPLE].astype(np.float32) / 32768
+            drain(pipe, taken)
+            os.close(pipe)
+    assert taken, f"{arguments} put out no sound: {pathlib.Path(log.name).read_text(errors='replace')[-2000:]}"
+    whole = min(len(taken), wanted) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE
+    return np.frombuffer(bytes(taken[:whole]), "<i2").astype(np.float32) / 32768
+
+
+def drain(pipe, taken):
+    """Takes what lies in the pipe; how much was taken in all."""
+    with contextlib.suppress(BlockingIOError):
+        while piece := os.read(pipe, 65_536):
+            taken.extend(piece)
+    return len(taken)
 
 
 ALL = {"ffmpeg": ffmpeg, "mpv": mpv, "vlc": vlc, "gstreamer": gstreamer}

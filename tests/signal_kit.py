@@ -23,8 +23,8 @@ SPEECH_CLIPS = {"ada": ("01-ada", "03-ada"), "ben": ("02-ben", "04-ben")}
 BED_DBFS = -52.0
 # Quieter than the bed by far: nothing but missing sound is.
 SILENCE_DBFS = -75.0
-# The shortest silence that is counted as a gap: a quarter of a frame.
-GAP_MIN_SECONDS = 0.005
+# The shortest silence that is counted as a gap: one frame.
+GAP_MIN_SECONDS = 0.02
 # Alignment is followed in windows of this length; a jump between two is a hole or a repetition.
 WINDOW_SECONDS = 0.5
 # Far enough for the jitter buffer's own adjustment within a window, near enough not to find another syllable.
@@ -115,7 +115,7 @@ class Match:
     level_db: float
     """Heard less said."""
     gaps: list
-    """Stretches of digital silence: (second, milliseconds)."""
+    """Stretches of digital silence where there was sound: (second, milliseconds)."""
     jumps_ms: list
     """Steps in the alignment from window to window: lost or repeated sound."""
     stoi: float
@@ -128,19 +128,20 @@ class Match:
         )
 
 
-def compare(reference, heard):
-    """Finds what was heard in the looped reference and measures it."""
+def compare(reference, heard, looped=True):
+    """Finds what was heard in the reference, looped or not, and measures it."""
     heard = trimmed(heard)
     seconds = len(heard) / RATE_HZ
     assert seconds >= 3, f"only {seconds:.2f} s were heard: too little to compare"
-    said, offset, likeness = aligned(reference, heard)
+    said, offset, likeness = aligned(reference, heard, looped)
+    heard = heard[: len(said)]
     followed, jumps = follow(said, heard)
     return Match(
         seconds=seconds,
         offset=offset,
         likeness=likeness,
         level_db=level_dbfs(heard) - level_dbfs(said),
-        gaps=silences(heard),
+        gaps=holes(said, heard),
         jumps_ms=jumps,
         stoi=float(pystoi.stoi(followed, heard, RATE_HZ)),
         pesq=pesq(followed, heard),
@@ -154,15 +155,19 @@ def trimmed(heard):
     return heard[loud[0] : loud[-1] + 1]
 
 
-def aligned(reference, heard):
-    """The stretch of the looped reference that was heard, as long as what was heard."""
-    loops = 2 + len(heard) // len(reference)
-    looped = np.tile(reference, loops)
+def aligned(reference, heard, looped):
+    """The stretch of the reference that was heard, as long as what was heard where the reference is."""
     # Three seconds in the middle are enough to know the place; the ends may be cut or faded.
     middle = max(0, len(heard) // 2 - 3 * RATE_HZ // 2)
-    at, likeness = find(heard[middle : middle + 3 * RATE_HZ], looped[: len(reference) + 3 * RATE_HZ])
+    pattern = heard[middle : middle + 3 * RATE_HZ]
+    if not looped:
+        at, likeness = find(pattern, reference)
+        offset = max(0, at - middle)
+        return reference[offset : offset + len(heard)], offset, likeness
+    around = np.tile(reference, 2 + len(heard) // len(reference))
+    at, likeness = find(pattern, around[: len(reference) + len(pattern)])
     offset = (at - middle) % len(reference)
-    return looped[offset : offset + len(heard)], offset, likeness
+    return around[offset : offset + len(heard)], offset, likeness
 
 
 def follow(said, heard):
@@ -185,15 +190,15 @@ def follow(said, heard):
     return followed, [round(step, 1) for step in steps if abs(step) >= 1]
 
 
-def silences(heard):
-    """Stretches of digital silence: (second, milliseconds)."""
+def holes(said, heard):
+    """Stretches of digital silence where something was said: (second, milliseconds)."""
     quiet = np.abs(heard) < amplitude(SILENCE_DBFS)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.view(np.int8), [0]])))
-    stretches = zip(edges[::2], edges[1::2])
+    stretches = [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2])]
     return [
-        (round(float(start) / RATE_HZ, 3), round(float(end - start) * 1000 / RATE_HZ, 1))
+        (round(start / RATE_HZ, 3), round((end - start) * 1000 / RATE_HZ, 1))
         for start, end in stretches
-        if end - start >= GAP_MIN_SECONDS * RATE_HZ
+        if end - start >= GAP_MIN_SECONDS * RATE_HZ and level_dbfs(said[start:end]) > SILENCE_DBFS
     ]
 
 
