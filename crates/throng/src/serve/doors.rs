@@ -22,11 +22,11 @@ use crate::pages;
 
 /// Connections at the audience's address, below the usual limit of 20,000 open files, so that the desk, the archive
 /// and the database never want for a descriptor. More wait in the backlog.
-const LISTENERS_MAX: usize = 16_000;
+const LISTENERS_MAX: u32 = 16_000;
 /// Connections at the desk: tens of people with a few each.
-const DESK_CONNECTIONS_MAX: usize = 1_000;
+const DESK_CONNECTIONS_MAX: u32 = 1_000;
 /// Connections at the internal address: a scraper and a person.
-const INTERNAL_CONNECTIONS_MAX: usize = 64;
+const INTERNAL_CONNECTIONS_MAX: u32 = 64;
 /// Connections that wait to be accepted; the kernel cuts it to `somaxconn`.
 const BACKLOG: u32 = 65_535;
 /// The bound sockets.
