@@ -68,6 +68,13 @@ impl Call {
 /// Runs the named measurements, or all.
 pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
     let known = known(suite);
+    // Nothing measured must not look like everything in order.
+    if known.is_empty() {
+        return Err(format!(
+            "there is nothing to {} yet: {} holds no program",
+            suite.title, suite.folder
+        ));
+    }
     if let Some(name) = call.names.iter().find(|name| !known.contains(name)) {
         return Err(format!("`{name}` is not among: {}", known.join(", ")));
     }

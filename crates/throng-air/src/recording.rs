@@ -46,7 +46,8 @@ pub(crate) fn unreadable(error: &io::Error) -> Response {
     )
 }
 
-fn file(recording: Arc<dyn Recording>, request: &HeaderMap, ended: bool) -> Response {
+/// One recording, as these headers want it.
+pub(crate) fn file(recording: Arc<dyn Recording>, request: &HeaderMap, ended: bool) -> Response {
     let len = recording.len();
     let etag = HeaderValue::from_str(&recording.etag()).expect("an entity tag is visible ASCII");
     let mut response = if matches(request.get(header::IF_NONE_MATCH), &etag) {

@@ -78,20 +78,23 @@ pub(crate) fn index<'a>(spaces: impl Iterator<Item = &'a Space>) -> Document {
 }
 
 fn item(space: &Space) -> String {
-    let when = space
-        .started_at
-        .or(space.scheduled_at)
-        .map(UnixMillis::to_rfc3339)
-        .unwrap_or_default();
+    let when = space.started_at.or(space.scheduled_at);
     filled(
         INDEX_ITEM,
         &[
             ("title", &escaped(&space.title)),
             ("slug", space.slug.as_str()),
             ("state", space.state.name()),
-            ("when", &when),
+            ("when", &when.map(minute).unwrap_or_default()),
         ],
     )
+}
+
+/// A time as people read it: `2026-12-01 20:00 UTC`.
+fn minute(time: UnixMillis) -> String {
+    let text = time.to_rfc3339();
+    let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{day} {} UTC", clock.get(..5).unwrap_or_default())
 }
 
 /// The page for what is not here.
