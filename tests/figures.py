@@ -56,9 +56,12 @@ def cpu_seconds(process):
 
 
 class Clock:
-    """Milliseconds since it was made."""
+    """Milliseconds since it was made, or started again."""
 
     def __init__(self):
+        self.start()
+
+    def start(self):
         self.began = time.monotonic()
 
     def ms(self):

@@ -19,7 +19,7 @@ from throng import wait_until
 
 KILLS, SEED = 50, 2026
 # Between a restart and the next kill.
-LIFE_SECONDS_MAX = 4.0
+LIFE_SECONDS_MAX = 6.0
 # One restart in so many is itself killed before it is done.
 EARLY_KILL_EVERY = 5
 PART_SECONDS = 0.32
@@ -100,7 +100,8 @@ class Witness:
             self.backwards.append(f"epoch {self.epoch} -> {state['epoch']}")
         playlist = self.space.get("hls/o48/media.m3u8").body.decode()
         first = int(playlist.partition("#EXT-X-MEDIA-SEQUENCE:")[2].split()[0])
-        self.note("newest segment", state["newest_segment"])
+        newest = state["newest_segment"]
+        self.note("newest segment", -1 if newest is None else newest)
         self.note("media sequence", first)
         self.note("recorded seconds", state["recording"]["seconds"])
 
@@ -152,10 +153,13 @@ def run(serving, space, ear, witness):
     return kills, outages_ms
 
 
-def loss_parts(recorded, begin, end):
-    """Programme between two playheads that was made and is not in the recording, at its end."""
-    alive = [part for part in recorded if begin < part + 1 <= end]
-    return end - (max(alive) + 1) if alive else 0.0
+def losses(recorded, kills):
+    """Programme that was made before each kill and is not in the recording, in parts. A kill that came before the first
+    part of its life was whole is left out: there was less than that part to lose."""
+    for begin, end in zip([0.0, *kills], kills):
+        alive = [part for part in recorded if begin < part + 1 <= end]
+        if alive:
+            yield end - (max(alive) + 1)
 
 
 with node() as serving:
@@ -177,16 +181,16 @@ in_recording = {part: sha256 for part, _, sha256 in rows}
 missing = [
     part for part, hashes in ear.given.items() if part in in_recording and not hashes <= {in_recording[part]}
 ]
-between = list(zip([0.0, *kills], kills))
-given_and_lost = [sum(begin <= part < end for part in missing) for begin, end in between]
-losses = [loss_parts(recorded, begin, end) for begin, end in between]
+given_and_lost = [sum(begin <= part < end for part in missing) for begin, end in zip([0.0, *kills], kills)]
+made_and_lost = list(losses(recorded, kills))
 
 figure("kills of a live space", len(kills))
+figure("of these, with parts recorded since the last", len(made_and_lost))
 figure("parts given to a listener and not in the recording, worst kill", max(given_and_lost), f"<= {LOSS_PARTS_MAX}")
-figure("programme made and not recorded, worst kill", f"{max(losses):.2f} parts", f"<= {LOSS_PARTS_MAX} parts")
-figure("the same, median", f"{percentile(losses, 50):.2f} parts")
+figure("programme made and not recorded, worst kill", f"{max(made_and_lost):.2f} parts", f"<= {LOSS_PARTS_MAX} parts")
+figure("the same, median", f"{percentile(made_and_lost, 50):.2f} parts")
 figure("parts out of order in the journal", sum(b != a + 1 for a, b in zip(parts, parts[1:])), "<= 0")
 figure("numbers that ran backwards", len(witness.backwards), "<= 0")
-print("\n".join(witness.backwards))
+print(*witness.backwards, sep="\n", end="")
 figure("from the kill to new sound at the listener, median", f"{percentile(outages_ms, 50):.0f} ms")
 figure("from the kill to new sound at the listener, longest", f"{max(outages_ms):.0f} ms")

@@ -129,7 +129,6 @@ fn measure(suite: &Suite, name: &str) -> Result<String, String> {
     output(
         python
             .env("THRONG_BIN", target().join("release/throng"))
-            .env("NODE_PATH", install::node_modules())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONPATH", root().join("tests")),
     )

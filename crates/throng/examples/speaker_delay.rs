@@ -190,7 +190,11 @@ fn find(chirp: &[f32], said_at: usize, spoken: &Spoken, heard: &[f32]) -> Option
 
 /// The correlation of two sounds of one length.
 fn likeness(a: &[f32], b: &[f32]) -> f64 {
-    let product =
-        |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum() };
-    product(a, b) / (product(a, a) * product(b, b)).sqrt().max(1e-9)
+    let [mut both, mut only_a, mut only_b] = [0.0_f32; 3];
+    for (a, b) in a.iter().zip(b) {
+        both += a * b;
+        only_a += a * a;
+        only_b += b * b;
+    }
+    f64::from(both) / f64::from(only_a * only_b).sqrt().max(1e-9)
 }

@@ -19,7 +19,7 @@ use super::hold;
 use super::mixing::{Input, Mixing};
 use super::pipeline::{self, Pipeline};
 use super::routing::seat_key;
-use super::space::{ActError, Command, PipelineError, Shared, facts};
+use super::space::{ActError, Command, PipelineError, PublishError, Shared, facts};
 
 /// An act is decided anew when keeping it took so long that its moment has passed; a disk this slow is an error.
 const DECISIONS_MAX: usize = 5;
@@ -94,7 +94,7 @@ impl Owner {
                         let _ = reply.send(self.act(actor, act).await);
                     }
                     Some(Command::Mixer { reply }) => {
-                        let _ = reply.send(self.mixing());
+                        let _ = reply.send(self.seats());
                     }
                     Some(Command::Close { reply }) => {
                         self.close().await;
@@ -109,7 +109,10 @@ impl Owner {
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
                 }
-                _ = count.tick() => self.keep_counts().await,
+                _ = count.tick() => {
+                    self.keep_counts().await;
+                    self.mend().await;
+                }
             }
         }
     }
@@ -118,8 +121,9 @@ impl Owner {
         let (space, change) = self.decide(actor, act).await?;
         self.space = Arc::new(space);
         self.space_now.send_replace(Arc::clone(&self.space));
-        self.carry_out(change).await?;
+        let done = self.carry_out(change).await;
         self.shared.listed.send_replace(());
+        done?;
         Ok(Arc::clone(&self.space))
     }
 
@@ -148,22 +152,23 @@ impl Owner {
         match change {
             Change::Edited => self.declare(),
             Change::DoorsOpened(_) => {
-                self.begin().await?;
+                // Declared first, so that the hold programme stops there however long the beginning takes.
                 self.declare();
                 self.on_air.ask();
+                self.begin().await?;
             }
             Change::WentLive(part) => {
+                self.declare();
+                self.on_air.ask();
                 match &self.pipeline {
                     Some(_) => self.tell_mixer(Input::GoLive(part)),
                     None => self.begin().await?,
                 }
-                self.declare();
-                self.on_air.ask();
             }
             Change::Ended(part) => self.end(part).await,
             Change::Cancelled => {
-                self.stop_mixing().await;
-                self.pipeline = None;
+                self.holding.shutdown().await;
+                self.stop().await;
                 self.on_air.change_window(Window::finish);
                 self.on_air.set_flowing(true);
                 self.declare();
@@ -190,6 +195,25 @@ impl Owner {
         let _ = self.archive.set(pipeline.reader());
         self.pipeline = Some(pipeline);
         Ok(())
+    }
+
+    /// Begins anew what could not begin: a disk that was full is no reason for a programme that stays away.
+    async fn mend(&mut self) {
+        let wanted = self.space.doors_part.is_some() && !self.space.state.is_over();
+        if wanted
+            && self.pipeline.is_none()
+            && let Err(error) = self.begin().await
+        {
+            tracing::error!(slug = self.space.slug.as_str(), %error, "the programme still cannot begin");
+        }
+    }
+
+    /// The mixer, for a speaker who comes; a space that is over has none.
+    fn seats(&self) -> Result<Mixing, PublishError> {
+        if self.space.state.is_over() {
+            return Err(PublishError::Over);
+        }
+        Ok(self.mixing()?)
     }
 
     /// The mixer of the space, started when the first speaker comes or the doors open.
@@ -271,11 +295,19 @@ impl Owner {
         }
     }
 
-    async fn close(&mut self) {
+    /// Stops mixing at once, and writes what was mixed.
+    async fn stop(&mut self) {
         self.stop_mixing().await;
-        if let Some(pipeline) = self.pipeline.take() {
-            let _ = timeout(END_TIMEOUT, pipeline.finished()).await;
+        if let Some(pipeline) = self.pipeline.take()
+            && timeout(END_TIMEOUT, pipeline.finished()).await.is_err()
+        {
+            tracing::error!("the archive did not finish in time");
         }
+    }
+
+    async fn close(&mut self) {
+        self.stop().await;
+        self.on_air.close();
         self.keep_counts().await;
     }
 }

@@ -78,7 +78,7 @@ pub(super) enum Command {
         reply: oneshot::Sender<Result<Arc<Space>, ActError>>,
     },
     Mixer {
-        reply: oneshot::Sender<Result<Mixing, PipelineError>>,
+        reply: oneshot::Sender<Result<Mixing, PublishError>>,
     },
     Close {
         reply: oneshot::Sender<()>,

@@ -10,6 +10,9 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::api::Desk;
 
+/// What the stage counts that can fall again.
+const STAGE_GAUGES: &[&str] = &["speakers", "listeners", "tcp_connections"];
+
 /// The routes of the internal address.
 pub(super) fn routes(metrics: PrometheusHandle, desk: Arc<Desk>) -> Router {
     Router::new()
@@ -25,15 +28,19 @@ pub(super) fn routes(metrics: PrometheusHandle, desk: Arc<Desk>) -> Router {
 /// Counters of the stage and counts of listeners are read when somebody asks.
 fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
     for (name, value) in desk.origin.stage_counters().entries() {
-        metrics::counter!(format!("throng_stage_{name}_total")).absolute(value);
+        if STAGE_GAUGES.contains(&name) {
+            metrics::gauge!(format!("throng_stage_{name}")).set(as_gauge(value));
+        } else {
+            metrics::counter!(format!("throng_stage_{name}_total")).absolute(value);
+        }
     }
     let spaces = desk.origin.list();
     let listening: u64 = spaces
         .iter()
         .map(|handle| handle.on_air.counts().listening)
         .sum();
-    metrics::gauge!("throng_air_listening").set(u32::try_from(listening).unwrap_or(u32::MAX));
-    metrics::gauge!("throng_spaces").set(u32::try_from(spaces.len()).unwrap_or(u32::MAX));
+    metrics::gauge!("throng_air_listening").set(as_gauge(listening));
+    metrics::gauge!("throng_spaces").set(as_gauge(spaces.len() as u64));
     metrics.run_upkeep();
     metrics.render()
 }
@@ -60,4 +67,9 @@ pub(super) fn recorder() -> PrometheusHandle {
                 .expect("nothing else installs a recorder in this process")
         })
         .clone()
+}
+
+/// A count as a gauge takes it; beyond four thousand million it stays there.
+fn as_gauge(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
