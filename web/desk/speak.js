@@ -69,9 +69,11 @@ function setMuted(muted) {
 
 function drawConnection() {
   const { state } = whip;
-  const inside = state !== 'idle';
+  const inside = state !== 'idle' && state !== 'replaced';
+  if (state === 'replaced') microphone.close();
   root.connection = state;
   $('join').hidden = inside;
+  text('join', state === 'replaced' ? 'Take it back' : 'Join the stage');
   $('mute').hidden = $('leave').hidden = !inside;
   if (document.activeElement === document.body && inside) $('mute').focus({ focusVisible: false });
   say({
@@ -79,8 +81,9 @@ function drawConnection() {
     connecting: 'Joining…',
     connected: 'You are on stage. Space mutes and unmutes.',
     reconnecting: 'Reconnecting – the connection was lost. Your seat is kept.',
+    replaced: 'Your seat was taken over in another window.',
   }[state]);
-  if (state === 'connected') showProblem($('problem'));
+  if (state === 'connected' || state === 'replaced') showProblem($('problem'));
   if (space) drawLamp();
 }
 

@@ -1,20 +1,23 @@
 // One speaker's WebRTC connection by WHIP (RFC 9725), sendrecv: our microphone out, everybody else back.
-// It keeps itself connected until leave(): the same key takes the same seat again.
+// It keeps itself connected until leave(): the same key takes the same seat again, unless somebody else with it did.
 import { Problem, problemOf } from './api.js';
 
 const GATHER_MS = 2_000;   // one host address is known at once; more waiting buys nothing
 const ANSWER_MS = 10_000;  // POST to answer
 const CONNECT_MS = 15_000; // answer to connected
-const WOBBLE_MS = 2_000;   // "disconnected" often heals by itself within this
+const LOOK_MS = 500;       // between two looks whether packets still come
+const SILENT_LOOKS = 4;    // the stage sends 50 packets a second, of silence too: after 2 s without any it is gone
 const FIRST_RETRY_MS = 300;
-const LAST_RETRY_MS = 10_000;
+const LAST_RETRY_MS = 5_000;
 
+const GONE = 410;
+const unreachable = () => new Problem(0, 'The server cannot be reached', 'Check your connection. This page keeps trying.');
 const sleep = ms => new Promise(done => setTimeout(done, ms));
 
 export class Whip extends EventTarget {
   #url; #key; #track; #link;
   #run = 0; // every join has a number; whatever belongs to an older one stops
-  state = 'idle'; // idle, connecting, connected, reconnecting
+  state = 'idle'; // idle, connecting, connected, reconnecting, replaced
 
   constructor(url, key) {
     super();
@@ -27,15 +30,21 @@ export class Whip extends EventTarget {
     const run = ++this.#run;
     this.#track = track;
     this.#tell('connecting');
+    let lost; // the session that we had, until the server has said what became of it
     for (let tries = 0; run === this.#run;) {
       try {
+        if (lost) await this.#giveBack(lost);
+        lost = undefined;
         const link = await this.#connect();
         if (run !== this.#run) return;
         tries = 0;
         this.#tell('connected');
         await untilLost(link);
+        lost = link.resource;
+        link.resource = undefined;
       } catch (problem) {
         if (run !== this.#run) return;
+        if (problem.status === GONE) return this.#stop('replaced');
         this.dispatchEvent(new CustomEvent('problem', { detail: problem }));
         if (problem.isRefusal) return this.leave();
       }
@@ -52,10 +61,12 @@ export class Whip extends EventTarget {
     await this.#link?.pc.getSenders()[0]?.replaceTrack(track);
   }
 
-  leave() {
+  leave() { this.#stop('idle'); }
+
+  #stop(state) {
     this.#run++;
     this.#close(this.#link);
-    this.#tell('idle');
+    this.#tell(state);
   }
 
   async #connect() {
@@ -82,11 +93,21 @@ export class Whip extends EventTarget {
       headers: { Authorization: `Bearer ${this.#key}`, 'Content-Type': 'application/sdp' },
       body: link.pc.localDescription.sdp,
       signal: AbortSignal.timeout(ANSWER_MS),
-    }).catch(() => { throw new Problem(0, 'The server cannot be reached', 'Check your connection. This page keeps trying.'); });
+    }).catch(() => { throw unreachable(); });
     if (!response.ok) throw await problemOf(response);
     const location = response.headers.get('Location');
     link.resource = location && new URL(location, response.url).href;
     return response.text();
+  }
+
+  /** Ends a lost session. GONE says that somebody took the seat meanwhile; any other refusal, that it is unknown. */
+  async #giveBack(resource) {
+    const response = await fetch(resource, {
+      method: 'DELETE',
+      headers: { Authorization: `Bearer ${this.#key}` },
+      signal: AbortSignal.timeout(ANSWER_MS),
+    }).catch(() => { throw unreachable(); });
+    if (response.status === GONE || response.status >= 500) throw await problemOf(response);
   }
 
   #close(link) {
@@ -127,12 +148,20 @@ function settled({ pc, over }) {
   });
 }
 
-function untilLost({ pc, over, end }) {
-  let wobble;
-  pc.addEventListener('connectionstatechange', () => {
-    clearTimeout(wobble);
-    if (pc.connectionState === 'failed') end();
-    if (pc.connectionState === 'disconnected') wobble = setTimeout(end, WOBBLE_MS);
-  });
-  return over;
+/** Looks at what arrives: that tells sooner than the connection state, which waits for ICE. */
+async function untilLost({ pc }) {
+  let received = 0;
+  for (let silent = 0; silent < SILENT_LOOKS; silent++) {
+    if (pc.connectionState === 'failed' || pc.connectionState === 'closed') return;
+    const before = received;
+    received = await packetsReceived(pc);
+    if (received > before) silent = 0;
+    await sleep(LOOK_MS);
+  }
+}
+
+async function packetsReceived(pc) {
+  let packets = 0;
+  for (const stats of (await pc.getStats()).values()) if (stats.type === 'inbound-rtp') packets += stats.packetsReceived;
+  return packets;
 }

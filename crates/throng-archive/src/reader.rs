@@ -103,12 +103,20 @@ impl Reader {
     }
 
     /// How many bytes consecutive parts take; 0 for what is not held.
-    pub fn bytes(&self, rendition: Rendition, from: PartIndex, to: PartIndex) -> Result<u64, ArchiveError> {
+    pub fn bytes(
+        &self,
+        rendition: Rendition,
+        from: PartIndex,
+        to: PartIndex,
+    ) -> Result<u64, ArchiveError> {
         if from >= to || !self.holds(from, to) {
             return Ok(0);
         }
         let place = rendition.index();
-        let (first, last) = (self.files.record(from)?, self.files.record(PartIndex(to.0 - 1))?);
+        let (first, last) = (
+            self.files.record(from)?,
+            self.files.record(PartIndex(to.0 - 1))?,
+        );
         Ok(last.extents[place].end - first.extents[place].start())
     }
 

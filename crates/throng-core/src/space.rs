@@ -23,8 +23,8 @@ pub const PIPELINE_START_MS: u64 = 1_000;
 pub const CUT_LEAD_MS: u64 = 60;
 /// Longest title and reason, in characters: one line on a page, two on a telephone.
 pub const TEXT_CHARS_MAX: usize = 200;
-/// Most seats of one stage: tens of people. The mixer's mix-minus grows with each who talks.
-pub const SPEAKERS_MAX: u32 = 64;
+/// Most seats of one stage: as many as the mixer holds. Its mix-minus grows with each who talks.
+pub const SPEAKERS_MAX: u32 = 32;
 
 /// One space: the place with one URL. Its fields are what is stored; [`Space::apply`] alone changes them.
 #[derive(Clone, Debug, PartialEq, Eq)]

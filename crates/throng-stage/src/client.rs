@@ -30,6 +30,9 @@ const OUTBOX_MAX: usize = 64;
 const HEARD_MAX: usize = 512;
 /// A connection that is not up by then will not be.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+/// A server that was heard sends a packet every 20 ms, of silence too: after a hundred missing ones it is gone, and the
+/// sooner we ask it anew, the shorter the hole in the talk.
+const SILENCE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the client is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,9 @@ pub enum ClientError {
     /// The answer cannot be used.
     #[error("the answer cannot be used: {0}")]
     Answer(String),
+    /// The answer offers no way in for this transport.
+    #[error("the answer has no candidate for {0:?}")]
+    NoCandidate(Transport),
     /// No socket.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -190,8 +196,8 @@ impl PendingClient {
             Transport::Tcp => Protocol::Tcp,
             Transport::Udp => Protocol::Udp,
         };
-        let (answer, remote) = sdp::narrow(answer, protocol)
-            .ok_or_else(|| ClientError::Answer(format!("it has no candidate for {transport:?}")))?;
+        let (answer, remote) =
+            sdp::narrow(answer, protocol).ok_or(ClientError::NoCandidate(transport))?;
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()

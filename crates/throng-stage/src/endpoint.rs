@@ -18,11 +18,18 @@ use crate::event::Event;
 use crate::peer::{Peer, PeerOutput, Redundancy};
 use crate::sdp::{Fragment, Offer, Purpose, restart_fragment};
 use crate::session::{ADDRESSES_MAX, EndReason, Part, ProgrammeKey, SeatKey, Session, SessionId};
-use crate::stage::{Answer, Patched};
+use crate::stage::{Answer, Patched, SPEAKERS_MAX};
 
 #[cfg(test)]
 mod tests;
 
+/// Listeners whose connection is not up yet. Anybody may ask, so whoever asks and does not come must not hold the places
+/// of those who do. A connect takes a second, so even a rush finds room. Full: a newer one takes the place of the oldest
+/// that has not proved its address, or else of the oldest.
+const DOORWAY_MAX: usize = 32;
+/// Replaced sessions that are remembered, so that a client that asks learns why it was put out: one for each speaker.
+/// Full: the oldest is forgotten, and its client hears that there is no such session.
+const REPLACED_MAX: usize = SPEAKERS_MAX;
 /// Samples in a frame of 20 ms at 48 kHz, the RTP clock of Opus (RFC 7587 section 4.1).
 const FRAME_SAMPLES: u64 = 960;
 
@@ -46,6 +53,8 @@ pub(crate) struct Endpoint {
     next_key: Key,
     ids: HashMap<SessionId, Key>,
     seats: BTreeMap<SeatKey, Key>,
+    /// Oldest first.
+    replaced: VecDeque<SessionId>,
     routes: Routes,
     /// Emptied by the shell after every input, so it holds what one input brought about.
     transmits: VecDeque<Transmit>,
@@ -66,6 +75,7 @@ impl Endpoint {
             next_key: 0,
             ids: HashMap::new(),
             seats: BTreeMap::new(),
+            replaced: VecDeque::new(),
             routes: Routes::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -81,9 +91,13 @@ impl Endpoint {
         seat: SeatKey,
     ) -> Result<Answer, StageError> {
         let replaced = self.seats.get(&seat).copied();
-        let taken = self.count_of(true) - usize::from(replaced.is_some());
+        let taken = self.seats.len() - usize::from(replaced.is_some());
         let answer = self.open(now, offer, Part::Speaker(seat), taken)?;
         if let Some(old) = replaced {
+            if self.replaced.len() == REPLACED_MAX {
+                self.replaced.pop_front();
+            }
+            self.replaced.push_back(self.sessions[&old].id.clone());
             self.end(old, EndReason::Replaced);
         }
         self.seats.insert(seat, self.ids[&answer.session]);
@@ -97,7 +111,16 @@ impl Endpoint {
         offer: &str,
         programme: ProgrammeKey,
     ) -> Result<Answer, StageError> {
-        self.open(now, offer, Part::Listener(programme), self.count_of(false))
+        let doorway = self.keys(|session| session.is_listener() && !session.is_connected());
+        let inside = self.sessions.len() - self.seats.len() - doorway.len();
+        let answer = self.open(now, offer, Part::Listener(programme), inside)?;
+        if doorway.len() >= DOORWAY_MAX.min(self.places.listeners - inside) {
+            let unproved = |key: &&Key| self.sessions[*key].addresses.is_empty();
+            if let Some(&oldest) = doorway.iter().find(unproved).or(doorway.first()) {
+                self.end(oldest, EndReason::NeverConnected);
+            }
+        }
+        Ok(answer)
     }
 
     /// Trickle ICE and ICE restart (RFC 9725 section 4.3).
@@ -108,11 +131,7 @@ impl Endpoint {
         if_match: Option<&str>,
         fragment: &str,
     ) -> Result<Patched, StageError> {
-        let key = self
-            .ids
-            .get(id)
-            .copied()
-            .ok_or(StageError::UnknownSession)?;
+        let key = self.key_of(id)?;
         let session = self
             .sessions
             .get_mut(&key)
@@ -155,11 +174,7 @@ impl Endpoint {
 
     /// DELETE, or the owner's wish.
     pub(crate) fn close(&mut self, id: &SessionId) -> Result<(), StageError> {
-        let key = self
-            .ids
-            .get(id)
-            .copied()
-            .ok_or(StageError::UnknownSession)?;
+        let key = self.key_of(id)?;
         self.end(key, EndReason::Closed);
         Ok(())
     }
@@ -282,6 +297,14 @@ impl Endpoint {
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    fn key_of(&self, id: &SessionId) -> Result<Key, StageError> {
+        match self.ids.get(id) {
+            Some(&key) => Ok(key),
+            None if self.replaced.contains(id) => Err(StageError::Replaced),
+            None => Err(StageError::UnknownSession),
+        }
     }
 
     /// What holds after every input.
@@ -456,18 +479,8 @@ impl Endpoint {
             .collect()
     }
 
-    fn count_of(&self, speakers: bool) -> usize {
-        if speakers {
-            self.seats.len()
-        } else {
-            self.sessions.len() - self.seats.len()
-        }
-    }
-
     fn gauge(&self) {
-        let speakers = self
-            .keys(|session| matches!(session.part, Part::Speaker(_)))
-            .len();
+        let speakers = self.keys(|session| !session.is_listener()).len();
         set(&self.counters.speakers, speakers);
         set(&self.counters.listeners, self.sessions.len() - speakers);
     }

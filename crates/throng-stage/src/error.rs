@@ -20,6 +20,9 @@ pub enum StageError {
     /// The offer cannot be answered.
     #[error("offer refused: {0}")]
     Offer(#[from] OfferRefusal),
+    /// A newer session has taken the seat.
+    #[error("the seat was taken over by a newer connection with the same key")]
+    Replaced,
     /// No such session, or it has ended.
     #[error("no such session")]
     UnknownSession,
@@ -43,6 +46,7 @@ impl StageError {
             Self::Offer(OfferRefusal::Unreadable(_)) | Self::Fragment(_) => 400,
             Self::Offer(_) => 422,
             Self::UnknownSession => 404,
+            Self::Replaced => 410,
             Self::EtagRequired => 428,
             Self::EtagMismatch => 412,
         }

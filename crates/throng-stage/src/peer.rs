@@ -381,9 +381,15 @@ impl Peer {
         if let (true, None, Some(opus)) = (sends, &self.voice, opus) {
             let red = opus.red().filter(|_| self.redundancy == Redundancy::On);
             let [s0, s1, t @ ..] = token::bytes::<6>();
+            let timestamp = match self.redundancy {
+                Redundancy::On => u32::from_ne_bytes(t),
+                // The programme's own clock, so that a listener can tell how far behind the playhead it is. RFC 3550
+                // section 5.1 wants a random start against known plaintext; SRTP does not need it.
+                Redundancy::Off => 0,
+            };
             let start = Start {
                 sequence: u16::from_ne_bytes([s0, s1]),
-                timestamp: u32::from_ne_bytes(t),
+                timestamp,
             };
             self.voice = Some(Voice::new(opus.pt(), red, start));
         }

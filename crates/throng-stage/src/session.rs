@@ -122,6 +122,14 @@ impl Session {
         format!("\"{}\"", self.ours.ufrag)
     }
 
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    pub(crate) fn is_listener(&self) -> bool {
+        matches!(self.part, Part::Listener(_))
+    }
+
     pub(crate) fn connect(&mut self, now: Instant) {
         self.connected = true;
         self.deadline = now + SILENCE_LIMIT;

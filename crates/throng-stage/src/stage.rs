@@ -25,7 +25,7 @@ const COMMANDS_MAX: usize = 64;
 /// Audio waiting for the thread: 16 returns and programmes for one second. Full: the oldest is dropped and counted.
 const OUTBOUND_MAX: usize = 1024;
 /// Speakers with a session at once, over all spaces.
-pub const SPEAKERS_MAX: usize = 64;
+pub const SPEAKERS_MAX: usize = 256;
 /// Listeners by WHEP at once unless configured: about a tenth of a core (50 packets a second, 5-10 us each).
 pub const LISTENERS_MAX_DEFAULT: usize = 200;
 

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -117,7 +117,9 @@ impl Connections {
         self.open.insert(source, (self.serial, backlog));
         let (serial, inbox) = (self.serial, self.inbox.clone());
         tokio::spawn(async move {
-            if let Err(error) = pump(stream, source, outbox, &inbox).await {
+            // Without it each packet would wait for the acknowledgement of the last; a socket that is gone refuses.
+            let _ = stream.set_nodelay(true);
+            if let Err(error) = pump(stream.into_split(), source, outbox, &inbox).await {
                 tracing::debug!(%error, "ICE-TCP connection ended");
             }
             // The owner going away first is fine: then nobody needs to know.
@@ -153,13 +155,11 @@ impl Connections {
 
 /// Carries frames both ways until either end is done.
 async fn pump(
-    stream: TcpStream,
+    (mut reader, mut writer): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     source: SocketAddr,
     mut outbox: mpsc::Receiver<Vec<u8>>,
     inbox: &mpsc::Sender<Inbound>,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (mut reader, mut writer) = stream.into_split();
     let writing = async {
         while let Some(framed) = outbox.recv().await {
             timeout(WRITE_LIMIT, writer.write_all(&framed))
@@ -210,12 +210,88 @@ async fn pump(
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tokio::io::DuplexStream;
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
 
     #[test]
     fn a_frame_longer_than_a_datagram_ends_the_stream() {
         let mut deframer = Deframer::default();
         deframer.push(&[0xff, 0xff, 1]);
         assert_eq!(deframer.next(), Err(Oversize));
+    }
+
+    /// A connection without a socket, on a clock that jumps to the next deadline: the far end, what to send, and how and
+    /// after what time it ends.
+    struct Pipe {
+        far: DuplexStream,
+        backlog: mpsc::Sender<Vec<u8>>,
+        frames: mpsc::Receiver<Inbound>,
+        end: JoinHandle<(io::Result<()>, Duration)>,
+    }
+
+    fn pipe() -> Pipe {
+        let (far, near) = tokio::io::duplex(64);
+        let (backlog, outbox) = mpsc::channel(BACKLOG_FRAMES);
+        let (inbox, frames) = mpsc::channel(INBOX_FRAMES);
+        let end = tokio::spawn(async move {
+            let (since, source) = (Instant::now(), ([192, 0, 2, 1], 9).into());
+            let ended = pump(tokio::io::split(near), source, outbox, &inbox).await;
+            (ended, since.elapsed())
+        });
+        Pipe {
+            far,
+            backlog,
+            frames,
+            end,
+        }
+    }
+
+    async fn timed_out_after(end: JoinHandle<(io::Result<()>, Duration)>) -> Duration {
+        let (ended, after) = end.await.unwrap();
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        after
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_connects_and_says_nothing_is_cut() {
+        let pipe = pipe();
+        assert_eq!(timed_out_after(pipe.end).await, FIRST_FRAME_LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_trickle_do_not_extend_the_deadline() {
+        let mut pipe = pipe();
+        let trickle = async {
+            for byte in frame(&[7; 60]) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                // Cut in the midst of it.
+                let _ = pipe.far.write_all(&[byte]).await;
+            }
+        };
+        let (after, ()) = tokio::join!(timed_out_after(pipe.end), trickle);
+        assert_eq!(after, FIRST_FRAME_LIMIT);
+        assert!(pipe.frames.recv().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_spoken_may_be_silent_for_longer() {
+        let mut pipe = pipe();
+        pipe.far.write_all(&frame(&[7; 60])).await.unwrap();
+        assert!(matches!(
+            pipe.frames.recv().await,
+            Some(Inbound::Frame { bytes, .. }) if bytes == [7; 60]
+        ));
+        assert_eq!(timed_out_after(pipe.end).await, NEXT_FRAME_LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_nothing_is_cut() {
+        let mut pipe = pipe();
+        pipe.far.write_all(&frame(&[7; 60])).await.unwrap();
+        // More than the pipe holds.
+        pipe.backlog.send(frame(&[7; 500])).await.unwrap();
+        assert_eq!(timed_out_after(pipe.end).await, WRITE_LIMIT);
     }
 
     proptest! {

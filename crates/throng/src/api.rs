@@ -7,11 +7,11 @@ mod webrtc;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use throng_air::document::Document;
 use throng_core::key::{Key, KeyDigest, Role};
 
@@ -29,7 +29,7 @@ pub(crate) struct Desk {
     /// How listeners reach the audience's address, without a slash at the end.
     pub(crate) public_url: String,
     /// How hosts and speakers reach the desk.
-    pub(crate) desk_url: String,
+    pub(crate) url: String,
     pub(crate) studio: Document,
     pub(crate) space: Document,
     pub(crate) speak: Document,
@@ -39,17 +39,33 @@ pub(crate) struct Desk {
 pub(crate) fn routes(desk: Arc<Desk>) -> Router {
     let api = Router::new()
         .route("/api/spaces", get(spaces::list).post(spaces::create))
-        .route("/api/spaces/{slug}", get(spaces::show).patch(spaces::edit).delete(spaces::delete))
+        .route(
+            "/api/spaces/{slug}",
+            get(spaces::show).patch(spaces::edit).delete(spaces::delete),
+        )
         .route("/api/spaces/{slug}/{act}", post(spaces::act))
-        .route("/api/spaces/{slug}/speakers/{seat}/link", post(spaces::renew_link))
-        .layer(DefaultBodyLimit::max(JSON_MAX_BYTES));
+        .route(
+            "/api/spaces/{slug}/speakers/{seat}/link",
+            post(spaces::renew_link),
+        )
+        .route("/api", any(unknown))
+        .route("/api/{*path}", any(unknown))
+        .layer(DefaultBodyLimit::max(JSON_MAX_BYTES))
+        .layer(from_fn(to_the_end))
+        .layer(map_response(problem::of_refusals));
     let whip = Router::new()
-        .route("/s/{slug}/whip", post(webrtc::publish).options(webrtc::preflight))
+        .route(
+            "/s/{slug}/whip",
+            post(webrtc::publish).options(webrtc::preflight),
+        )
         .route(
             "/s/{slug}/whip/{session}",
-            delete(webrtc::leave).patch(webrtc::patch).options(webrtc::preflight),
+            delete(webrtc::leave)
+                .patch(webrtc::patch)
+                .options(webrtc::preflight),
         )
         .layer(DefaultBodyLimit::max(webrtc::SDP_MAX_BYTES))
+        .layer(map_response(problem::of_refusals))
         .layer(map_response(webrtc::readable_cross_origin));
     Router::new()
         .route("/studio", get(studio))
@@ -64,14 +80,34 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
 /// The routes of the audience that need the stage.
 pub(crate) fn audience_routes(desk: Arc<Desk>) -> Router {
     Router::new()
-        .route("/s/{slug}/whep", post(webrtc::subscribe).options(webrtc::preflight))
+        .route(
+            "/s/{slug}/whep",
+            post(webrtc::subscribe).options(webrtc::preflight),
+        )
         .route(
             "/s/{slug}/whep/{session}",
-            delete(webrtc::leave).patch(webrtc::patch).options(webrtc::preflight),
+            delete(webrtc::leave)
+                .patch(webrtc::patch)
+                .options(webrtc::preflight),
         )
         .layer(DefaultBodyLimit::max(webrtc::SDP_MAX_BYTES))
+        .layer(map_response(problem::of_refusals))
         .layer(map_response(webrtc::readable_cross_origin))
         .with_state(desk)
+}
+
+async fn unknown() -> StatusCode {
+    StatusCode::NOT_FOUND
+}
+
+/// What was begun is done to the end, even where the client goes away in the middle of it: what is kept and what is
+/// on air stay the same.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    let answer = tokio::spawn(next.run(request)).await;
+    answer.unwrap_or_else(|failure| {
+        tracing::error!(%failure, "a request was not answered");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
 }
 
 async fn studio(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
@@ -95,7 +131,9 @@ async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
 
 impl Desk {
     fn space(&self, slug: &str) -> Result<Arc<SpaceHandle>, Problem> {
-        self.origin.find(slug).ok_or_else(|| Problem::unknown_space(slug))
+        self.origin
+            .find(slug)
+            .ok_or_else(|| Problem::unknown_space(slug))
     }
 
     /// Whether the request carries the operator's key.
@@ -104,7 +142,9 @@ impl Desk {
         if key.digest() == self.operator {
             Ok(())
         } else {
-            Err(bad_key("This is not the operator's key. It lies in operator.key in the data folder."))
+            Err(bad_key(
+                "This is not the operator's key. It lies in operator.key in the data folder.",
+            ))
         }
     }
 
@@ -114,32 +154,53 @@ impl Desk {
         if key.digest() == self.operator {
             return Ok(Role::Operator);
         }
-        handle.admit(&key).map_err(|refusal| bad_key(&capitalised(&refusal.to_string())))
+        handle
+            .admit(&key)
+            .map_err(|refusal| bad_key(&capitalised(&refusal.to_string())))
     }
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Key, Problem> {
-    let value = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let value = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
     let Some((scheme, key)) = value.and_then(|value| value.split_once(' ')) else {
-        return Err(bad_key("Send the key of your link as `Authorization: Bearer KEY`."));
+        return Err(bad_key(
+            "Send the key of your link as `Authorization: Bearer KEY`.",
+        ));
     };
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(bad_key("Send the key of your link as `Authorization: Bearer KEY`."));
+        return Err(bad_key(
+            "Send the key of your link as `Authorization: Bearer KEY`.",
+        ));
     }
     Key::parse(key.trim()).map_err(|_| bad_key("This is not a key. Copy the whole link again."))
 }
 
 fn bad_key(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "bad-key", "The key does not open this", detail)
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "bad-key",
+        "The key does not open this",
+        detail,
+    )
 }
 
 fn not_allowed(detail: &'static str) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "not-allowed", "Your link does not allow this", detail)
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "not-allowed",
+        "Your link does not allow this",
+        detail,
+    )
 }
 
 /// A sentence of ours that begins in lower case, as one that stands alone.
 fn capitalised(sentence: &str) -> String {
     let mut characters = sentence.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let first = characters
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
     format!("{first}{}.", characters.as_str())
 }

@@ -5,7 +5,10 @@ use throng_core::key::Key;
 
 fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    default_provider().secure_random.fill(&mut bytes).expect("the operating system gives random bytes");
+    default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .expect("the operating system gives random bytes");
     bytes
 }
 
@@ -22,4 +25,14 @@ pub(crate) fn id() -> String {
 /// A random number.
 pub(crate) fn number() -> u64 {
     u64::from_be_bytes(bytes())
+}
+
+/// A random number from 0 to 1.
+pub(crate) fn fraction() -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "chance needs no more than 53 bits"
+    )]
+    let fraction = number() as f64 / u64::MAX as f64;
+    fraction
 }

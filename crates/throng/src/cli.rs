@@ -15,7 +15,12 @@ use crate::{serve, tls};
 ///
 /// Without a command it serves with defaults: the audience at 127.0.0.1:8080, hosts and speakers at 127.0.0.1:8081.
 #[derive(Debug, Parser)]
-#[command(name = "throng", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "throng",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -24,6 +29,10 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, and it lives as long as the process"
+)]
 enum Command {
     /// Run a node.
     Serve(ServeCommand),
@@ -68,18 +77,27 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Space(args) => space::run(&args, &mut io::stdout().lock())?,
         Command::Speak(args) => speak::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?,
-        Command::Listen(args) => listen::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?,
+        Command::Listen(args) => {
+            listen::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?;
+        }
     }
     Ok(())
 }
 
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(serve::worker_threads()).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(serve::worker_threads())
+        .enable_all()
+        .build()
 }
 
 /// Says what went wrong, and answers with the status of the command.
 fn failed(error: &anyhow::Error) -> ExitCode {
     // Standard error that is gone leaves the exit status to say it.
-    let _ = writeln!(io::stderr(), "throng: {error:#}");
-    ExitCode::from(error.downcast_ref::<client::Error>().map_or(1, client::Error::exit_code))
+    let _ = writeln!(io::stderr(), "throng: {error}");
+    ExitCode::from(
+        error
+            .downcast_ref::<client::Error>()
+            .map_or(1, client::Error::exit_code),
+    )
 }

@@ -4,6 +4,7 @@
 //! [`Error`] that knows its exit status. Non-goals: these are clients of one space for one person; load is
 //! `throng rehearse`'s business.
 
+pub mod backoff;
 pub mod http;
 pub mod interrupt;
 pub mod link;
@@ -49,6 +50,14 @@ pub enum Error {
         /// How long we waited.
         seconds: u64,
     },
+    /// Offer and answer were exchanged, but no packets got through.
+    #[error("{url} answered, but the sound does not get through: {reason}")]
+    NoWay {
+        /// What was asked for.
+        url: String,
+        /// What went wrong on the way.
+        reason: String,
+    },
     /// The output could not be written.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
@@ -62,6 +71,11 @@ pub enum Error {
         /// The problem's title and detail (RFC 9457), or what else the answer says.
         reason: String,
     },
+    /// Somebody with the same link took the seat.
+    #[error(
+        "the seat was taken over by a newer connection with the same link; to take it back, speak again"
+    )]
+    Replaced,
     /// No answer came.
     #[error("cannot reach {url}: {reason}")]
     Unreachable {
@@ -85,5 +99,18 @@ impl Error {
     /// The exit status of the process: 2 for wrong usage, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         if matches!(self, Self::Usage(_)) { 2 } else { 1 }
+    }
+
+    /// Whether asking again may help: the server is away, busy, or in trouble.
+    fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::NoWay { .. }
+                | Self::Unreachable { .. }
+                | Self::Refused {
+                    status: 429 | 500..,
+                    ..
+                }
+        )
     }
 }

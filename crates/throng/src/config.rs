@@ -47,26 +47,66 @@ pub struct Setting {
 
 /// Every setting of `throng serve`, in the order of the sample file.
 pub const SETTINGS: &[Setting] = &[
-    setting("listen", "\"127.0.0.1:8080\"", true, "Address of the audience: pages, streams, replays."),
+    setting(
+        "listen",
+        "\"127.0.0.1:8080\"",
+        true,
+        "Address of the audience: pages, streams, replays.",
+    ),
     setting(
         "desk",
         "\"127.0.0.1:8081\"",
         true,
         "Address of hosts and speakers. The same as `listen` puts both on one port.",
     ),
-    setting("internal", "\"127.0.0.1:9464\"", true, "Address of metrics and health. Keep it private."),
-    setting("data", "\"./throng-data\"", true, "Folder of database, keys and recordings; created if absent."),
-    setting("stage_udp", "\"127.0.0.1:0\"", true, "Address of the speakers' media (UDP, and TCP on the same port number)."),
+    setting(
+        "internal",
+        "\"127.0.0.1:9464\"",
+        true,
+        "Address of metrics and health. Keep it private.",
+    ),
+    setting(
+        "data",
+        "\"./throng-data\"",
+        true,
+        "Folder of database, keys and recordings; created if absent.",
+    ),
+    setting(
+        "stage_udp",
+        "\"127.0.0.1:0\"",
+        true,
+        "Address of the speakers' media (UDP, and TCP on the same port number).",
+    ),
     setting(
         "stage_advertise",
         "\"203.0.113.7\"",
         false,
         "IP address that speakers are told to send to, where the machine is behind address translation.",
     ),
-    setting("public_url", "\"https://live.example.org\"", false, "How listeners reach `listen`, for links."),
-    setting("desk_url", "\"https://desk.example.org\"", false, "How hosts and speakers reach `desk`, for links."),
-    setting("tls_cert", "\"/etc/throng/cert.pem\"", false, "Certificate chain (PEM) for `listen` and `desk`; needs `tls_key`."),
-    setting("tls_key", "\"/etc/throng/key.pem\"", false, "Private key (PEM) of `tls_cert`."),
+    setting(
+        "public_url",
+        "\"https://live.example.org\"",
+        false,
+        "How listeners reach `listen`, for links.",
+    ),
+    setting(
+        "desk_url",
+        "\"https://desk.example.org\"",
+        false,
+        "How hosts and speakers reach `desk`, for links.",
+    ),
+    setting(
+        "tls_cert",
+        "\"/etc/throng/cert.pem\"",
+        false,
+        "Certificate chain (PEM) for `listen` and `desk`; needs `tls_key`.",
+    ),
+    setting(
+        "tls_key",
+        "\"/etc/throng/key.pem\"",
+        false,
+        "Private key (PEM) of `tls_cert`.",
+    ),
     setting(
         "hold",
         "\"/etc/throng/hold.flac\"",
@@ -75,8 +115,18 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
-const fn setting(key: &'static str, example: &'static str, is_default: bool, help: &'static str) -> Setting {
-    Setting { key, example, is_default, help }
+const fn setting(
+    key: &'static str,
+    example: &'static str,
+    is_default: bool,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        example,
+        is_default,
+        help,
+    }
 }
 
 /// The sample `throng.toml`: every setting with what it does, commented out.
@@ -87,9 +137,17 @@ pub fn sample() -> String {
          # (`THRONG_STAGE_UDP`); a flag wins over the environment, and the environment over this file.\n",
     );
     for setting in SETTINGS {
-        let kind = if setting.is_default { "default" } else { "example" };
-        write!(text, "\n# {}\n# ({kind})\n#{} = {}\n", setting.help, setting.key, setting.example)
-            .expect("writing to a string does not fail");
+        let kind = if setting.is_default {
+            "default"
+        } else {
+            "example"
+        };
+        write!(
+            text,
+            "\n# {}\n# ({kind})\n#{} = {}\n",
+            setting.help, setting.key, setting.example
+        )
+        .expect("writing to a string does not fail");
     }
     text
 }
@@ -123,10 +181,20 @@ pub struct ServeArgs {
     #[arg(long, env = "THRONG_DESK_URL", value_name = "URL")]
     pub desk_url: Option<String>,
     /// Certificate chain (PEM) for --listen and --desk
-    #[arg(long, env = "THRONG_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(
+        long,
+        env = "THRONG_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
     pub tls_cert: Option<PathBuf>,
     /// Private key (PEM) of --tls-cert
-    #[arg(long, env = "THRONG_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(
+        long,
+        env = "THRONG_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
     pub tls_key: Option<PathBuf>,
     /// Sound file (WAV, FLAC, Ogg, MP3) to play as the hold programme instead of our own music
     #[arg(long, env = "THRONG_HOLD", value_name = "FILE")]
@@ -165,39 +233,68 @@ pub struct Config {
 impl Config {
     /// Resolves flags and environment (already merged by clap) with the file that they name.
     pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
-        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let file = args
+            .config
+            .as_deref()
+            .map(read)
+            .transpose()?
+            .unwrap_or_default();
         let address = |given: Option<SocketAddr>, filed: Option<SocketAddr>, port| {
-            given.or(filed).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)))
+            given
+                .or(filed)
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)))
         };
-        let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
+        let tls = match (
+            args.tls_cert.or(file.tls_cert),
+            args.tls_key.or(file.tls_key),
+        ) {
             (None, None) => None,
             (Some(cert), Some(key)) => Some((cert, key)),
-            _ => return Err(ConfigError::Conflict("tls_cert and tls_key go together: give both or neither")),
+            _ => {
+                return Err(ConfigError::Conflict(
+                    "tls_cert and tls_key go together: give both or neither",
+                ));
+            }
         };
         Ok(Self {
             listen: address(args.listen, file.listen, 8080),
             desk: address(args.desk, file.desk, 8081),
             internal: address(args.internal, file.internal, 9464),
-            data: args.data.or(file.data).unwrap_or_else(|| PathBuf::from("./throng-data")),
+            data: args
+                .data
+                .or(file.data)
+                .unwrap_or_else(|| PathBuf::from("./throng-data")),
             stage_udp: address(args.stage_udp, file.stage_udp, 0),
             stage_advertise: args.stage_advertise.or(file.stage_advertise),
-            public_url: args.public_url.or(file.public_url).map(without_slash),
-            desk_url: args.desk_url.or(file.desk_url).map(without_slash),
+            public_url: args
+                .public_url
+                .or(file.public_url)
+                .as_deref()
+                .map(without_slash),
+            desk_url: args
+                .desk_url
+                .or(file.desk_url)
+                .as_deref()
+                .map(without_slash),
             tls,
             hold: args.hold.or(file.hold),
         })
     }
 }
 
-fn without_slash(url: String) -> String {
+fn without_slash(url: &str) -> String {
     url.trim_end_matches('/').to_owned()
 }
 
 fn read(path: &Path) -> Result<ServeArgs, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    toml::from_str(&text)
-        .map_err(|source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) })
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|source| ConfigError::Invalid {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
 }
 
 #[cfg(test)]
@@ -205,38 +302,58 @@ mod tests {
     use super::*;
 
     fn uncommented(sample: &str) -> String {
-        sample.lines().filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' '))).fold(
-            String::new(),
-            |text, line| text + line + "\n",
-        )
+        sample
+            .lines()
+            .filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')))
+            .fold(String::new(), |text, line| text + line + "\n")
     }
 
     #[test]
     fn the_sample_file_is_the_one_in_docs() {
-        assert_eq!(sample(), include_str!("../../../docs/reference/throng.toml"));
+        assert_eq!(
+            sample(),
+            include_str!("../../../docs/reference/throng.toml")
+        );
     }
 
     #[test]
     fn every_setting_of_the_sample_is_read_and_none_is_left_out() {
         let args: ServeArgs = toml::from_str(&uncommented(&sample())).unwrap();
         let shown = format!("{args:?}");
-        assert_eq!(shown.matches("None").count(), 1, "only `config` is not a setting of the file: {shown}");
+        assert_eq!(
+            shown.matches("None").count(),
+            1,
+            "only `config` is not a setting of the file: {shown}"
+        );
     }
 
     #[test]
     fn the_defaults_of_the_sample_are_the_defaults() {
-        let defaults: String =
-            SETTINGS.iter().filter(|s| s.is_default).map(|s| format!("{} = {}\n", s.key, s.example)).collect();
+        let defaults: Vec<_> = SETTINGS
+            .iter()
+            .filter(|s| s.is_default)
+            .map(|s| format!("{} = {}", s.key, s.example))
+            .collect();
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), defaults).unwrap();
-        let filed = ServeArgs { config: Some(file.path().to_owned()), ..ServeArgs::default() };
-        assert_eq!(Config::resolve(filed).unwrap(), Config::resolve(ServeArgs::default()).unwrap());
+        std::fs::write(file.path(), defaults.join("\n")).unwrap();
+        let filed = ServeArgs {
+            config: Some(file.path().to_owned()),
+            ..ServeArgs::default()
+        };
+        assert_eq!(
+            Config::resolve(filed).unwrap(),
+            Config::resolve(ServeArgs::default()).unwrap()
+        );
     }
 
     #[test]
     fn a_flag_wins_over_the_file_and_unknown_keys_are_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\ndesk = \"127.0.0.1:2\"\n").unwrap();
+        std::fs::write(
+            file.path(),
+            "listen = \"127.0.0.1:1\"\ndesk = \"127.0.0.1:2\"\n",
+        )
+        .unwrap();
         let args = ServeArgs {
             listen: Some("127.0.0.1:3".parse().unwrap()),
             config: Some(file.path().to_owned()),

@@ -11,7 +11,7 @@ use std::{io, thread};
 use clap::Args;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use throng_core::timeline::SAMPLE_RATE_HZ;
+use throng_media::SILENCE;
 
 use crate::client::http::Client;
 use crate::client::interrupt::Interrupt;
@@ -23,22 +23,61 @@ use crate::sound_file::{self, WavWriter};
 
 /// What the two say, in turn (`assets/voices`).
 const TURNS: &[(Voice, &[u8])] = &[
-    (Voice::Ada, include_bytes!("../../../assets/voices/01-ada.flac")),
-    (Voice::Ben, include_bytes!("../../../assets/voices/02-ben.flac")),
-    (Voice::Ada, include_bytes!("../../../assets/voices/03-ada.flac")),
-    (Voice::Ben, include_bytes!("../../../assets/voices/04-ben.flac")),
-    (Voice::Ada, include_bytes!("../../../assets/voices/05-ada.flac")),
-    (Voice::Ben, include_bytes!("../../../assets/voices/06-ben.flac")),
-    (Voice::Ada, include_bytes!("../../../assets/voices/07-ada.flac")),
-    (Voice::Ben, include_bytes!("../../../assets/voices/08-ben.flac")),
-    (Voice::Ada, include_bytes!("../../../assets/voices/09-ada.flac")),
-    (Voice::Ben, include_bytes!("../../../assets/voices/10-ben.flac")),
-    (Voice::Ada, include_bytes!("../../../assets/voices/11-ada.flac")),
-    (Voice::Ben, include_bytes!("../../../assets/voices/12-ben.flac")),
-    (Voice::Ada, include_bytes!("../../../assets/voices/13-ada.flac")),
+    (
+        Voice::Ada,
+        include_bytes!("../../../assets/voices/01-ada.flac"),
+    ),
+    (
+        Voice::Ben,
+        include_bytes!("../../../assets/voices/02-ben.flac"),
+    ),
+    (
+        Voice::Ada,
+        include_bytes!("../../../assets/voices/03-ada.flac"),
+    ),
+    (
+        Voice::Ben,
+        include_bytes!("../../../assets/voices/04-ben.flac"),
+    ),
+    (
+        Voice::Ada,
+        include_bytes!("../../../assets/voices/05-ada.flac"),
+    ),
+    (
+        Voice::Ben,
+        include_bytes!("../../../assets/voices/06-ben.flac"),
+    ),
+    (
+        Voice::Ada,
+        include_bytes!("../../../assets/voices/07-ada.flac"),
+    ),
+    (
+        Voice::Ben,
+        include_bytes!("../../../assets/voices/08-ben.flac"),
+    ),
+    (
+        Voice::Ada,
+        include_bytes!("../../../assets/voices/09-ada.flac"),
+    ),
+    (
+        Voice::Ben,
+        include_bytes!("../../../assets/voices/10-ben.flac"),
+    ),
+    (
+        Voice::Ada,
+        include_bytes!("../../../assets/voices/11-ada.flac"),
+    ),
+    (
+        Voice::Ben,
+        include_bytes!("../../../assets/voices/12-ben.flac"),
+    ),
+    (
+        Voice::Ada,
+        include_bytes!("../../../assets/voices/13-ada.flac"),
+    ),
 ];
-/// Silence between two turns, as people leave it.
-const PAUSE_SAMPLES: usize = SAMPLE_RATE_HZ as usize * 2 / 5;
+/// Silence between two turns, as people leave it: 400 ms.
+const PAUSE_FRAMES: usize = 20;
 
 /// Show what this is: a node with one live space in which two voices talk.
 #[derive(Args, Clone, Debug)]
@@ -68,7 +107,10 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let node = start(&args, folder.path()).await?;
     let links = node.links.clone();
-    let talks = [record(Voice::Ada, folder.path())?, record(Voice::Ben, folder.path())?];
+    let talks = [
+        record(Voice::Ada, folder.path())?,
+        record(Voice::Ben, folder.path())?,
+    ];
     let (space, links) = tokio::task::spawn_blocking(move || {
         let space = create(&links)?;
         Ok::<_, anyhow::Error>((space, links))
@@ -76,8 +118,11 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     .await??;
     announce(&space, &links, args.json)?;
     let quiet = Interrupt::default();
-    let voices: Vec<_> =
-        talks.into_iter().zip(&space.speaker_urls).map(|(talk, url)| speak(url, talk, &quiet)).collect();
+    let voices: Vec<_> = talks
+        .into_iter()
+        .zip(&space.speaker_urls)
+        .map(|(talk, url)| speak(url, talk, &quiet))
+        .collect();
     match args.duration {
         None => wait_for_signal().await?,
         Some(duration) => tokio::select! {
@@ -86,7 +131,8 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
         },
     }
     quiet.raise();
-    tokio::task::spawn_blocking(move || voices.into_iter().for_each(|voice| drop(voice.join()))).await?;
+    tokio::task::spawn_blocking(move || voices.into_iter().for_each(|voice| drop(voice.join())))
+        .await?;
     node.stop().await;
     Ok(())
 }
@@ -115,15 +161,30 @@ fn create(links: &Links) -> anyhow::Result<DemoSpace> {
     let operator = links.studio.rsplit("#key=").next().unwrap_or_default();
     let client = Client::towards(&links.desk);
     let wish = json!({ "title": "A conversation about starting on time", "speakers": 3 });
-    let created = client.call("POST", &format!("{}/api/spaces", links.desk), operator, Some(&wish))?;
+    let created = client.call(
+        "POST",
+        &format!("{}/api/spaces", links.desk),
+        operator,
+        Some(&wish),
+    )?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let space = DemoSpace {
         slug: text(&created["slug"]),
         listen_url: text(&created["listen_url"]),
         host_url: text(&created["host_url"]),
-        speaker_urls: created["speaker_urls"].as_array().into_iter().flatten().map(text).collect(),
+        speaker_urls: created["speaker_urls"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(text)
+            .collect(),
     };
-    client.call("POST", &format!("{}/api/spaces/{}/go-live", links.desk, space.slug), operator, None)?;
+    client.call(
+        "POST",
+        &format!("{}/api/spaces/{}/go-live", links.desk, space.slug),
+        operator,
+        None,
+    )?;
     Ok(space)
 }
 
@@ -158,7 +219,9 @@ fn record(voice: Voice, folder: &Path) -> anyhow::Result<PathBuf> {
             said.fill(0.0);
         }
         file.push(&said)?;
-        file.push(&[0.0; PAUSE_SAMPLES])?;
+        for _ in 0..PAUSE_FRAMES {
+            file.push(&SILENCE)?;
+        }
     }
     file.finish()?;
     Ok(path)
@@ -166,7 +229,13 @@ fn record(voice: Voice, folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// Lets a voice talk on a thread of its own until it is told to be quiet.
 fn speak(url: &str, talk: PathBuf, quiet: &Interrupt) -> thread::JoinHandle<()> {
-    let args = SpeakArgs { url: url.to_owned(), file: Some(talk), again: true, out: None, json: true };
+    let args = SpeakArgs {
+        url: url.to_owned(),
+        file: Some(talk),
+        again: true,
+        out: None,
+        json: true,
+    };
     let quiet = quiet.clone();
     let url = Arc::<str>::from(url.split('#').next().unwrap_or_default());
     thread::spawn(move || {

@@ -4,6 +4,7 @@ mod clock;
 mod encoding;
 mod hold;
 mod mixing;
+mod owner;
 mod past;
 mod pipeline;
 mod recording;
@@ -12,7 +13,7 @@ mod space;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -29,8 +30,7 @@ use tokio::sync::{Mutex, watch};
 
 pub(crate) use self::clock::now;
 use self::hold::Hold;
-pub(crate) use self::routing::Router;
-use self::routing::Mixers;
+pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
 use self::space::{PipelineError, Shared, grant};
 use crate::chance;
@@ -101,9 +101,17 @@ pub(crate) struct Parts {
 impl Origin {
     /// Takes up every space that was kept.
     pub(crate) async fn start(parts: Parts, data: &Path) -> Result<Arc<Self>, OriginError> {
-        let Parts { store, stage, mixers, air, hold, inits } = parts;
+        let Parts {
+            store,
+            stage,
+            mixers,
+            air,
+            hold,
+            inits,
+        } = parts;
         let kept = store.load().await?;
-        let hold = Hold::start(hold, data.join("hold").join("loop.bin")).map_err(OriginError::Hold)?;
+        let hold =
+            Hold::start(hold, data.join("hold").join("loop.bin")).map_err(OriginError::Hold)?;
         let shared = Arc::new(Shared {
             store,
             stage,
@@ -114,15 +122,20 @@ impl Origin {
             archives: data.join("archive"),
             listed: watch::Sender::new(()),
         });
-        let origin =
-            Arc::new(Self { spaces: watch::Sender::new(BTreeMap::new()), next_number: Mutex::new(0), air, shared });
+        let origin = Arc::new(Self {
+            spaces: watch::Sender::new(BTreeMap::new()),
+            next_number: Mutex::new(0),
+            air,
+            shared,
+        });
         for space in kept {
             let slug = space.space.slug.clone();
             if let Err(error) = origin.put_on_air(space).await {
                 tracing::error!(slug = slug.as_str(), %error, "a space could not be taken up; its data is untouched");
             }
         }
-        tokio::spawn(list(Arc::clone(&origin)));
+        let listed = origin.shared.listed.subscribe();
+        tokio::spawn(list(Arc::downgrade(&origin), listed));
         Ok(origin)
     }
 
@@ -153,12 +166,27 @@ impl Origin {
         let space = Space::announce(now(), announcement)?;
         let host = chance::key();
         let speakers: Vec<Key> = (0..space.speakers).map(|_| chance::key()).collect();
-        let seats = (1..).zip(&speakers).map(|(seat, key)| grant(Role::Speaker(SeatNumber(seat)), key));
-        let grants: Vec<_> = std::iter::once(grant(Role::Host, &host)).chain(seats).collect();
+        let seats = (1..)
+            .zip(&speakers)
+            .map(|(seat, key)| grant(Role::Speaker(SeatNumber(seat)), key));
+        let grants: Vec<_> = std::iter::once(grant(Role::Host, &host))
+            .chain(seats)
+            .collect();
         self.shared.store.create(&space, &grants).await?;
-        let handle = self.put_on_air(Kept { space, grants, peak: 0, joined: 0 }).await?;
+        let handle = self
+            .put_on_air(Kept {
+                space,
+                grants,
+                peak: 0,
+                joined: 0,
+            })
+            .await?;
         self.shared.listed.send_replace(());
-        Ok(Created { handle, host, speakers })
+        Ok(Created {
+            handle,
+            host,
+            speakers,
+        })
     }
 
     /// Deletes a space with its recording, for good.
@@ -177,6 +205,11 @@ impl Origin {
         }
         self.shared.listed.send_replace(());
         Ok(())
+    }
+
+    /// What the stage has counted.
+    pub(crate) fn stage_counters(&self) -> throng_stage::Snapshot {
+        self.shared.stage.counters()
     }
 
     /// Whether the database answers.
@@ -206,12 +239,14 @@ impl Origin {
     }
 }
 
-/// Renders the public list anew when it has changed.
-async fn list(origin: Arc<Origin>) {
-    let mut listed = origin.shared.listed.subscribe();
-    loop {
+/// Renders the public list anew when it has changed, as long as there is somebody to show it.
+async fn list(origin: Weak<Origin>, mut listed: watch::Receiver<()>) {
+    while let Some(origin) = origin.upgrade() {
         let spaces: Vec<_> = origin.list().iter().map(|handle| handle.space()).collect();
-        origin.air.set_index(pages::index(spaces.iter().map(|space| &**space)));
+        origin
+            .air
+            .set_index(pages::index(spaces.iter().map(|space| &**space)));
+        drop(origin);
         if listed.changed().await.is_err() {
             return;
         }

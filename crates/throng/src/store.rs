@@ -6,7 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
 use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
 use thiserror::Error;
 use throng_core::key::{Grant, KeyDigest, Role, SeatNumber};
@@ -16,7 +19,8 @@ use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 
 /// The schema, oldest first. A step that has shipped is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "spaces", include_str!("../migrations/0001_spaces.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "spaces", include_str!("../migrations/0001_spaces.sql"))];
 /// Connections to SQLite: readers beside the one writer.
 const CONNECTIONS_MAX: u32 = 4;
 /// A writer that waits longer for its turn gets an error that says so.
@@ -29,7 +33,9 @@ pub enum StoreError {
     #[error("the database could not do it: {0}")]
     Database(#[from] sqlx::Error),
     /// The file is from another version that this one cannot read.
-    #[error("the database cannot be used by this version: {0}; use the version that wrote it, or another data folder")]
+    #[error(
+        "the database cannot be used by this version: {0}; use the version that wrote it, or another data folder"
+    )]
     Version(#[from] sqlx::migrate::MigrateError),
     /// A row says what no version of ours writes.
     #[error("space {slug} has an unreadable {field}: {value}")]
@@ -40,6 +46,14 @@ pub enum StoreError {
         field: &'static str,
         /// What stands there.
         value: String,
+    },
+    /// A row contradicts itself.
+    #[error("space {slug} was damaged: {broken}; restore throng.db from a copy")]
+    Damaged {
+        /// The space.
+        slug: String,
+        /// What does not hold.
+        broken: &'static str,
     },
 }
 
@@ -71,11 +85,22 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .connect_with(options)
+            .await?;
         let steps = MIGRATIONS.iter().map(|&(version, description, sql)| {
-            Migration::new(version, description.into(), MigrationType::Simple, AssertSqlSafe(sql).into_sql_str(), false)
+            Migration::new(
+                version,
+                description.into(),
+                MigrationType::Simple,
+                AssertSqlSafe(sql).into_sql_str(),
+                false,
+            )
         });
-        Migrator::with_migrations(steps.collect()).run(&pool).await?;
+        Migrator::with_migrations(steps.collect())
+            .run(&pool)
+            .await?;
         Ok(Self { pool })
     }
 
@@ -138,22 +163,37 @@ impl Store {
 
     /// Forgets a space and its grants.
     pub async fn delete(&self, space_id: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM spaces WHERE id = $1").bind(space_id).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM spaces WHERE id = $1")
+            .bind(space_id)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
     /// Every space, oldest first.
     pub async fn load(&self) -> Result<Vec<Kept>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM spaces ORDER BY created_at, id").fetch_all(&self.pool).await?;
+        let rows = sqlx::query("SELECT * FROM spaces ORDER BY created_at, id")
+            .fetch_all(&self.pool)
+            .await?;
         let mut spaces = Vec::with_capacity(rows.len());
         for row in rows {
             let space = space(&row)?;
-            let grants = sqlx::query("SELECT * FROM grants WHERE space_id = $1 ORDER BY role, seat")
-                .bind(&space.id)
-                .fetch_all(&self.pool)
-                .await?;
+            space
+                .check_invariants()
+                .map_err(|broken| StoreError::Damaged {
+                    slug: space.slug.as_str().to_owned(),
+                    broken,
+                })?;
+            let grants =
+                sqlx::query("SELECT * FROM grants WHERE space_id = $1 ORDER BY role, seat")
+                    .bind(&space.id)
+                    .fetch_all(&self.pool)
+                    .await?;
             spaces.push(Kept {
-                grants: grants.iter().map(|row| grant(&space, row)).collect::<Result<_, _>>()?,
+                grants: grants
+                    .iter()
+                    .map(|row| grant(&space, row))
+                    .collect::<Result<_, _>>()?,
                 peak: row.try_get::<i64, _>("peak")?.cast_unsigned(),
                 joined: row.try_get::<i64, _>("joined")?.cast_unsigned(),
                 space,
@@ -173,7 +213,8 @@ impl Store {
     }
 }
 
-type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, <sqlx::Sqlite as sqlx::Database>::Arguments>;
+type Statement<'q> =
+    sqlx::query::Query<'q, sqlx::Sqlite, <sqlx::Sqlite as sqlx::Database>::Arguments>;
 
 fn update_space(space: &Space) -> Statement<'_> {
     let part = |part: Option<PartIndex>| part.map(|part| part.0.cast_signed());
@@ -214,16 +255,27 @@ fn insert_grant<'q>(space_id: &'q str, grant: &Grant) -> Statement<'q> {
 fn space(row: &SqliteRow) -> Result<Space, StoreError> {
     let slug: String = row.try_get("slug")?;
     let state: String = row.try_get("state")?;
-    let unreadable = |field, value: &str| StoreError::Unreadable { slug: slug.clone(), field, value: value.to_owned() };
-    let time = |name| row.try_get::<Option<i64>, _>(name).map(|time| time.map(UnixMillis));
-    let part = |name| row.try_get::<Option<i64>, _>(name).map(|part| part.map(|part| PartIndex(part.cast_unsigned())));
+    let unreadable = |field, value: &str| StoreError::Unreadable {
+        slug: slug.clone(),
+        field,
+        value: value.to_owned(),
+    };
+    let time = |name| {
+        row.try_get::<Option<i64>, _>(name)
+            .map(|time| time.map(UnixMillis))
+    };
+    let part = |name| {
+        row.try_get::<Option<i64>, _>(name)
+            .map(|part| part.map(|part| PartIndex(part.cast_unsigned())))
+    };
     let speakers: i64 = row.try_get("speakers")?;
     Ok(Space {
         id: row.try_get("id")?,
         slug: Slug::parse(&slug).map_err(|_| unreadable("slug", &slug))?,
         title: row.try_get("title")?,
         state: State::parse(&state).ok_or_else(|| unreadable("state", &state))?,
-        speakers: u32::try_from(speakers).map_err(|_| unreadable("speakers", &speakers.to_string()))?,
+        speakers: u32::try_from(speakers)
+            .map_err(|_| unreadable("speakers", &speakers.to_string()))?,
         created_at: UnixMillis(row.try_get("created_at")?),
         scheduled_at: time("scheduled_at")?,
         delay_reason: row.try_get("delay_reason")?,
@@ -236,10 +288,15 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
 }
 
 fn grant(space: &Space, row: &SqliteRow) -> Result<Grant, StoreError> {
-    let unreadable =
-        |field, value: String| StoreError::Unreadable { slug: space.slug.as_str().to_owned(), field, value };
+    let unreadable = |field, value: String| StoreError::Unreadable {
+        slug: space.slug.as_str().to_owned(),
+        field,
+        value,
+    };
     let role: String = row.try_get("role")?;
-    let seat = row.try_get::<Option<i64>, _>("seat")?.and_then(|seat| u32::try_from(seat).ok());
+    let seat = row
+        .try_get::<Option<i64>, _>("seat")?
+        .and_then(|seat| u32::try_from(seat).ok());
     let digest: String = row.try_get("digest")?;
     Ok(Grant {
         role: match (role.as_str(), seat) {
@@ -247,7 +304,8 @@ fn grant(space: &Space, row: &SqliteRow) -> Result<Grant, StoreError> {
             ("speaker", Some(seat)) => Role::Speaker(SeatNumber(seat)),
             _ => return Err(unreadable("role", role)),
         },
-        digest: KeyDigest::from_hex(&digest).map_err(|_| unreadable("digest", "(kept secret)".to_owned()))?,
+        digest: KeyDigest::from_hex(&digest)
+            .map_err(|_| unreadable("digest", "(kept secret)".to_owned()))?,
         expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(UnixMillis),
         revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(UnixMillis),
     })

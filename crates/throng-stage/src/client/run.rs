@@ -6,9 +6,8 @@ use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 use super::link::Link;
-use super::{CONNECT_LIMIT, ClientState, Heard, Unwrap};
+use super::{CONNECT_LIMIT, ClientState, Heard, SILENCE_LIMIT, Unwrap};
 use crate::peer::{Peer, PeerOutput};
-use crate::session::SILENCE_LIMIT;
 
 /// Everything that the thread owns.
 pub(crate) struct Line {
@@ -23,12 +22,14 @@ impl Line {
     /// Runs until either end is done.
     pub(crate) async fn run(mut self, mut outbox: mpsc::Receiver<(Arc<[u8]>, u32)>) {
         let mut out = Vec::new();
-        // Moved on by everything that is read; the server answers a consent check every few seconds.
+        // Moved on by everything that is read.
         let mut deadline = Instant::now() + CONNECT_LIMIT;
         self.peer.tick(Instant::now(), &mut out);
         while self.settle(&mut out).await {
             let due = self.peer.due().min(deadline);
             tokio::select! {
+                // In this order: what lies in the socket proves the server alive, however late we come to read it.
+                biased;
                 packet = outbox.recv() => match packet {
                     Some((packet, timestamp)) => { self.peer.send(Instant::now(), timestamp, &packet, &mut out); }
                     None => break,

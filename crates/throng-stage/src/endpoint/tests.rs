@@ -43,9 +43,13 @@ impl World {
     }
 
     fn with(reachable: Vec<SocketAddr>) -> Self {
+        Self::with_places(reachable, 2)
+    }
+
+    fn with_places(reachable: Vec<SocketAddr>, listeners: usize) -> Self {
         let places = Places {
             speakers: 2,
-            listeners: 2,
+            listeners,
         };
         let endpoint = Endpoint::new(reachable, places, Arc::default());
         Self {
@@ -69,6 +73,13 @@ impl World {
             .subscribe(self.now, &offer, PROGRAMME)
             .unwrap();
         (self.dial(peer, pending, &answer, at), answer)
+    }
+
+    /// An offer that nobody follows up.
+    fn knock(&mut self) -> SessionId {
+        let (.., offer) = Peer::offer(self.now, false);
+        let answer = self.endpoint.subscribe(self.now, &offer, PROGRAMME);
+        answer.unwrap().session
     }
 
     fn dial(&self, mut peer: Peer, pending: SdpPendingOffer, answer: &Answer, at: &str) -> Caller {
@@ -196,12 +207,12 @@ fn listeners_hear_the_programme_and_nothing_of_theirs_is_taken() {
     let (mut one, answer) = world.subscribe("198.51.100.1:1000");
     let (mut two, _) = world.subscribe("198.51.100.2:1000");
     assert!(answer.sdp.contains("a=sendonly"), "{}", answer.sdp);
+    world.connect(&mut [&mut one, &mut two]);
     let (_, _, third) = Peer::offer(world.now, false);
     assert_eq!(
         world.endpoint.subscribe(world.now, &third, PROGRAMME),
         Err(StageError::Full { limit: 2 })
     );
-    world.connect(&mut [&mut one, &mut two]);
     for frame in 0..3 {
         world
             .endpoint
@@ -241,10 +252,67 @@ fn a_second_publish_of_a_seat_replaces_the_first() {
     assert_eq!(world.lives(), ["joined", "left: Replaced", "joined"]);
     assert_eq!(world.packets(&old.session), 0);
     assert!(world.packets(&new.session) > 0);
+    // Its client is told why, so that it does not fight back.
+    let told = world.endpoint.close(&old.session).unwrap_err();
+    assert_eq!((&told, told.status()), (&StageError::Replaced, 410));
+    let nobody = SessionId::from("of-another-process");
     assert_eq!(
-        world.endpoint.close(&old.session),
+        world.endpoint.close(&nobody),
         Err(StageError::UnknownSession)
     );
+}
+
+#[test]
+fn replaced_sessions_are_remembered_up_to_a_bound() {
+    let mut world = World::new();
+    let (.., offer) = Peer::offer(world.now, true);
+    let mut publish = || {
+        let answer = world.endpoint.publish(world.now, &offer, SEAT);
+        answer.unwrap().session
+    };
+    let first = publish();
+    let second = publish();
+    for _ in 0..REPLACED_MAX {
+        publish();
+    }
+    assert_eq!(
+        world.endpoint.close(&first),
+        Err(StageError::UnknownSession)
+    );
+    assert_eq!(world.endpoint.close(&second), Err(StageError::Replaced));
+}
+
+#[test]
+fn offers_that_nobody_follows_up_take_no_place_from_who_comes() {
+    let mut world = World::new();
+    let (mut inside, _) = world.subscribe("198.51.100.1:1000");
+    world.connect(&mut [&mut inside]);
+    let ghost = world.knock();
+    let (mut second, _) = world.subscribe("198.51.100.2:1000");
+    assert_eq!(
+        world.endpoint.close(&ghost),
+        Err(StageError::UnknownSession)
+    );
+    world.connect(&mut [&mut inside, &mut second]);
+    let (.., offer) = Peer::offer(world.now, false);
+    let third = world.endpoint.subscribe(world.now, &offer, PROGRAMME);
+    assert_eq!(third, Err(StageError::Full { limit: 2 }));
+}
+
+#[test]
+fn the_doorway_is_bounded_and_who_has_proved_his_address_stays_in_it() {
+    let mut world = World::with_places(vec![address(SERVER)], 4 * DOORWAY_MAX);
+    let (mut caller, answer) = world.subscribe("198.51.100.1:1000");
+    while world.endpoint.sessions[&0].addresses.is_empty() {
+        world.step(&mut [&mut caller]);
+    }
+    for _ in 0..3 * DOORWAY_MAX {
+        world.knock();
+        assert!(world.endpoint.sessions.len() <= DOORWAY_MAX);
+    }
+    world.connect(&mut [&mut caller]);
+    assert!(world.endpoint.sessions[&0].is_connected());
+    assert_eq!(world.endpoint.close(&answer.session), Ok(()));
 }
 
 #[test]

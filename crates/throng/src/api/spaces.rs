@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use throng_air::state::state_json;
 use throng_core::key::{Role, SeatNumber};
-use throng_core::space::{Act, Actor, Refusal};
+use throng_core::space::{Act, Actor, Refusal, Space};
 use throng_core::time::UnixMillis;
 
 use super::problem::Problem;
@@ -38,14 +38,28 @@ struct CreateBody {
 #[serde(deny_unknown_fields)]
 struct EditBody {
     title: Option<String>,
-    scheduled_at: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    delay_reason: Option<Option<String>>,
+    #[serde(default)]
+    scheduled_at: Wanted<String>,
+    #[serde(default)]
+    delay_reason: Wanted<String>,
 }
 
-#[allow(clippy::option_option, reason = "absent, null and a text are three different wishes")]
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// What an edit wants of a field that can be empty.
+#[derive(Default)]
+enum Wanted<T> {
+    /// `null`: empty.
+    Nothing,
+    /// A value.
+    This(T),
+    /// Absent: as it is.
+    #[default]
+    Unchanged,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wanted<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Nothing, Self::This))
+    }
 }
 
 /// What is shown once: the links with their keys.
@@ -59,7 +73,11 @@ struct CreatedJson {
     state: &'static str,
 }
 
-pub(super) async fn create(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Answer {
+pub(super) async fn create(
+    State(desk): State<Arc<Desk>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
     desk.operator(&headers)?;
     let body: CreateBody = parse(&body)?;
     let wish = Wish {
@@ -73,8 +91,12 @@ pub(super) async fn create(State(desk): State<Arc<Desk>>, headers: HeaderMap, bo
     let document = CreatedJson {
         id: space.id.clone(),
         listen_url: desk.listen_url(&slug),
-        host_url: format!("{}/studio/{slug}#key={}", desk.desk_url, created.host.expose()),
-        speaker_urls: created.speakers.iter().map(|key| desk.speaker_url(&slug, &key.expose())).collect(),
+        host_url: format!("{}/studio/{slug}#key={}", desk.url, created.host.expose()),
+        speaker_urls: created
+            .speakers
+            .iter()
+            .map(|key| desk.speaker_url(&slug, &key.expose()))
+            .collect(),
         state: space.state.name(),
         slug,
     };
@@ -83,14 +105,27 @@ pub(super) async fn create(State(desk): State<Arc<Desk>>, headers: HeaderMap, bo
 
 pub(super) async fn list(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Answer {
     desk.operator(&headers)?;
-    let spaces: Vec<_> = desk.origin.list().iter().map(|handle| desk.describe(handle)).collect();
+    let spaces: Vec<_> = desk
+        .origin
+        .list()
+        .iter()
+        .map(|handle| desk.describe(handle))
+        .collect();
     Ok(uncached(Json(json!({ "spaces": spaces }))).into_response())
 }
 
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Path(slug): Path<String>, headers: HeaderMap) -> Answer {
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
     let handle = desk.space(&slug)?;
-    desk.role(&handle, &headers)?;
-    Ok(uncached(Json(desk.describe(&handle))).into_response())
+    let role = desk.role(&handle, &headers)?;
+    let mut document = desk.describe(&handle);
+    if let Role::Speaker(seat) = role {
+        document.insert("seat".to_owned(), Value::from(seat.0));
+    }
+    Ok(uncached(Json(document)).into_response())
 }
 
 pub(super) async fn edit(
@@ -102,19 +137,44 @@ pub(super) async fn edit(
     let handle = desk.space(&slug)?;
     let actor = desk.actor(&handle, &headers)?;
     let body: EditBody = parse(&body)?;
-    for act in edits(body)? {
+    let space = handle.space();
+    let acts = edits(body, &space)?;
+    // All or nothing: what is refused is refused before the first of them is done.
+    let mut trial = Space::clone(&space);
+    for act in acts.iter().cloned() {
+        trial
+            .apply(now(), actor, act)
+            .map_err(|refusal| refused(&refusal))?;
+    }
+    for act in acts {
         handle.act(actor, act).await.map_err(act_problem)?;
     }
     Ok(uncached(Json(desk.describe(&handle))).into_response())
 }
 
 /// The acts that an edit asks for.
-fn edits(body: EditBody) -> Result<Vec<Act>, Problem> {
+fn edits(body: EditBody, space: &Space) -> Result<Vec<Act>, Problem> {
     let mut acts: Vec<_> = body.title.map(Act::Rename).into_iter().collect();
-    match (body.scheduled_at.as_deref().map(time).transpose()?, body.delay_reason) {
-        (Some(scheduled_at), reason) => acts.push(Act::Reschedule { scheduled_at, reason: reason.flatten() }),
-        (None, Some(reason)) => acts.push(Act::SetDelayReason(reason)),
-        (None, None) => {}
+    let reason = match body.delay_reason {
+        Wanted::Nothing => Some(None),
+        Wanted::This(reason) => Some(Some(reason)),
+        Wanted::Unchanged => None,
+    };
+    match (body.scheduled_at, reason) {
+        (Wanted::This(at), reason) => acts.push(Act::Reschedule {
+            scheduled_at: time(&at)?,
+            reason: reason.unwrap_or_else(|| space.delay_reason.clone()),
+        }),
+        (Wanted::Unchanged, Some(reason)) => acts.push(Act::SetDelayReason(reason)),
+        (Wanted::Unchanged, None) => {}
+        (Wanted::Nothing, _) => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "refused",
+                "This is not possible",
+                "A time that was announced is not taken back. Give another, or cancel the space.",
+            ));
+        }
     }
     Ok(acts)
 }
@@ -132,18 +192,31 @@ pub(super) async fn act(
         "end" => Act::End,
         "cancel" => Act::Cancel,
         other => {
-            let detail = format!("{other:?} is no step. Steps are open-doors, go-live, end and cancel.");
-            return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-step", "There is no such step", detail));
+            let detail =
+                format!("{other:?} is no step. Steps are open-doors, go-live, end and cancel.");
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "unknown-step",
+                "There is no such step",
+                detail,
+            ));
         }
     };
     handle.act(actor, act).await.map_err(act_problem)?;
     Ok(uncached(Json(desk.describe(&handle))).into_response())
 }
 
-pub(super) async fn delete(State(desk): State<Arc<Desk>>, Path(slug): Path<String>, headers: HeaderMap) -> Answer {
+pub(super) async fn delete(
+    State(desk): State<Arc<Desk>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
     let handle = desk.space(&slug)?;
     desk.actor(&handle, &headers)?;
-    desk.origin.delete(&handle).await.map_err(|error| Problem::store(&error))?;
+    desk.origin
+        .delete(&handle)
+        .await
+        .map_err(|error| Problem::store(&error))?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -158,10 +231,18 @@ pub(super) async fn renew_link(
     let seats = handle.space().speakers;
     if !(1..=seats).contains(&seat) {
         let detail = format!("This space has seats 1 to {seats}.");
-        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-seat", "There is no such seat", detail));
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown-seat",
+            "There is no such seat",
+            detail,
+        ));
     }
     let key = chance::key();
-    handle.renew_seat(SeatNumber(seat), &key).await.map_err(|error| Problem::store(&error))?;
+    handle
+        .renew_seat(SeatNumber(seat), &key)
+        .await
+        .map_err(|error| Problem::store(&error))?;
     let url = desk.speaker_url(&slug, &key.expose());
     Ok(uncached(Json(json!({ "seat": seat, "speaker_url": url }))).into_response())
 }
@@ -172,7 +253,7 @@ impl Desk {
     }
 
     fn speaker_url(&self, slug: &str, key: &str) -> String {
-        format!("{}/s/{slug}/speak#key={key}", self.desk_url)
+        format!("{}/s/{slug}/speak#key={key}", self.url)
     }
 
     /// Who acts on the life of a space with this key.
@@ -180,27 +261,35 @@ impl Desk {
         match self.role(handle, headers)? {
             Role::Host => Ok(Actor::Host),
             Role::Operator => Ok(Actor::Operator),
-            Role::Speaker(_) => Err(not_allowed("A speaker's link is for speaking. Ask the host to do this.")),
+            Role::Speaker(_) => Err(not_allowed(
+                "A speaker's link is for speaking. Ask the host to do this.",
+            )),
         }
     }
 
     /// The space as the API shows it: `state.json` as it is now, with what only the desk may see.
     fn describe(&self, handle: &SpaceHandle) -> Map<String, Value> {
         let space = handle.space();
-        let mut document: Map<String, Value> = serde_json::from_str(&state_json(&handle.on_air, &space, now()))
-            .expect("state.json is an object");
+        let mut document: Map<String, Value> =
+            serde_json::from_str(&state_json(&handle.on_air, &space, now()))
+                .expect("state.json is an object");
         document.insert("id".to_owned(), Value::from(space.id.clone()));
-        document.insert("listen_url".to_owned(), Value::from(self.listen_url(space.slug.as_str())));
+        document.insert(
+            "listen_url".to_owned(),
+            Value::from(self.listen_url(space.slug.as_str())),
+        );
         document.insert("seats".to_owned(), Value::from(space.speakers));
         let levels = handle.levels();
         let speakers: Vec<_> = (1..=space.speakers)
-            .map(|seat| match levels.iter().find(|level| level.seat == seat) {
-                Some(level) => json!({
-                    "seat": seat, "connected": true, "muted": level.muted,
-                    "talking": level.talking, "level_dbov": level.level_dbov,
-                }),
-                None => json!({ "seat": seat, "connected": false }),
-            })
+            .map(
+                |seat| match levels.iter().find(|level| level.seat == seat) {
+                    Some(level) => json!({
+                        "seat": seat, "connected": true, "muted": level.muted,
+                        "talking": level.talking, "level_dbov": level.level_dbov,
+                    }),
+                    None => json!({ "seat": seat, "connected": false }),
+                },
+            )
             .collect();
         document.insert("speakers".to_owned(), Value::from(speakers));
         document
@@ -210,21 +299,34 @@ impl Desk {
 /// Keys and live states are not for caches.
 fn uncached(json: impl IntoResponse) -> Response {
     let mut response = json.into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         let detail = format!("The body is not the JSON that is expected here: {error}.");
-        Problem::new(StatusCode::BAD_REQUEST, "bad-json", "The request cannot be read", detail)
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad-json",
+            "The request cannot be read",
+            detail,
+        )
     })
 }
 
 fn time(text: &str) -> Result<UnixMillis, Problem> {
     UnixMillis::parse_rfc3339(text).map_err(|_| {
-        let detail = format!("scheduled_at is {text:?}; write it as 2026-12-01T20:00:00Z (RFC 3339).");
-        Problem::new(StatusCode::BAD_REQUEST, "bad-time", "The time cannot be read", detail)
+        let detail =
+            format!("scheduled_at is {text:?}; write it as 2026-12-01T20:00:00Z (RFC 3339).");
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad-time",
+            "The time cannot be read",
+            detail,
+        )
     })
 }
 
@@ -233,9 +335,12 @@ fn create_problem(error: CreateError) -> Problem {
         CreateError::Refused(refusal) => refused(&refusal),
         CreateError::Store(error) => Problem::store(&error),
         CreateError::Pipeline(error) => Problem::store(&error),
-        CreateError::Full => {
-            Problem::new(StatusCode::CONFLICT, "full", "There is no room for another space", error.to_string())
-        }
+        CreateError::Full => Problem::new(
+            StatusCode::CONFLICT,
+            "full",
+            "There is no room for another space",
+            error.to_string(),
+        ),
     }
 }
 
@@ -243,21 +348,41 @@ fn act_problem(error: ActError) -> Problem {
     match error {
         ActError::Refused(refusal) => refused(&refusal),
         ActError::Store(error) => Problem::store(&error),
-        ActError::Pipeline(error) => Problem::store(&error),
-        ActError::Closed => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "closing", "The node is closing", "Try again in a moment.")
-                .retry_after(2)
+        ActError::Pipeline(error) => {
+            tracing::error!(%error, "the programme could not begin");
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "programme",
+                "The programme could not begin",
+                "The step is kept, and the programme is tried again every ten seconds. Look for room on the disk.",
+            )
+            .retry_after(10)
         }
+        ActError::Closed => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "closing",
+            "The node is closing",
+            "Try again in a moment.",
+        )
+        .retry_after(2),
     }
 }
 
 fn refused(refusal: &Refusal) -> Problem {
     let detail = super::capitalised(&refusal.to_string());
     match refusal {
-        Refusal::DoesNotFollow { state, .. } => {
-            Problem::new(StatusCode::CONFLICT, "does-not-follow", "This step does not follow", detail)
-                .in_state(state.name())
-        }
-        _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "This is not possible", detail),
+        Refusal::DoesNotFollow { state, .. } => Problem::new(
+            StatusCode::CONFLICT,
+            "does-not-follow",
+            "This step does not follow",
+            detail,
+        )
+        .in_state(state.name()),
+        _ => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "refused",
+            "This is not possible",
+            detail,
+        ),
     }
 }

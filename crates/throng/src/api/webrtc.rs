@@ -27,18 +27,26 @@ pub(super) async fn publish(
 ) -> Result<Response, Problem> {
     let handle = desk.space(&slug)?;
     let Role::Speaker(seat) = desk.role(&handle, &headers)? else {
-        return Err(not_allowed("This link is not a speaker's. Use one of the speaker links of the space."));
+        return Err(not_allowed(
+            "This link is not a speaker's. Use one of the speaker links of the space.",
+        ));
     };
     if handle.space().state.is_over() {
         return Err(over());
     }
     let offer = sdp(&headers, &body, SDP)?;
-    let answer = handle.publish(seat, offer).await.map_err(|error| match error {
-        PublishError::Stage(error) => refused(&error),
-        PublishError::Over => over(),
-        PublishError::Pipeline(error) => Problem::store(&error),
-    })?;
-    Ok(created(&answer, &format!("/s/{slug}/whip/{}", answer.session)))
+    let answer = handle
+        .publish(seat, offer)
+        .await
+        .map_err(|error| match error {
+            PublishError::Stage(error) => refused(&error),
+            PublishError::Over => over(),
+            PublishError::Pipeline(error) => Problem::store(&error),
+        })?;
+    Ok(created(
+        &answer,
+        &format!("/s/{slug}/whip/{}", answer.session),
+    ))
 }
 
 /// `POST …/whep`: a listener under one second.
@@ -54,22 +62,38 @@ pub(super) async fn subscribe(
         return Err(over());
     }
     if space.doors_part.is_none() {
-        let detail = "WHEP carries the programme from doors on. Until then listen to live.webm or live.aac.";
-        return Err(Problem::new(StatusCode::CONFLICT, "before-doors", "Doors are not open yet", detail)
-            .in_state(space.state.name()));
+        let detail =
+            "WHEP carries the programme from doors on. Until then listen to live.webm or live.aac.";
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "before-doors",
+            "Doors are not open yet",
+            detail,
+        )
+        .in_state(space.state.name()));
     }
     let offer = sdp(&headers, &body, SDP)?;
-    let answer = handle.subscribe(offer).await.map_err(|error| refused(&error))?;
-    Ok(created(&answer, &format!("/s/{slug}/whep/{}", answer.session)))
+    let answer = handle
+        .subscribe(offer)
+        .await
+        .map_err(|error| refused(&error))?;
+    Ok(created(
+        &answer,
+        &format!("/s/{slug}/whep/{}", answer.session),
+    ))
 }
 
-/// `DELETE` on the resource. Its name is unguessable: who knows it may end it (RFC 9725 section 4.2).
+/// `DELETE` on the resource. Its name is unguessable: who knows it may end it (RFC 9725 section 4.2). A client that has
+/// lost its session learns by it what became of it: `410` says that the seat was taken over.
 pub(super) async fn leave(
     State(desk): State<Arc<Desk>>,
     Path((slug, session)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let handle = desk.space(&slug)?;
-    handle.leave(SessionId::from(session.as_str())).await.map_err(|error| refused(&error))?;
+    handle
+        .leave(SessionId::from(session.as_str()))
+        .await
+        .map_err(|error| refused(&error))?;
     Ok((StatusCode::OK, "").into_response())
 }
 
@@ -82,13 +106,20 @@ pub(super) async fn patch(
 ) -> Result<Response, Problem> {
     let handle = desk.space(&slug)?;
     let fragment = sdp(&headers, &body, FRAGMENT)?;
-    let if_match = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let patched = handle.patch(SessionId::from(session.as_str()), if_match, fragment).await;
+    let if_match = headers
+        .get(header::IF_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let patched = handle
+        .patch(SessionId::from(session.as_str()), if_match, fragment)
+        .await;
     match patched.map_err(|error| refused(&error))? {
         Patched::Trickled => Ok(StatusCode::NO_CONTENT.into_response()),
         Patched::Restarted { fragment, etag } => {
             let mut response = (StatusCode::OK, fragment).into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(FRAGMENT));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(FRAGMENT));
             response.headers_mut().insert(header::ETAG, visible(&etag));
             Ok(response)
         }
@@ -107,7 +138,10 @@ pub(super) async fn preflight() -> Response {
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static("authorization, content-type, if-match"),
     );
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("86400"),
+    );
     headers.insert("accept-post", HeaderValue::from_static(SDP));
     response
 }
@@ -115,7 +149,10 @@ pub(super) async fn preflight() -> Response {
 /// Speakers' pages and players may come from anywhere: the key is what admits, no cookie is read.
 pub(super) async fn readable_cross_origin(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static("location, etag, link, retry-after"),
@@ -139,13 +176,32 @@ fn visible(text: &str) -> HeaderValue {
 
 /// The body as text, if it says that it is what is expected.
 fn sdp(headers: &HeaderMap, body: &Bytes, expected: &'static str) -> Result<String, Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(expected) {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if !given
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .eq_ignore_ascii_case(expected)
+    {
         let detail = format!("The body must be {expected}; Content-Type says {given:?}.");
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "This is not SDP", detail));
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media-type",
+            "This is not SDP",
+            detail,
+        ));
     }
     String::from_utf8(body.to_vec()).map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "bad-sdp", "The SDP cannot be read", "It is not valid UTF-8.")
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad-sdp",
+            "The SDP cannot be read",
+            "It is not valid UTF-8.",
+        )
     })
 }
 
@@ -155,7 +211,16 @@ fn over() -> Problem {
 }
 
 fn refused(error: &StageError) -> Problem {
-    let status = StatusCode::from_u16(error.status()).expect("the stage answers with statuses of HTTP");
-    let problem = Problem::new(status, "stage", "The connection was refused", super::capitalised(&error.to_string()));
-    if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(5) } else { problem }
+    let status =
+        StatusCode::from_u16(error.status()).expect("the stage answers with statuses of HTTP");
+    let (kind, title) = match error {
+        StageError::Replaced => ("replaced", "The seat was taken over"),
+        _ => ("stage", "The connection was refused"),
+    };
+    let problem = Problem::new(status, kind, title, super::capitalised(&error.to_string()));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        problem.retry_after(5)
+    } else {
+        problem
+    }
 }

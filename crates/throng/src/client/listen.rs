@@ -4,6 +4,7 @@
 //! media clock ([`playout`]), decodes it then, and notes every hole. Sound is not sent to a loudspeaker.
 
 pub mod cmaf;
+pub mod decoder;
 pub mod hls;
 pub mod player;
 pub mod playlist;
@@ -135,8 +136,8 @@ fn listen(
 ) -> Result<Listened, Error> {
     let link = ListenLink::parse(&args.url)?;
     let rendition = link.rendition.unwrap_or(Rendition::O48);
-    if rendition.codec() != Codec::Opus {
-        let reason = "throng listen decodes Opus alone: ask for o48, o24 or o16";
+    if args.via == Via::Whep && rendition.codec() != Codec::Opus {
+        let reason = "WebRTC carries Opus: leave the rendition away";
         return Err(Error::Usage(format!("{rendition} is AAC; {reason}")));
     }
     let client = Client::towards(&link.space_url);
@@ -150,7 +151,7 @@ fn listen(
         bar.set_message(format!("{} s heard, {gaps} gaps", samples / SAMPLE_RATE_HZ));
         bar.tick();
     };
-    let heard = Player::new(args.via.cushion(), keep).play(
+    let heard = Player::new(rendition.codec(), args.via.cushion(), keep).play(
         &arrivals,
         args.duration,
         interrupt,

@@ -1,9 +1,14 @@
 //! A WebRTC session as its client sees it: offer and answer over HTTP (WHIP, RFC 9725; WHEP), packets by the stage's
-//! client, and a goodbye at the end.
+//! client, and a goodbye at the end. A lost session is taken up again, unless somebody else took the seat.
+
+use std::thread;
+use std::time::{Duration, Instant};
 
 use throng_stage::client::{Client as Line, ClientError, ClientKind, Transport};
+use tokio::time::timeout;
 
 use super::Error;
+use super::backoff::Backoff;
 use super::http::Client;
 use super::link::resolve;
 
@@ -12,6 +17,8 @@ pub struct Session {
     /// Where packets come and go.
     pub line: Line,
     resource: Resource,
+    /// How the packets got through.
+    transport: Transport,
 }
 
 /// Where and how to ask for a session.
@@ -37,7 +44,7 @@ impl Door {
     /// Asks for a session and waits until packets can flow: over UDP, or where that does not get through, over TCP.
     pub fn enter(&self) -> Result<Session, Error> {
         match self.enter_by(Transport::Udp) {
-            Err(Error::Unreachable { url, .. }) if url == self.url => self.enter_by(Transport::Tcp),
+            Err(Error::NoWay { .. }) => self.enter_by(Transport::Tcp),
             entered => entered,
         }
     }
@@ -56,11 +63,16 @@ impl Door {
         };
         let line = pending
             .connect(&answer.text(ANSWER_BYTES_MAX)?)
-            .and_then(until_connected);
+            .and_then(|line| until_connected(line, transport));
         match line {
-            Ok(line) => Ok(Session { line, resource }),
+            Ok(line) => Ok(Session {
+                line,
+                resource,
+                transport,
+            }),
             Err(cause) => {
-                resource.delete();
+                // One that cannot be told finds out by our silence.
+                let _ = resource.give_back();
                 Err(self.failed(&cause))
             }
         }
@@ -70,10 +82,7 @@ impl Door {
         let (url, reason) = (self.url.clone(), cause.to_string());
         match cause {
             ClientError::Answer(_) => Error::Malformed { url, reason },
-            _ => Error::Unreachable {
-                url,
-                reason: format!("the media connection did not come up ({reason})"),
-            },
+            _ => Error::NoWay { url, reason },
         }
     }
 }
@@ -82,25 +91,87 @@ impl Session {
     /// Says goodbye, on the media connection and over HTTP.
     pub fn close(self) {
         self.line.close();
-        self.resource.delete();
+        // One that cannot be told finds out by our silence.
+        let _ = self.resource.give_back();
+    }
+
+    /// Takes a lost session up again; none when the space is over. Gives up after two minutes, or when told so after a
+    /// fruitless try.
+    pub fn resume(self, is_given_up: impl Fn() -> bool) -> Result<Option<Self>, Error> {
+        let Self {
+            line,
+            resource,
+            transport,
+        } = self;
+        line.close();
+        let (lost_at, mut backoff) = (Instant::now(), Backoff::default());
+        let (door, mut lost) = (resource.door.clone(), Some(resource));
+        loop {
+            thread::sleep(backoff.next_wait());
+            let failed = match door.ask_anew(&mut lost, transport) {
+                Ok(session) => return Ok(Some(session)),
+                // We have been inside, so it is not too early: the doors are closed for good.
+                Err(Error::Refused { status: 409, .. }) => return Ok(None),
+                Err(error) if error.may_pass() => error,
+                Err(error) => return Err(error),
+            };
+            if is_given_up() || lost_at.elapsed() > RESUME_LIMIT {
+                return Err(Error::BrokeOff(Box::new(failed)));
+            }
+        }
+    }
+}
+
+impl Door {
+    /// Before a new session is asked for, the server says what became of the lost one: somebody who took the seat
+    /// meanwhile, in another window or place, keeps it.
+    fn ask_anew(&self, lost: &mut Option<Resource>, last: Transport) -> Result<Session, Error> {
+        if let Some(resource) = lost {
+            resource.give_back()?;
+            *lost = None;
+        }
+        match last {
+            Transport::Tcp => self.enter_by(last),
+            Transport::Udp => self.enter(),
+        }
     }
 }
 
 impl Resource {
-    /// Ends the session at the server. One that cannot be told finds out by our silence.
-    fn delete(self) {
-        if let Some(url) = self.url {
-            let _ = self.door.client.delete(&url, self.door.bearer.as_deref());
+    /// Ends the session at the server, if it is still there. An error that is no [`Error::Replaced`] says that we do not
+    /// know.
+    fn give_back(&self) -> Result<(), Error> {
+        let Some(url) = &self.url else {
+            return Ok(());
+        };
+        match self.door.client.delete(url, self.door.bearer.as_deref()) {
+            Err(Error::Refused { status: 410, .. }) => Err(Error::Replaced),
+            Err(error) if error.may_pass() => Err(error),
+            // Ended now, or unknown to a server that has restarted.
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 }
 
 /// Waits for ICE and DTLS; the line itself gives up after a while.
-fn until_connected(mut line: Line) -> Result<Line, ClientError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(line.connected())?;
+fn until_connected(mut line: Line, transport: Transport) -> Result<Line, ClientError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    runtime.block_on(async {
+        match transport {
+            Transport::Tcp => line.connected().await,
+            Transport::Udp => timeout(UDP_LIMIT, line.connected())
+                .await
+                .unwrap_or(Err(ClientError::Closed)),
+        }
+    })?;
     Ok(line)
 }
 
 /// As long an SDP as the other side takes from us; a longer answer is refused.
 const ANSWER_BYTES_MAX: u64 = 32 << 10;
+/// A network that lets UDP through does so within a second, with losses within three; after that we try TCP.
+const UDP_LIMIT: Duration = Duration::from_secs(5);
+/// After so long an outage it is over.
+const RESUME_LIMIT: Duration = Duration::from_mins(2);

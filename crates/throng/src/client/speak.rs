@@ -96,7 +96,6 @@ pub type Keep<'a> = dyn FnMut(&Frame) -> Result<(), Error> + 'a;
 
 /// A speaker on the way through their talk.
 struct Speaker<'a> {
-    door: Door,
     encoder: OpusEncoder,
     ears: JitterBuffer,
     talk: &'a mut Talk,
@@ -133,7 +132,6 @@ fn speak<'a>(
     let asked = Instant::now();
     let mut session = door.enter()?;
     let mut speaker = Speaker {
-        door,
         encoder: opus_encoder(OpusSettings::conversation()),
         ears: JitterBuffer::new(),
         talk,
@@ -149,7 +147,10 @@ fn speak<'a>(
     };
     while !interrupt.is_raised() && speaker.tick(&mut session)? {
         if session.line.state() == ClientState::Closed {
-            session = speaker.come_back(interrupt)?;
+            match speaker.come_back(session, interrupt)? {
+                Some(resumed) => session = resumed,
+                None => return Ok(speaker.into_report()),
+            }
         }
         bar.set_message(format!(
             "on stage for {} s",
@@ -212,35 +213,18 @@ impl Speaker<'_> {
         Ok(())
     }
 
-    /// Takes the seat again after the connection was lost. A reload takes the same seat, so the key is all it needs.
-    fn come_back(&mut self, interrupt: &Interrupt) -> Result<Session, Error> {
-        let lost_at = Instant::now();
-        let mut wait = RECONNECT_AFTER_MIN;
-        loop {
-            thread::sleep(wait);
-            wait = (wait * 2).min(RECONNECT_AFTER_MAX);
-            let given_up = lost_at.elapsed() > RECONNECT_LIMIT || interrupt.is_raised();
-            match self.door.enter() {
-                Ok(session) => {
-                    self.report.reconnects += 1;
-                    self.miss_what_passed()?;
-                    return Ok(session);
-                }
-                Err(error @ (Error::Unreachable { .. } | Error::Refused { status: 500.., .. }))
-                    if given_up =>
-                {
-                    return Err(Error::BrokeOff(Box::new(error)));
-                }
-                Err(
-                    Error::Unreachable { .. }
-                    | Error::Refused {
-                        status: 429 | 500..,
-                        ..
-                    },
-                ) => {}
-                Err(error) => return Err(error),
-            }
+    /// Takes the seat again after the connection was lost; none when the space is over.
+    fn come_back(
+        &mut self,
+        lost: Session,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Session>, Error> {
+        let resumed = lost.resume(|| interrupt.is_raised())?;
+        if resumed.is_some() {
+            self.report.reconnects += 1;
+            self.miss_what_passed()?;
         }
+        Ok(resumed)
     }
 
     /// Lets the frames pass that were due while nobody could hear them.
@@ -290,12 +274,6 @@ const FRAME_MS: u64 = 1_000 * FRAME_SAMPLES / SAMPLE_RATE_HZ;
 const LATE_MAX: Duration = Duration::from_millis(200);
 /// A round trip and the jitter buffer at the other end.
 const LAST_WORDS: Duration = Duration::from_millis(300);
-/// The first wait before we come back; each is twice as long.
-const RECONNECT_AFTER_MIN: Duration = Duration::from_millis(250);
-/// A server that restarts is back within seconds: no longer wait than this.
-const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(4);
-/// After so long an outage the talk is over.
-const RECONNECT_LIMIT: Duration = Duration::from_mins(2);
 
 #[cfg(test)]
 mod tests;

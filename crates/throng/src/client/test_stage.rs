@@ -22,12 +22,26 @@ pub(super) struct TestStage {
 impl TestStage {
     /// Answers WHIP and WHEP of the space `night`, and what else is asked with `state`.
     pub(super) fn start(state: &'static str) -> Self {
+        Self::start_with(state, "200 OK", |sdp| sdp)
+    }
+
+    /// As [`Self::start`]; a session that is given back is answered with `farewell`, and every answer is `altered`.
+    pub(super) fn start_with(
+        state: &'static str,
+        farewell: &'static str,
+        altered: fn(String) -> String,
+    ) -> Self {
         // Some 80 s of packets, more than any test sends.
         let (sink, events) = sync_channel(4_096);
         let config = StageConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let stage = Arc::new(Stage::start(&config, sink).expect("free ports on loopback"));
         let (runtime, behind) = (runtime(), Arc::clone(&stage));
-        let server = TestServer::start(move |asked| respond(&runtime, &behind, asked, state));
+        let server = TestServer::start(move |asked| {
+            if asked.method == "DELETE" {
+                return TestServer::answer(farewell, "text/plain", b"");
+            }
+            respond(&runtime, &behind, asked, state, altered)
+        });
         Self {
             stage,
             events,
@@ -42,7 +56,13 @@ pub(super) fn runtime() -> Runtime {
         .expect("a runtime without IO")
 }
 
-fn respond(runtime: &Runtime, stage: &Stage, asked: &Asked, state: &str) -> Vec<u8> {
+fn respond(
+    runtime: &Runtime,
+    stage: &Stage,
+    asked: &Asked,
+    state: &str,
+    altered: fn(String) -> String,
+) -> Vec<u8> {
     let offer = asked.body.clone();
     let answered = match (asked.method.as_str(), asked.path()) {
         ("POST", "/s/night/whip") if asked.bearer.as_deref() == Some("seat-key") => {
@@ -59,5 +79,5 @@ fn respond(runtime: &Runtime, stage: &Stage, asked: &Asked, state: &str) -> Vec<
     };
     let answer = answered.expect("our own offer is good");
     let status = "201 Created\r\nlocation: /s/night/session/1";
-    TestServer::answer(status, "application/sdp", answer.sdp.as_bytes())
+    TestServer::answer(status, "application/sdp", altered(answer.sdp).as_bytes())
 }

@@ -6,12 +6,16 @@ use throng_core::time::UnixMillis;
 
 /// Now; before 1970 counts as 1970.
 pub(crate) fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The instant of a past wall-clock time; the start of this clock for a time before it.
 pub(crate) fn instant_of(time: UnixMillis) -> Instant {
     let instant = Instant::now();
-    instant.checked_sub(Duration::from_millis(now().ms_since(time))).unwrap_or(instant)
+    instant
+        .checked_sub(Duration::from_millis(now().ms_since(time)))
+        .unwrap_or(instant)
 }

@@ -14,7 +14,7 @@ use throng_media::{Frame, SILENCE};
 const QUEUE_FRAMES: usize = 200;
 
 enum Input {
-    Frame { number: u64, frame: Frame },
+    Frame { number: u64, frame: Box<Frame> },
     End(PartIndex),
 }
 
@@ -36,18 +36,32 @@ pub(crate) struct Encoding {
 impl Encoding {
     /// Starts the thread: the first frame it is given belongs to the beginning of `first`, and `preroll` is what
     /// sounded just before.
-    pub(crate) fn start(first: PartIndex, preroll: Vec<Frame>, outputs: Outputs) -> io::Result<Self> {
+    pub(crate) fn start(
+        first: PartIndex,
+        preroll: Vec<Frame>,
+        outputs: Outputs,
+    ) -> io::Result<Self> {
         let (inputs, queue) = sync_channel(QUEUE_FRAMES);
-        thread::Builder::new().name("encoder".to_owned()).spawn(move || {
-            let renderer = Renderer::new(first, &preroll);
-            Encoder { renderer, next: first.0 * FRAMES_PER_PART, outputs }.run(&queue);
-        })?;
+        thread::Builder::new()
+            .name("encoder".to_owned())
+            .spawn(move || {
+                let renderer = Renderer::new(first, &preroll);
+                Encoder {
+                    renderer,
+                    next: first.0 * FRAMES_PER_PART,
+                    outputs,
+                }
+                .run(&queue);
+            })?;
         Ok(Self { inputs })
     }
 
     /// Hands a frame over; drops it where the encoders are 4 s behind (silence takes its place).
     pub(crate) fn push(&self, number: u64, frame: &Frame) {
-        if let Err(TrySendError::Full(_)) = self.inputs.try_send(Input::Frame { number, frame: *frame }) {
+        if let Err(TrySendError::Full(_)) = self.inputs.try_send(Input::Frame {
+            number,
+            frame: Box::new(*frame),
+        }) {
             metrics::counter!("throng_encoder_dropped_frames_total").increment(1);
         }
     }
@@ -66,6 +80,7 @@ struct Encoder {
 }
 
 impl Encoder {
+    /// Runs until the end, or until the mixer is gone: what was encoded by then is still written.
     fn run(mut self, queue: &Receiver<Input>) {
         while let Ok(input) = queue.recv() {
             match input {
@@ -77,10 +92,14 @@ impl Encoder {
                 }
                 Input::End(end) => {
                     self.fill_until(end.0 * FRAMES_PER_PART);
-                    return self.finish();
+                    if let Some(part) = self.renderer.finish() {
+                        (self.outputs.part)(Arc::new(part));
+                    }
+                    break;
                 }
             }
         }
+        (self.outputs.ended)();
     }
 
     /// Silence for the frames that did not come, so that the timeline has no hole.
@@ -99,12 +118,5 @@ impl Encoder {
         if let Some(part) = rendered.part {
             (self.outputs.part)(Arc::new(part));
         }
-    }
-
-    fn finish(mut self) {
-        if let Some(part) = self.renderer.finish() {
-            (self.outputs.part)(Arc::new(part));
-        }
-        (self.outputs.ended)();
     }
 }

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io, thread};
 use std::time::Duration;
+use std::{fs, io, thread};
 
 use throng_air::on_air::OnAir;
 use throng_core::space::{Space, playhead};
@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use super::clock::now;
 
 /// The hold programme goes on for so long after the last listener asked for it: longer than any player's buffer.
-const IDLE_AFTER: Duration = Duration::from_secs(60);
+const IDLE_AFTER: Duration = Duration::from_mins(1);
 
 /// The loop as sound, and encoded as far as that has come.
 pub(crate) struct Hold {
@@ -29,13 +29,17 @@ impl Hold {
     /// Takes the encoded loop from `cache`, or encodes it on a thread of its own (ten times faster than it plays)
     /// and keeps it there.
     pub(crate) fn start(sound: HoldLoop, cache: PathBuf) -> io::Result<Arc<Self>> {
-        let hold = Arc::new(Self { sound, parts: watch::Sender::new(Vec::new()) });
-        match kept(&cache, &hold.sound) {
-            Some(parts) => drop(hold.parts.send_replace(parts)),
-            None => {
-                let encoding = Arc::clone(&hold);
-                thread::Builder::new().name("hold".to_owned()).spawn(move || encoding.encode(&cache))?;
-            }
+        let hold = Arc::new(Self {
+            sound,
+            parts: watch::Sender::new(Vec::new()),
+        });
+        if let Some(parts) = kept(&cache, &hold.sound) {
+            hold.parts.send_replace(parts);
+        } else {
+            let encoding = Arc::clone(&hold);
+            thread::Builder::new()
+                .name("hold".to_owned())
+                .spawn(move || encoding.encode(&cache))?;
         }
         Ok(hold)
     }
@@ -47,7 +51,8 @@ impl Hold {
 
     /// A part of the programme of any space, if its place in the loop is encoded yet.
     pub(crate) fn part(&self, index: PartIndex) -> Option<Part> {
-        let place = usize::try_from(index.0 % self.parts_per_loop()).expect("a loop has fewer parts than a usize counts");
+        let place = usize::try_from(index.0 % self.parts_per_loop())
+            .expect("a loop has fewer parts than a usize counts");
         let part = self.parts.borrow().get(place).cloned()?;
         Some(part.at(index))
     }
@@ -72,7 +77,12 @@ impl Hold {
         while let Some(part) = encoder.next_part() {
             self.parts.send_modify(|parts| parts.push(Arc::new(part)));
         }
-        let parts = self.parts.borrow().iter().map(|part| LoopPart::clone(part)).collect();
+        let parts = self
+            .parts
+            .borrow()
+            .iter()
+            .map(|part| LoopPart::clone(part))
+            .collect();
         if let Err(error) = keep(cache, &EncodedLoop::new(parts).to_bytes(&self.sound)) {
             tracing::warn!(%error, "the encoded hold programme could not be kept; it is encoded again at the next start");
         }
@@ -114,13 +124,24 @@ pub(crate) async fn produce(hold: Arc<Hold>, on_air: Arc<OnAir>) {
 /// Starts the window anew with all that a listener may ask for now.
 async fn refill(hold: &Hold, on_air: &OnAir) {
     let newest = next_to_play(&on_air.facts().space);
-    let oldest = newest.0.saturating_sub(PARTS_KEPT as u64).next_multiple_of(PARTS_PER_SEGMENT).min(newest.0);
+    let oldest = newest
+        .0
+        .saturating_sub(PARTS_KEPT as u64)
+        .next_multiple_of(PARTS_PER_SEGMENT)
+        .min(newest.0);
     let mut window = Window::new(PartIndex(oldest));
     while window.next() < newest {
         let part = hold.part_when_encoded(window.next()).await;
-        window.push(Arc::new(part)).expect("the next part is in order");
+        window
+            .push(Arc::new(part))
+            .expect("the next part is in order");
     }
-    on_air.change_window(|present| *present = window);
+    on_air.change_window(|present| {
+        // The mixed programme may have begun meanwhile, or the space may be over.
+        if present.next() < window.next() && !present.is_finished() {
+            *present = window;
+        }
+    });
 }
 
 /// Why the hold programme stopped.
@@ -141,7 +162,10 @@ async fn follow(hold: &Hold, on_air: &OnAir) -> Follow {
         if space.doors_part.is_none() && on_air.demanded_at().elapsed() > IDLE_AFTER {
             return Follow::NobodyListens;
         }
-        sleep(Duration::from_millis(space.moment(next.next()).ms_since(now()))).await;
+        sleep(Duration::from_millis(
+            space.moment(next.next()).ms_since(now()),
+        ))
+        .await;
         let part = Arc::new(hold.part_when_encoded(next).await);
         on_air.change_window(|window| {
             // The mixed programme may have begun meanwhile, and filled the window up to itself.

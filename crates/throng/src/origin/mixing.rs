@@ -37,9 +37,18 @@ pub(crate) enum Input {
     /// A connection is gone.
     Leave { seat: SeatId, session: SessionId },
     /// A packet of a speaker.
-    Packet { seat: SeatId, session: SessionId, packet: SpeakerPacket, arrived: Instant },
+    Packet {
+        seat: SeatId,
+        session: SessionId,
+        packet: SpeakerPacket,
+        arrived: Instant,
+    },
     /// The programme begins at a part: hold, or the stage at once where it is resumed in mid-talk.
-    Begin { first: PartIndex, programme: Box<Programme>, encoding: Encoding },
+    Begin {
+        first: PartIndex,
+        programme: Box<Programme>,
+        encoding: Encoding,
+    },
     /// The stage is to be heard from a part on.
     GoLive(PartIndex),
     /// The programme ends before a part.
@@ -69,21 +78,26 @@ impl Mixing {
     pub(crate) fn start(space_number: u32, epoch: Instant, stage: Stage) -> io::Result<Self> {
         let (inputs, queue) = sync_channel(QUEUE_INPUTS);
         let (levels, watched) = watch::channel(Vec::new());
-        thread::Builder::new().name("mixer".to_owned()).spawn(move || {
-            ask_for_real_time();
-            Ticker {
-                space_number,
-                epoch,
-                stage,
-                levels,
-                mixer: Mixer::new(),
-                sessions: BTreeMap::new(),
-                on_air: None,
-                frame: frame_at(epoch, Instant::now()),
-            }
-            .run(&queue);
-        })?;
-        Ok(Self { inputs, levels: watched })
+        thread::Builder::new()
+            .name("mixer".to_owned())
+            .spawn(move || {
+                ask_for_real_time();
+                Ticker {
+                    space_number,
+                    epoch,
+                    stage,
+                    levels,
+                    mixer: Mixer::new(),
+                    sessions: BTreeMap::new(),
+                    on_air: None,
+                    frame: frame_at(epoch, Instant::now()),
+                }
+                .run(&queue);
+            })?;
+        Ok(Self {
+            inputs,
+            levels: watched,
+        })
     }
 
     /// A door for packets and acts.
@@ -99,7 +113,9 @@ impl Mixing {
 
 /// The tick should run before ordinary threads. Without the right to ask for it (`CAP_SYS_NICE`) it runs like them.
 fn ask_for_real_time() {
-    use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, unix};
+    use thread_priority::{
+        RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, unix,
+    };
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
     let lowest = ThreadPriority::Crossplatform(1_u8.try_into().expect("1 is a priority"));
     if unix::set_thread_priority_and_policy(unix::thread_native_id(), lowest, policy).is_err() {
@@ -183,20 +199,38 @@ impl Ticker {
                 self.sessions.remove(&seat);
                 self.mixer.leave(seat);
             }
-            Input::Packet { seat, session, packet, arrived } if self.sessions.get(&seat) == Some(&session) => {
-                self.mixer.push(seat, arrived.saturating_duration_since(self.epoch), &packet);
+            Input::Packet {
+                seat,
+                session,
+                packet,
+                arrived,
+            } if self.sessions.get(&seat) == Some(&session) => {
+                self.mixer
+                    .push(seat, arrived.saturating_duration_since(self.epoch), &packet);
             }
-            Input::Leave { .. } | Input::Packet { .. } => {}
-            Input::Begin { first, programme, encoding } => {
+            Input::Leave { .. } | Input::Packet { .. } | Input::Stop => {}
+            Input::Begin {
+                first,
+                programme,
+                encoding,
+            } => {
                 let first_frame = first.0 * FRAMES_PER_PART;
-                self.on_air = Some(OnAir { first_frame, end: None, programme, encoding });
+                self.on_air = Some(OnAir {
+                    first_frame,
+                    end: None,
+                    programme,
+                    encoding,
+                });
             }
             Input::GoLive(part) => {
                 if let Some(on_air) = &mut self.on_air {
                     let asked = part.0 * FRAMES_PER_PART;
                     let frame = on_air.programme.go_live(asked);
                     if frame != asked {
-                        tracing::warn!(late = frame - asked, "the cut to the talk came frames late");
+                        tracing::warn!(
+                            late = frame - asked,
+                            "the cut to the talk came frames late"
+                        );
                     }
                 }
             }
@@ -205,7 +239,6 @@ impl Ticker {
                     on_air.end = Some(part);
                 }
             }
-            Input::Stop => {}
         }
     }
 
@@ -215,7 +248,10 @@ impl Ticker {
             let present = frame_at(self.epoch, now);
             let missed = present.saturating_sub(self.frame);
             metrics::counter!("throng_mixer_missed_frames_total").increment(missed);
-            tracing::warn!(missed, "the mixer was stopped; silence takes the place of the frames it missed");
+            tracing::warn!(
+                missed,
+                "the mixer was stopped; silence takes the place of the frames it missed"
+            );
             self.mixer.skip(u32::try_from(missed).unwrap_or(u32::MAX));
             // The hold programme keeps its place on the clock.
             for _ in 0..missed {
@@ -229,17 +265,27 @@ impl Ticker {
         let now = self.due().saturating_duration_since(self.epoch);
         let mixed = self.mixer.tick(now);
         for (seat, packet) in &mixed.returns {
-            self.stage.send_return(seat_key(self.space_number, *seat), self.frame, packet.clone());
+            self.stage.send_return(
+                seat_key(self.space_number, *seat),
+                self.frame,
+                packet.clone(),
+            );
         }
         if self.frame.is_multiple_of(LEVELS_EVERY_FRAMES) {
-            self.levels.send_replace(self.mixer.seats().map(SeatLevel::from).collect());
+            self.levels
+                .send_replace(self.mixer.seats().map(SeatLevel::from).collect());
         }
         self.put_on_air(&mixed.stage);
     }
 
     fn put_on_air(&mut self, stage: &Frame) {
-        let Some(on_air) = &mut self.on_air else { return };
-        if on_air.end.is_some_and(|end| self.frame >= end.0 * FRAMES_PER_PART) {
+        let Some(on_air) = &mut self.on_air else {
+            return;
+        };
+        if on_air
+            .end
+            .is_some_and(|end| self.frame >= end.0 * FRAMES_PER_PART)
+        {
             let ended = self.on_air.take().expect("it is on air");
             ended.encoding.end(ended.end.expect("it has an end"));
         } else if self.frame >= on_air.first_frame {
@@ -251,6 +297,11 @@ impl Ticker {
 
 impl From<SeatState> for SeatLevel {
     fn from(seat: SeatState) -> Self {
-        Self { seat: seat.seat.0, muted: seat.muted, level_dbov: seat.level_dbov, talking: seat.heard && !seat.muted }
+        Self {
+            seat: seat.seat.0,
+            muted: seat.muted,
+            level_dbov: seat.level_dbov,
+            talking: seat.heard && !seat.muted,
+        }
     }
 }

@@ -41,15 +41,25 @@ impl SpacePast {
     fn chunk(&self, rendition: Rendition, index: PartIndex) -> io::Result<Option<Bytes>> {
         let doors = self.space.borrow().doors_part;
         if doors.is_none_or(|doors| index < doors) {
-            return Ok(self.hold.part(index).map(|part| part.packaged(rendition).cmaf.clone()));
+            return Ok(self
+                .hold
+                .part(index)
+                .map(|part| part.packaged(rendition).cmaf.clone()));
         }
-        let Some(reader) = self.archive.get() else { return Ok(None) };
+        let Some(reader) = self.archive.get() else {
+            return Ok(None);
+        };
         reader.part(rendition, index).map_err(to_io)
     }
 }
 
 impl Past for SpacePast {
-    fn parts(&self, rendition: Rendition, from: PartIndex, to: PartIndex) -> io::Result<Option<Bytes>> {
+    fn parts(
+        &self,
+        rendition: Rendition,
+        from: PartIndex,
+        to: PartIndex,
+    ) -> io::Result<Option<Bytes>> {
         let mut joined = BytesMut::new();
         // The last segment of a programme that has ended is short.
         let end = self.space.borrow().end_part.map_or(to, |end| to.min(end));
@@ -66,21 +76,32 @@ impl Past for SpacePast {
     }
 
     fn replay_segment(&self, rendition: Rendition, number: u64) -> io::Result<Option<Bytes>> {
-        let Some((reader, from, to)) = self.live_range() else { return Ok(None) };
-        let recording = archive::Recording::new(reader.clone(), rendition, from, to).map_err(to_io)?;
+        let Some((reader, from, to)) = self.live_range() else {
+            return Ok(None);
+        };
+        let recording =
+            archive::Recording::new(reader.clone(), rendition, from, to).map_err(to_io)?;
         recording.replay_segment(number).map_err(to_io)
     }
 
     fn recording(&self, rendition: Rendition) -> io::Result<Option<Box<dyn Recording>>> {
-        let Some((reader, from, to)) = self.live_range() else { return Ok(None) };
-        let recording = archive::Recording::new(reader.clone(), rendition, from, to).map_err(to_io)?;
+        let Some((reader, from, to)) = self.live_range() else {
+            return Ok(None);
+        };
+        let recording =
+            archive::Recording::new(reader.clone(), rendition, from, to).map_err(to_io)?;
         Ok(Some(Box::new(ArchiveFile(recording))))
     }
 
     fn recorded(&self) -> Recorded {
-        let Some((reader, from, to)) = self.live_range() else { return Recorded::default() };
+        let Some((reader, from, to)) = self.live_range() else {
+            return Recorded::default();
+        };
         let bytes = reader.bytes(Rendition::O48, from, to).unwrap_or_default();
-        Recorded { parts: to.0 - from.0, bytes }
+        Recorded {
+            parts: to.0 - from.0,
+            bytes,
+        }
     }
 }
 

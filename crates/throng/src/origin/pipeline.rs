@@ -7,10 +7,15 @@ use throng_air::on_air::OnAir;
 use throng_archive::{Archive, ArchiveError, Flags, Reader};
 use throng_core::rendition::Rendition;
 use throng_core::space::{Space, playhead};
-use throng_core::timeline::{FRAMES_PER_PART, PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
+use throng_core::timeline::{
+    FRAME_SAMPLES, FRAMES_PER_PART, PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ,
+};
 use throng_core::window::{PARTS_KEPT, Part, Window};
+use throng_media::Frame;
+use throng_media::hold::HoldLoop;
 use throng_media::package;
 use throng_media::programme::Programme;
+use throng_media::rendering::PREROLL_FRAMES;
 use throng_stage::ProgrammeKey;
 use tokio::sync::oneshot;
 
@@ -23,8 +28,6 @@ use super::space::{PipelineError, Shared};
 
 /// A resumed programme begins this long after now: time to start the threads.
 const RESUME_LEAD_SAMPLES: u64 = SAMPLE_RATE_HZ / 2;
-/// Frames of what came before, so that the encoders start warm: 200 ms.
-const PREROLL_FRAMES: u64 = 10;
 
 /// What runs while a space is on air with its own programme.
 pub(crate) struct Pipeline {
@@ -55,7 +58,11 @@ pub(crate) async fn begin(
 ) -> Result<Pipeline, PipelineError> {
     let (opening, sharing) = (Arc::clone(space), Arc::clone(shared));
     let opened = tokio::task::spawn_blocking(move || open(&opening, &sharing)).await;
-    let Opened { archive, first, resumed } = opened.expect("opening does not panic")?;
+    let Opened {
+        archive,
+        first,
+        resumed,
+    } = opened.expect("opening does not panic")?;
     let reader = archive.reader();
     if resumed {
         let window = newest_window(&reader, None)?;
@@ -65,14 +72,35 @@ pub(crate) async fn begin(
     let recording = Recording::start(archive, Arc::clone(&shared.silence))?;
     let (finished, wait) = oneshot::channel();
     let outputs = outputs(space_number, on_air, shared, recording, finished);
-    let preroll = (1..=PREROLL_FRAMES).rev().map(|back| {
-        let number = (first.0 * FRAMES_PER_PART).wrapping_sub(back);
-        if resumed { throng_media::SILENCE } else { shared.hold.sound().frame(number) }
-    });
-    let encoding = Encoding::start(first, preroll.collect(), outputs)?;
+    let preroll = if resumed {
+        Vec::new()
+    } else {
+        preroll(first, shared.hold.sound())
+    };
+    let encoding = Encoding::start(first, preroll, outputs)?;
     let programme = programme(space, first, &shared.hold);
-    start(&mixing.inputs(), Input::Begin { first, programme: Box::new(programme), encoding });
-    Ok(Pipeline { reader, finished: wait })
+    start(
+        &mixing.inputs(),
+        Input::Begin {
+            first,
+            programme: Box::new(programme),
+            encoding,
+        },
+    );
+    Ok(Pipeline {
+        reader,
+        finished: wait,
+    })
+}
+
+/// What sounded just before the doors, so that the encoders begin warm.
+fn preroll(first: PartIndex, sound: &HoldLoop) -> Vec<Frame> {
+    let frames_per_loop = sound.len_samples() / FRAME_SAMPLES;
+    let first_frame = first.0 * FRAMES_PER_PART + frames_per_loop;
+    (1..=(PREROLL_FRAMES as u64).min(frames_per_loop))
+        .rev()
+        .map(|back| sound.frame(first_frame - back))
+        .collect()
 }
 
 /// The mixer's queue is drained fifty times a second; waiting for a place delays nobody's sound.
@@ -107,17 +135,27 @@ struct Opened {
 /// Creates the archive at the doors, or recovers it and fills with silence what was lost while nobody mixed.
 fn open(space: &Space, shared: &Shared) -> Result<Opened, ArchiveError> {
     let folder = shared.archives.join(&space.id);
-    let doors = space.doors_part.expect("a pipeline begins at or after doors");
+    let doors = space
+        .doors_part
+        .expect("a pipeline begins at or after doors");
     let (mut archive, existed) = if Archive::exists(&folder) {
         let (archive, recovery) = Archive::open(&folder, &shared.inits)?;
-        tracing::info!(slug = space.slug.as_str(), ?recovery, "the recording goes on");
+        tracing::info!(
+            slug = space.slug.as_str(),
+            ?recovery,
+            "the recording goes on"
+        );
         (archive, true)
     } else {
         (Archive::create(&folder, doors, &shared.inits)?, false)
     };
     let present = first_part_after_now(space);
     if !existed && present <= doors.next() {
-        return Ok(Opened { archive, first: doors, resumed: false });
+        return Ok(Opened {
+            archive,
+            first: doors,
+            resumed: false,
+        });
     }
     // Filling takes time, too; a second round fills what the first one took.
     loop {
@@ -132,7 +170,11 @@ fn open(space: &Space, shared: &Shared) -> Result<Opened, ArchiveError> {
         archive.sync()?;
     }
     let first = archive.next();
-    Ok(Opened { archive, first, resumed: true })
+    Ok(Opened {
+        archive,
+        first,
+        resumed: true,
+    })
 }
 
 fn first_part_after_now(space: &Space) -> PartIndex {
@@ -140,13 +182,24 @@ fn first_part_after_now(space: &Space) -> PartIndex {
 }
 
 /// The window as it stood when the last part was recorded.
-pub(crate) fn newest_window(reader: &Reader, end: Option<PartIndex>) -> Result<Window, ArchiveError> {
+pub(crate) fn newest_window(
+    reader: &Reader,
+    end: Option<PartIndex>,
+) -> Result<Window, ArchiveError> {
     let next = end.map_or(reader.next(), |end| end.min(reader.next()));
-    let first = PartIndex(next.0.saturating_sub(PARTS_KEPT as u64).max(reader.first().0));
+    let first = PartIndex(
+        next.0
+            .saturating_sub(PARTS_KEPT as u64)
+            .max(reader.first().0),
+    );
     let mut window = Window::new(first);
     for index in (first.0..next.0).map(PartIndex) {
-        let Some(part) = read_part(reader, index)? else { break };
-        window.push(Arc::new(part)).expect("parts are read in order");
+        let Some(part) = read_part(reader, index)? else {
+            break;
+        };
+        window
+            .push(Arc::new(part))
+            .expect("parts are read in order");
     }
     Ok(window)
 }
@@ -197,8 +250,13 @@ fn publish(on_air: &OnAir, shared: &Shared, part: &Arc<Part>) {
         }
         while window.next() < part.index {
             let missing = window.next();
-            let filling = shared.hold.part(missing).unwrap_or_else(|| shared.silence.part(missing));
-            window.push(Arc::new(filling)).expect("the next part is in order");
+            let filling = shared
+                .hold
+                .part(missing)
+                .unwrap_or_else(|| shared.silence.part(missing));
+            window
+                .push(Arc::new(filling))
+                .expect("the next part is in order");
         }
         if window.push(Arc::clone(part)).is_err() {
             tracing::error!(part = part.index.0, "a part came twice into the window");

@@ -39,7 +39,15 @@ impl Recording {
         let synced = archive.next();
         let thread = thread::Builder::new()
             .name("archive".to_owned())
-            .spawn(move || Writer { archive, silence, synced, failing: false }.run(&queue))?;
+            .spawn(move || {
+                Writer {
+                    archive,
+                    silence,
+                    synced,
+                    failing: false,
+                }
+                .run(&queue);
+            })?;
         Ok(Self { inputs, thread })
     }
 
@@ -122,6 +130,8 @@ impl Writer {
 }
 
 fn unix_millis() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -18,7 +18,10 @@ pub(crate) fn seat_key(space_number: u32, seat: SeatId) -> SeatKey {
     SeatKey(u64::from(space_number) * SEATS + u64::from(seat.0))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the halves of a u64 are u32")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the halves of a u64 are u32"
+)]
 fn seat_of(key: SeatKey) -> (u32, SeatId) {
     ((key.0 / SEATS) as u32, SeatId((key.0 % SEATS) as u32))
 }
@@ -34,7 +37,9 @@ pub(crate) struct Router {
 impl EventSink for Router {
     fn offer(&mut self, event: Event) -> Result<(), Event> {
         let (space_number, input) = input(&event);
-        let Some(mixer) = self.mixers.borrow().get(&space_number).cloned() else { return Ok(()) };
+        let Some(mixer) = self.mixers.borrow().get(&space_number).cloned() else {
+            return Ok(());
+        };
         match mixer.try_send(input) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
             Err(TrySendError::Full(_)) => Err(event),
@@ -46,15 +51,40 @@ fn input(event: &Event) -> (u32, Input) {
     match event {
         Event::Joined { seat, session } => {
             let (space, seat) = seat_of(*seat);
-            (space, Input::Join { seat, session: session.clone() })
+            (
+                space,
+                Input::Join {
+                    seat,
+                    session: session.clone(),
+                },
+            )
         }
         Event::Left { seat, session, .. } => {
             let (space, seat) = seat_of(*seat);
-            (space, Input::Leave { seat, session: session.clone() })
+            (
+                space,
+                Input::Leave {
+                    seat,
+                    session: session.clone(),
+                },
+            )
         }
-        Event::Packet { seat, session, packet, arrived } => {
+        Event::Packet {
+            seat,
+            session,
+            packet,
+            arrived,
+        } => {
             let (space, seat) = seat_of(*seat);
-            (space, Input::Packet { seat, session: session.clone(), packet: speaker_packet(packet), arrived: *arrived })
+            (
+                space,
+                Input::Packet {
+                    seat,
+                    session: session.clone(),
+                    packet: speaker_packet(packet),
+                    arrived: *arrived,
+                },
+            )
         }
     }
 }
@@ -78,7 +108,10 @@ mod tests {
     #[test]
     fn a_seat_is_found_again_from_its_key() {
         for (space, seat) in [(0, 0), (1, 2), (u32::MAX, u32::MAX)] {
-            assert_eq!(seat_of(seat_key(space, SeatId(seat))), (space, SeatId(seat)));
+            assert_eq!(
+                seat_of(seat_key(space, SeatId(seat))),
+                (space, SeatId(seat))
+            );
         }
     }
 }

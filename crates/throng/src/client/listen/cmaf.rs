@@ -5,6 +5,7 @@
 //! Non-goals: encryption, several tracks, files that are not fragmented.
 
 use mp4_atom::{Decode, Mdhd, Tfdt, Tfhd, Trex, Trun};
+use throng_core::rendition::Codec;
 
 /// One coded packet with its place on the programme clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +38,20 @@ pub enum Malformed {
     /// A `moof` describes other bytes than its `mdat` holds.
     #[error("a chunk whose samples lie outside its mdat")]
     Outside,
-    /// The track is not what this client can decode.
-    #[error("a track of {0} instead of Opus at 48 kHz")]
-    Track(String),
+    /// The track is not what was asked for.
+    #[error("a track of {found} instead of {wanted} at 48 kHz")]
+    Track {
+        /// The sample entry that there should be.
+        wanted: &'static str,
+        /// What there is.
+        found: String,
+    },
 }
 
 /// The reader.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reader {
+    codec: Codec,
     /// Bytes of the box that is coming in.
     buffer: Vec<u8>,
     /// Bytes of a skipped box that are still to come.
@@ -55,6 +62,17 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// A reader at the beginning of a stream of this codec.
+    pub fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            buffer: Vec::new(),
+            skip: 0,
+            track: None,
+            chunk: None,
+        }
+    }
+
     /// Takes the next bytes and appends every packet that they complete.
     pub fn push(&mut self, mut bytes: &[u8], packets: &mut Vec<Packet>) -> Result<(), Malformed> {
         loop {
@@ -105,7 +123,7 @@ impl Reader {
         packets: &mut Vec<Packet>,
     ) -> Result<(), Malformed> {
         match &header.kind {
-            b"moov" => self.track = Some(Track::parse(body)?),
+            b"moov" => self.track = Some(Track::parse(self.codec, body)?),
             b"moof" => {
                 let track = self.track.as_ref().ok_or(Malformed::Missing("moov"))?;
                 self.chunk = Some(Chunk::parse(track, header.length, body)?);
@@ -179,7 +197,7 @@ struct Track {
 }
 
 impl Track {
-    fn parse(moov: &[u8]) -> Result<Self, Malformed> {
+    fn parse(codec: Codec, moov: &[u8]) -> Result<Self, Malformed> {
         let mdia = child(child(moov, "trak")?.1, "mdia")?.1;
         let mdhd: Mdhd = leaf(child(mdia, "mdhd")?.0, "mdhd")?;
         let minf = child(mdia, "minf")?.1;
@@ -189,12 +207,13 @@ impl Track {
         let (kind, ..) = boxes(entries)
             .next()
             .ok_or(Malformed::Missing("sample entry"))?;
-        if &kind != b"Opus" || mdhd.timescale != SAMPLE_RATE_HZ {
-            return Err(Malformed::Track(format!(
-                "{} at {} Hz",
-                kind.escape_ascii(),
-                mdhd.timescale
-            )));
+        let wanted = match codec {
+            Codec::Aac => "mp4a",
+            Codec::Opus => "Opus",
+        };
+        if kind != wanted.as_bytes() || mdhd.timescale != SAMPLE_RATE_HZ {
+            let found = format!("{} at {} Hz", kind.escape_ascii(), mdhd.timescale);
+            return Err(Malformed::Track { wanted, found });
         }
         let trex: Trex = leaf(child(child(moov, "mvex")?.1, "trex")?.0, "trex")?;
         Ok(Self {
@@ -247,7 +266,7 @@ impl Chunk {
                 )
             })
             .collect();
-        // RFC 6716, section 2.1.4: a packet is 2.5 to 120 ms of sound.
+        // RFC 6716, section 2.1.4: a packet of Opus is 2.5 to 120 ms of sound; one of AAC-LC is 1,024 samples.
         if packets
             .iter()
             .any(|&(samples, _)| samples == 0 || samples > PACKET_SAMPLES_MAX)
@@ -359,7 +378,7 @@ mod tests {
 
     /// What a reader makes of a stream in pieces of these lengths (the last one for the rest, again and again).
     fn read(stream: &[u8], pieces: &[usize]) -> (Vec<Packet>, Option<Malformed>) {
-        let (mut reader, mut packets, mut rest) = (Reader::default(), Vec::new(), stream);
+        let (mut reader, mut packets, mut rest) = (Reader::new(Codec::Opus), Vec::new(), stream);
         let mut lengths = pieces
             .iter()
             .copied()
@@ -430,12 +449,15 @@ mod tests {
 
     #[test]
     fn other_tracks_are_named_and_refused() {
-        let (_, aac) = read(&init("mp4a", 48_000), &[100]);
-        assert_eq!(aac, Some(Malformed::Track("mp4a at 48000 Hz".to_owned())));
-        assert!(matches!(
-            read(&init("Opus", 44_100), &[100]).1,
-            Some(Malformed::Track(_))
-        ));
+        let told = |stream: &[u8]| read(stream, &[100]).1.unwrap().to_string();
+        assert_eq!(
+            told(&init("mp4a", 48_000)),
+            "a track of mp4a at 48000 Hz instead of Opus at 48 kHz"
+        );
+        assert_eq!(
+            told(&init("Opus", 44_100)),
+            "a track of Opus at 44100 Hz instead of Opus at 48 kHz"
+        );
     }
 
     #[test]

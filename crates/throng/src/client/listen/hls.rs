@@ -38,7 +38,7 @@ impl Hls {
         let mut player = Pieces {
             hls: self,
             delivery,
-            reader: Reader::default(),
+            reader: Reader::new(self.rendition.codec()),
             url,
         };
         player.fetch_init(&playlist)?;

@@ -4,9 +4,10 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use throng_media::codec::{OpusDecode, OpusDecoder, opus_decoder};
+use throng_core::rendition::Codec;
 
 use super::cmaf::Packet;
+use super::decoder::Decoder;
 use super::playout::{Gap, Playout, Sound, samples_in};
 use super::source::{Arrivals, Event};
 use crate::client::Error;
@@ -18,7 +19,7 @@ pub type Keep<'a> = dyn FnMut(&[f32]) -> Result<(), Error> + 'a;
 /// One listener's player.
 pub struct Player<'a> {
     playout: Playout<Packet>,
-    decoder: OpusDecoder,
+    decoder: Decoder,
     keep: &'a mut Keep<'a>,
     connected: Option<Duration>,
     first_sound: Option<Duration>,
@@ -46,10 +47,10 @@ pub struct Heard {
 
 impl<'a> Player<'a> {
     /// A player whose first sound waits for `cushion`.
-    pub fn new(cushion: Duration, keep: &'a mut Keep<'a>) -> Self {
+    pub fn new(codec: Codec, cushion: Duration, keep: &'a mut Keep<'a>) -> Self {
         Self {
             playout: Playout::new(cushion),
-            decoder: opus_decoder(),
+            decoder: Decoder::new(codec),
             keep,
             connected: None,
             first_sound: None,
@@ -83,7 +84,7 @@ impl<'a> Player<'a> {
             match sound {
                 Sound::Silence(silence) => self.keep_silence(samples_in(silence))?,
                 Sound::Packet(packet) => {
-                    let samples = self.decoder.decode(&packet.bytes).map_err(undecodable)?;
+                    let samples = self.decoder.decode(&packet.bytes)?;
                     self.first_sound
                         .get_or_insert_with(|| arrivals.since.elapsed());
                     self.heard_samples += samples.len() as u64;
@@ -152,13 +153,6 @@ impl<'a> Player<'a> {
                 .map(|sample| (sample, SystemTime::now())),
             finished: self.finished.unwrap_or(Ok(())),
         }
-    }
-}
-
-fn undecodable(cause: throng_media::codec::CodecError) -> Error {
-    Error::Malformed {
-        url: "the stream".to_owned(),
-        reason: cause.to_string(),
     }
 }
 

@@ -58,7 +58,7 @@ impl Progressive {
         }
         delivery.connected()?;
         *fruitless += 1;
-        let (mut stream, mut reader) = (answer.stream(), Reader::default());
+        let (mut stream, mut reader) = (answer.stream(), Reader::new(self.rendition.codec()));
         let (mut buffer, mut packets) = (vec![0; READ_BYTES], Vec::new());
         loop {
             let read = match stream.read(&mut buffer) {

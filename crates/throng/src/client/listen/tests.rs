@@ -2,10 +2,14 @@
 
 use std::sync::mpsc::RecvTimeoutError;
 
+use throng_core::timeline::PartIndex;
+use throng_media::codec::{AacEncode, aac_encoder};
+use throng_media::package;
+
 use super::fixture::{init, tone_packets, tone_parts};
 use super::*;
 use crate::client::test_server::{Asked, TestServer};
-use crate::client::test_stage::{PROGRAMME, TestStage};
+use crate::client::test_stage::{PROGRAMME, TestStage, runtime};
 
 const FIRST_PART: u64 = 1_000;
 const STATE: &str = r#"{"state":"ended","epoch":"2026-12-01T20:00:00.000Z"}"#;
@@ -84,6 +88,40 @@ fn a_progressive_listener_hears_the_whole_stream_without_a_gap() {
         asked.starts_with("/s/night/live.mp4?rendition=o48&l="),
         "{asked}"
     );
+}
+
+#[test]
+fn aac_is_heard_as_another_decoder_hears_it() {
+    let mut encoder = aac_encoder(64_000);
+    let mut phase = 0.0_f32;
+    let coded: Vec<_> = (0..4 * 15)
+        .map(|_| {
+            let frame = std::array::from_fn(|_| {
+                phase = (phase + 440.0 / 48_000.0).fract();
+                0.2 * (phase * std::f32::consts::TAU).sin()
+            });
+            encoder.encode(&frame).unwrap()
+        })
+        .collect();
+    let mut stream = package::init(Rendition::A64, None).to_vec();
+    for (index, packets) in (FIRST_PART..).zip(coded.chunks(15)) {
+        let part = package::package(Rendition::A64, PartIndex(index), packets);
+        stream.extend_from_slice(&part.cmaf);
+    }
+    let (_, samples, heard) = heard_of(
+        Via::Progressive,
+        "?rendition=a64",
+        move |asked| match asked.path() {
+            "/s/night/live.mp4" => mp4(&stream),
+            _ => state(),
+        },
+    );
+    let (report, finished) = heard.unwrap();
+    finished.unwrap();
+    assert!(report.gaps.is_empty(), "{report:?}");
+    assert!((report.heard_seconds - 1.28).abs() < 1e-9, "{report:?}");
+    assert_eq!((report.rendition, samples.len()), ("a64", 4 * 15_360));
+    assert!(tone_share(&samples[4_800..]) > 0.9);
 }
 
 #[test]
@@ -279,6 +317,43 @@ fn a_whep_listener_hears_the_programme_and_says_goodbye() {
 }
 
 #[test]
+fn a_whep_listener_whose_session_is_lost_comes_back_to_the_same_clock() {
+    let stage = TestStage::start(r#"{"state":"live","epoch":"2026-12-01T20:00:00.000Z"}"#);
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let air = std::sync::Arc::clone(&stage.stage);
+    let programme = std::thread::spawn(move || {
+        let mut lost = false;
+        for (packet, frame) in tone_packets(1_500).into_iter().zip(1_000..) {
+            air.send_programme(PROGRAMME, frame, packet);
+            if !lost && air.counters().audio_out > 30 {
+                lost = true;
+                runtime().block_on(air.close_programme(PROGRAMME)).unwrap();
+            }
+            if stopped.recv_timeout(Duration::from_millis(20)) != Err(RecvTimeoutError::Timeout) {
+                break;
+            }
+        }
+    });
+    let args = ListenArgs {
+        url: format!("{}/s/night", stage.server.url),
+        via: Via::Whep,
+        duration: Some(Duration::from_millis(2_500)),
+        out: None,
+        json: true,
+    };
+    let heard = listen(&args, &Interrupt::default(), &mut |_| Ok(()));
+    drop(stop);
+    programme.join().unwrap();
+    let (report, finished) = heard.unwrap();
+    finished.unwrap();
+    assert!(report.heard_seconds > 1.0, "{report:?}");
+    assert!(!report.gaps.is_empty(), "{report:?}");
+    let asked = stage.server.asked();
+    let offers = asked.iter().filter(|asked| asked.method == "POST");
+    assert_eq!(offers.count(), 2);
+}
+
+#[test]
 fn an_unknown_space_a_full_house_and_aac_are_told_plainly() {
     let unknown = heard_of(Via::Progressive, "", |_| not_found())
         .2
@@ -295,7 +370,7 @@ fn an_unknown_space_a_full_house_and_aac_are_told_plainly() {
             .to_string()
             .contains("The house is full (ask again in 15 s)")
     );
-    let aac = heard_of(Via::Progressive, "?rendition=a64", |_| not_found())
+    let aac = heard_of(Via::Whep, "?rendition=a64", |_| not_found())
         .2
         .unwrap_err();
     assert_eq!(aac.exit_code(), 2);

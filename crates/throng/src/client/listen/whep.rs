@@ -7,8 +7,6 @@ use throng_stage::client::{ClientKind, Heard};
 
 use super::cmaf::Packet;
 use super::source::{Delivery, Stop};
-use super::state::SpaceState;
-use crate::client::Error;
 use crate::client::http::Client;
 use crate::client::session::{Door, Session};
 
@@ -22,7 +20,7 @@ pub struct Whep {
 }
 
 impl Whep {
-    /// Delivers until the space has ended or the player has gone.
+    /// Delivers until the space has ended or the player has gone; a lost connection is taken up again.
     pub fn run(&self, delivery: &Delivery) -> Result<(), Stop> {
         let url = format!("{}/whep", self.space_url);
         let door = Door {
@@ -31,26 +29,23 @@ impl Whep {
             bearer: None,
             kind: ClientKind::Listener,
         };
-        let mut session = door.enter()?;
-        delivery.connected()?;
-        let delivered = deliver(&mut session, delivery);
-        session.close();
-        delivered?;
-        if SpaceState::fetch(&self.client, &self.space_url).is_ok_and(|state| state.is_over()) {
-            return Ok(());
+        let (mut session, mut order) = (door.enter()?, Order::default());
+        loop {
+            delivery.connected()?;
+            if let Err(stop) = deliver(&mut session, &mut order, delivery) {
+                session.close();
+                return Err(stop);
+            }
+            match session.resume(|| false)? {
+                Some(resumed) => session = resumed,
+                None => return Ok(()),
+            }
         }
-        let reason = "the connection was lost, though the space has not ended".to_owned();
-        Err(Error::BrokeOff(Box::new(Error::Unreachable {
-            url: door.url,
-            reason,
-        }))
-        .into())
     }
 }
 
-/// Delivers until the connection is over.
-fn deliver(session: &mut Session, delivery: &Delivery) -> Result<(), Stop> {
-    let mut order = Order::default();
+/// Delivers until the connection is over. The programme's clock goes on over the next one, so the order does too.
+fn deliver(session: &mut Session, order: &mut Order, delivery: &Delivery) -> Result<(), Stop> {
     while let Some(heard) = session.line.blocking_recv() {
         delivery.count_bytes(heard.payload.len());
         delivery.packets(order.push(&heard))?;

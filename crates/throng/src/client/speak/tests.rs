@@ -18,17 +18,25 @@ fn spoken(
     frames: usize,
     closed_after: Option<usize>,
 ) -> (TestStage, Result<Report, Error>, Vec<f32>, Seen) {
+    let sessions = 1 + usize::from(closed_after.is_some());
+    spoken_at(TestStage::start("{}"), key, frames, closed_after, sessions)
+}
+
+/// As [`spoken`], at a stage that is already there and sees so many sessions.
+fn spoken_at(
+    mut stage: TestStage,
+    key: &str,
+    frames: usize,
+    closed_after: Option<usize>,
+    sessions: usize,
+) -> (TestStage, Result<Report, Error>, Vec<f32>, Seen) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("talk.wav");
     let mut talk = WavWriter::create(&path).unwrap();
     talk.push(&vec![0.25; frames * 960]).unwrap();
     talk.finish().unwrap();
-    let mut stage = TestStage::start("{}");
     let events = std::mem::replace(&mut stage.events, std::sync::mpsc::sync_channel(1).1);
-    let (behind, sessions) = (
-        Arc::clone(&stage.stage),
-        1 + usize::from(closed_after.is_some()),
-    );
+    let behind = Arc::clone(&stage.stage);
     let ears = thread::spawn(move || {
         let mut encoder = opus_encoder(OpusSettings::programme(48_000, Content::Mixed, 0));
         let mut seen: Seen = (0, Vec::new());
@@ -103,13 +111,36 @@ fn a_speaker_whose_session_is_lost_comes_back_to_the_same_seat() {
         (11..100).contains(&packets),
         "what was said meanwhile is lost, as with a microphone: {packets}"
     );
-    let offers = stage
-        .server
-        .asked()
-        .into_iter()
-        .filter(|asked| asked.method == "POST")
-        .count();
-    assert_eq!(offers, 2);
+    assert_eq!(offers(&stage), 2);
+}
+
+fn offers(stage: &TestStage) -> usize {
+    let asked = stage.server.asked();
+    asked.iter().filter(|asked| asked.method == "POST").count()
+}
+
+#[test]
+fn who_was_replaced_says_so_and_does_not_fight_for_the_seat() {
+    let stage = TestStage::start_with("{}", "410 Gone", |sdp| sdp);
+    let (stage, spoken, ..) = spoken_at(stage, "seat-key", 500, Some(10), 1);
+    let replaced = spoken.unwrap_err();
+    assert!(matches!(replaced, Error::Replaced), "{replaced}");
+    assert_eq!((replaced.exit_code(), offers(&stage)), (1, 1));
+}
+
+#[test]
+fn where_no_udp_is_offered_the_talk_goes_over_tcp() {
+    let tcp_alone = |sdp: String| {
+        let lines = sdp.split_inclusive('\n');
+        let is_udp = |line: &str| line.starts_with("a=candidate:") && line.contains(" udp ");
+        lines.filter(|line| !is_udp(line)).collect()
+    };
+    let stage = TestStage::start_with("{}", "200 OK", tcp_alone);
+    let (stage, report, _, (packets, ends)) = spoken_at(stage, "seat-key", 40, None, 2);
+    assert!(report.unwrap().heard_packets > 0);
+    // The session over UDP that could not be, and the one over TCP.
+    assert_eq!((packets, offers(&stage)), (40, 2));
+    assert_eq!(ends, [EndReason::Replaced, EndReason::Gone]);
 }
 
 #[test]

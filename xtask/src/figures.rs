@@ -1,0 +1,209 @@
+//! `cargo xtask bench` and `cargo xtask prove`: named programs that measure, and the document that keeps what they saw.
+//!
+//! A measurement is built in below, or a Python program in the suite's folder. It prints its figures as lines
+//! `figure<TAB>value<TAB>limit`: the limit is `-`, or `<= LIMIT` or `>= LIMIT` in the unit of the value, or `target` and
+//! words where a time depends on the machine and is not asserted. Other lines pass through to the terminal.
+
+mod built_in;
+mod row;
+
+use std::fs;
+
+use crate::install;
+use crate::shell::{Outcome, output, program, root, target};
+use row::Row;
+
+/// A family of measurements.
+pub(crate) struct Suite {
+    folder: &'static str,
+    document: &'static str,
+    title: &'static str,
+    built_in: &'static [(&'static str, Measure)],
+}
+
+type Measure = fn() -> Result<String, String>;
+
+/// Figures that are quick enough to be taken often.
+pub(crate) const BENCH: Suite = Suite {
+    folder: "tests/bench",
+    document: "docs/benchmarks.md",
+    title: "bench",
+    built_in: &[("build", built_in::cold_build), ("pages", built_in::pages)],
+};
+
+/// Suites too long for `cargo xtask test`.
+pub(crate) const PROVE: Suite = Suite {
+    folder: "tests/prove",
+    document: "docs/proofs.md",
+    title: "prove",
+    built_in: &[],
+};
+
+/// What was asked for.
+pub(crate) struct Call {
+    names: Vec<String>,
+    check: bool,
+    write: bool,
+}
+
+impl Call {
+    pub(crate) fn read(words: &[&str]) -> Option<Self> {
+        let mut call = Self {
+            names: Vec::new(),
+            check: false,
+            write: false,
+        };
+        for word in words {
+            match *word {
+                "--check" => call.check = true,
+                "--write" => call.write = true,
+                flag if flag.starts_with('-') => return None,
+                name => call.names.push(name.to_owned()),
+            }
+        }
+        Some(call)
+    }
+}
+
+/// Runs the named measurements, or all.
+pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
+    let known = known(suite);
+    // Nothing measured must not look like everything in order.
+    if known.is_empty() {
+        return Err(format!(
+            "there is nothing to {} yet: {} holds no program",
+            suite.title, suite.folder
+        ));
+    }
+    if let Some(name) = call.names.iter().find(|name| !known.contains(name)) {
+        return Err(format!("`{name}` is not among: {}", known.join(", ")));
+    }
+    let mut over = 0;
+    for name in known
+        .iter()
+        .filter(|name| call.names.is_empty() || call.names.contains(name))
+    {
+        println!("\n=== {} {name}", suite.title);
+        let rows = rows(&measure(suite, name)?);
+        for row in &rows {
+            println!("{row}");
+        }
+        over += rows.iter().filter(|row| !row.holds()).count();
+        if call.write {
+            keep(suite, name, &rows)?;
+        }
+    }
+    if call.check && over > 0 {
+        return Err(format!("{over} figures are beyond their limits"));
+    }
+    Ok(())
+}
+
+fn known(suite: &Suite) -> Vec<String> {
+    let mut names: Vec<String> = suite
+        .built_in
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    let files = fs::read_dir(root().join(suite.folder))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let files = files.map(|file| file.file_name().to_string_lossy().into_owned());
+    names.extend(files.filter_map(|file| {
+        file.strip_suffix(".py")
+            .filter(|name| !name.starts_with('_'))
+            .map(str::to_owned)
+    }));
+    names.sort();
+    names
+}
+
+fn measure(suite: &Suite, name: &str) -> Result<String, String> {
+    if let Some((_, measure)) = suite.built_in.iter().find(|(known, _)| *known == name) {
+        return measure();
+    }
+    install::run()?;
+    built_in::release_programs()?;
+    let mut python = program(install::python(), &[&format!("{}/{name}.py", suite.folder)]);
+    output(
+        python
+            .env("THRONG_BIN", target().join("release/throng"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONPATH", root().join("tests")),
+    )
+}
+
+fn rows(text: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for line in text.lines() {
+        match Row::read(line) {
+            Some(row) => rows.push(row),
+            None => println!("{line}"),
+        }
+    }
+    rows
+}
+
+/// Puts the table in place of the measurement's last one, with what makes it comparable.
+fn keep(suite: &Suite, name: &str, rows: &[Row]) -> Outcome {
+    let path = root().join(suite.document);
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let table: String = rows.iter().map(Row::markdown).collect();
+    let section = format!(
+        "`cargo xtask {} {name}` · {} · {}\n\n| Figure | Seen | Limit |\n|---|---|---|\n{table}",
+        suite.title,
+        circumstances()?,
+        built_in::machine(),
+    );
+    fs::write(&path, replaced(&kept, name, &section))
+        .map_err(|error| format!("{}: {error}", suite.document))
+}
+
+fn circumstances() -> Result<String, String> {
+    let date = output(&mut program("date", &["-u", "+%Y-%m-%d"]))?;
+    let commit = output(&mut program("git", &["rev-parse", "--short", "HEAD"]))?;
+    Ok(format!("{} · commit {}", date.trim(), commit.trim()))
+}
+
+/// The document with the section between the measurement's marks replaced, or added at its end.
+fn replaced(document: &str, name: &str, section: &str) -> String {
+    let (opening, closing) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
+    let body = format!("{opening}{section}{closing}");
+    match (document.find(&opening), document.find(&closing)) {
+        (Some(from), Some(to)) if from < to => {
+            format!(
+                "{}{body}{}",
+                &document[..from],
+                &document[to + closing.len()..]
+            )
+        }
+        _ => format!("{}\n\n## {name}\n\n{body}", document.trim_end()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_is_replaced_where_it_stands() {
+        let document = "# Figures\n\n## pages\n\n<!-- pages -->\nold\n<!-- /pages -->\nafter\n";
+        let expected = "# Figures\n\n## pages\n\n<!-- pages -->\nnew\n<!-- /pages -->\nafter\n";
+        assert_eq!(replaced(document, "pages", "new\n"), expected);
+    }
+
+    #[test]
+    fn a_new_section_goes_to_the_end() {
+        assert_eq!(
+            replaced("# Figures\n", "build", "new\n"),
+            "# Figures\n\n## build\n\n<!-- build -->\nnew\n<!-- /build -->\n"
+        );
+    }
+
+    #[test]
+    fn an_unknown_flag_is_no_call() {
+        assert!(Call::read(&["pages", "--fast"]).is_none());
+        assert!(Call::read(&["pages", "--check"]).is_some_and(|call| call.check && !call.write));
+    }
+}

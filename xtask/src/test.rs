@@ -1,0 +1,121 @@
+//! `cargo xtask test`: all that must pass, in the order in which it fails soonest. Stops at the first failure.
+
+use std::time::Instant;
+
+use crate::shell::{Outcome, cargo, must, program, root, target};
+use crate::{doc, install, tidy};
+
+/// A part of the tests that can be run alone.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Group {
+    /// Real players and browsers against the program.
+    Players,
+    /// Everything that cargo tests.
+    Rust,
+    /// Format and house rules.
+    Tidy,
+}
+
+impl Group {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "players" => Some(Self::Players),
+            "rust" => Some(Self::Rust),
+            "tidy" => Some(Self::Tidy),
+            _ => None,
+        }
+    }
+}
+
+struct Step {
+    group: Group,
+    title: &'static str,
+    run: fn() -> Outcome,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        group: Group::Tidy,
+        title: "format",
+        run: || must(&mut cargo(&["fmt", "--all", "--check"])),
+    },
+    Step {
+        group: Group::Tidy,
+        title: "tidy",
+        run: tidy::run,
+    },
+    Step {
+        group: Group::Rust,
+        title: "clippy",
+        run: clippy,
+    },
+    Step {
+        group: Group::Rust,
+        title: "cargo test",
+        run: || must(&mut cargo(&["test", "--workspace"])),
+    },
+    Step {
+        group: Group::Rust,
+        title: "reference is current",
+        run: doc::check,
+    },
+    Step {
+        group: Group::Players,
+        title: "program",
+        run: || must(&mut cargo(&["build", "--package", "throng"])),
+    },
+    Step {
+        group: Group::Players,
+        title: "install what the player tests need",
+        run: install::run,
+    },
+    Step {
+        group: Group::Players,
+        title: "player tests",
+        run: players,
+    },
+];
+
+/// Runs one group, or all.
+pub(crate) fn run(only: Option<Group>) -> Outcome {
+    let started = Instant::now();
+    for step in STEPS
+        .iter()
+        .filter(|step| only.is_none_or(|group| group == step.group))
+    {
+        println!("\n=== {}", step.title);
+        let begun = Instant::now();
+        let outcome = (step.run)();
+        let (word, seconds) = (
+            if outcome.is_ok() { "done" } else { "FAILED" },
+            begun.elapsed().as_secs(),
+        );
+        println!("=== {}: {word} in {seconds} s", step.title);
+        outcome?;
+    }
+    println!("\nall passed in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+fn clippy() -> Outcome {
+    must(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))
+}
+
+fn players() -> Outcome {
+    if !root().join("tests").is_dir() {
+        println!("no tests/ folder: nothing to run");
+        return Ok(());
+    }
+    let mut pytest = program(install::python(), &["-m", "pytest", "tests", "-q"]);
+    pytest
+        .env("THRONG_BIN", target().join("debug/throng"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    must(&mut pytest)
+}
