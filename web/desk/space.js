@@ -1,7 +1,7 @@
 // The host's desk for one space: the next step, who is on stage, what listeners hear and are told.
 import { api, repeat } from './api.js';
 import { onPress } from './confirm.js';
-import { keptLinks, reloadOnNewKey, takeKey } from './key.js';
+import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
 import { drawLinks } from './links.js';
 import { drawSeats } from './seats.js';
 import { $, clock, count, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text } from './words.js';
@@ -88,12 +88,23 @@ function showClock() {
 const listenUrl = () => space.listen_url ?? keptLinks(slug).listen_url;
 
 function showLinks() {
-  const links = { ...keptLinks(slug), ...Object.fromEntries(Object.entries(space).filter(([name, value]) => /_urls?$/.test(name) && value)) };
-  const print = JSON.stringify(links);
+  const links = { ...keptLinks(slug), listen_url: listenUrl(), seats: space.seats };
+  const print = JSON.stringify([links, isOver(space)]);
   if (print === printedLinks) return;
   printedLinks = print;
-  drawLinks($('links'), links);
-  $('links-word').hidden = Boolean(links.speaker_urls?.length);
+  drawLinks($('links'), links, isOver(space) ? undefined : renew);
+}
+
+/** A new link for a speaker; whoever is on stage by the old one has to leave. */
+async function renew(seat) {
+  try {
+    const { speaker_url: url } = await api(key, 'POST', `${path}/speakers/${seat}/link`);
+    const speakers = keptLinks(slug).speaker_urls ?? [];
+    speakers[seat - 1] = url;
+    keepLinks(slug, { ...keptLinks(slug), speaker_urls: speakers });
+    showLinks();
+    say(`Speaker ${seat} has a new link.`);
+  } catch (problem) { showProblem($('problem'), problem); }
 }
 
 // ---- What is done ---------------------------------------------------------------------------------

@@ -1,59 +1,32 @@
 //! What the player tests need: programs of the system, Python and JavaScript packages. Only what is missing.
 //!
-//! Python and JavaScript packages go under `target/`; the system is touched only by root, with apt.
+//! Python packages go under `target/`, JavaScript packages to `tests/node_modules`, from where the tests' own page server
+//! serves them. The system is touched only by root, with apt.
 
-use std::path::PathBuf;
-use std::{fs, io};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::shell::{Outcome, is_on_path, must, output, program, root, succeeds, target};
 
-/// A package of Debian, and the command that shows that it is there. Plugins have no command: dpkg is asked.
-struct Need {
-    package: &'static str,
-    command: Option<&'static str>,
-}
+/// Debian packages that the tests need, one in a line; a command behind it shows that it is there in another way.
+const PACKAGES: &str = "tests/apt-packages.txt";
 
-const NEEDS: &[Need] = &[
-    need("ca-certificates", None),
-    need("chromium", Some("chromium")),
-    need("espeak-ng", Some("espeak-ng")),
-    need("ffmpeg", Some("ffmpeg")),
-    need("firefox-esr", Some("firefox-esr")),
-    need("gstreamer1.0-libav", None),
-    need("gstreamer1.0-plugins-bad", None),
-    need("gstreamer1.0-plugins-base", None),
-    need("gstreamer1.0-plugins-good", None),
-    need("gstreamer1.0-tools", Some("gst-launch-1.0")),
-    need("mpv", Some("mpv")),
-    need("nodejs", Some("node")),
-    need("npm", Some("npm")),
-    need("python3", Some("python3")),
-    need("python3-venv", None),
-    need("vlc-bin", Some("cvlc")),
-    need("vlc-plugin-base", None),
-];
-
-const fn need(package: &'static str, command: Option<&'static str>) -> Need {
-    Need { package, command }
-}
+/// What we need ourselves to install the rest, in the same form.
+const OWN_PACKAGES: &str = "nodejs node\nnpm npm\npython3 python3\n";
 
 /// The interpreter that has the packages of `tests/requirements.txt`.
 pub(crate) fn python() -> PathBuf {
     target().join("python/bin/python")
 }
 
-/// The folder with the packages of `tests/package.json`.
-pub(crate) fn node_modules() -> PathBuf {
-    target().join("node/node_modules")
-}
-
 /// Installs what is missing.
 pub(crate) fn run() -> Outcome {
-    let missing: Vec<&str> = NEEDS
-        .iter()
-        .filter(|need| !is_there(need))
-        .map(|need| need.package)
-        .collect();
+    let listed = fs::read_to_string(root().join(PACKAGES)).unwrap_or_default();
+    let list = format!("{OWN_PACKAGES}{listed}");
+    let mut missing = missing(&list, is_there);
+    if !succeeds(&mut program("python3", &["-c", "import ensurepip"])) {
+        missing.push("python3-venv");
+    }
     if !missing.is_empty() {
         packages(&missing)?;
     }
@@ -66,10 +39,30 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-fn is_there(need: &Need) -> bool {
-    match need.command {
-        Some(command) => is_on_path(command),
-        None => !is_on_path("dpkg") || succeeds(&mut program("dpkg", &["--status", need.package])),
+/// The packages of a list that are not there.
+fn missing(list: &str, is_there: impl Fn(&str, Option<&str>) -> bool) -> Vec<&str> {
+    let lines = list
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default());
+    let needs = lines.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?, words.next()))
+    });
+    needs
+        .filter(|(package, command)| !is_there(package, *command))
+        .map(|(package, _)| package)
+        .collect()
+}
+
+/// Where there is no dpkg, a package without a command is taken to be there: the test that needs it says so.
+fn is_there(package: &str, command: Option<&str>) -> bool {
+    if command.is_some_and(is_on_path) {
+        return true;
+    }
+    if is_on_path("dpkg") {
+        succeeds(&mut program("dpkg", &["--status", package]))
+    } else {
+        command.is_none()
     }
 }
 
@@ -110,40 +103,42 @@ fn python_packages() -> Outcome {
         "-r",
         "tests/requirements.txt",
     ];
-    once("python/installed", "tests/requirements.txt", || {
+    once(&folder, "tests/requirements.txt", || {
         must(&mut program(python(), &words))
     })
 }
 
 fn node_packages() -> Outcome {
-    let (from, to) = (root().join("tests"), target().join("node"));
-    copy(&from.join("package.json"), &to.join("package.json"))
-        .map_err(|error| error.to_string())?;
-    let lock = from.join("package-lock.json");
-    let action = if lock.is_file() {
-        copy(&lock, &to.join("package-lock.json")).map_err(|error| error.to_string())?;
-        "ci"
-    } else {
-        "install"
-    };
-    let words = [action, "--no-audit", "--no-fund", "--loglevel", "error"];
-    once("node/installed", "tests/package.json", || {
-        must(program("npm", &words).current_dir(&to))
-    })
+    let tests = root().join("tests");
+    let words = ["ci", "--no-audit", "--no-fund", "--loglevel", "error"];
+    once(
+        &tests.join("node_modules"),
+        "tests/package-lock.json",
+        || must(program("npm", &words).current_dir(&tests)),
+    )
 }
 
-/// Runs `work` unless the stamp under `target/` says that it was done for this very text of `source`.
-fn once(stamp: &str, source: &str, work: impl FnOnce() -> Outcome) -> Outcome {
-    let stamp = target().join(stamp);
-    let wanted = fs::read(root().join(source)).map_err(|error| format!("{source}: {error}"))?;
-    if fs::read(&stamp).is_ok_and(|done| done == wanted) {
+/// Fills a folder, unless it says that this was done for this very text of `list`.
+fn once(folder: &Path, list: &str, fill: impl FnOnce() -> Outcome) -> Outcome {
+    let stamp = folder.join(".filled-from");
+    let wanted = fs::read(root().join(list)).map_err(|error| format!("{list}: {error}"))?;
+    if fs::read(&stamp).is_ok_and(|filled| filled == wanted) {
         return Ok(());
     }
-    work()?;
+    fill()?;
     fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
-fn copy(from: &PathBuf, to: &PathBuf) -> io::Result<()> {
-    fs::create_dir_all(to.parent().unwrap_or(to))?;
-    fs::copy(from, to).map(|_| ())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_named() {
+        let list = "ffmpeg ffmpeg  # decodes\n\n# players\nmpv mpv\ngstreamer1.0-libav\n";
+        let found = missing(list, |package, command| {
+            package == "ffmpeg" && command == Some("ffmpeg")
+        });
+        assert_eq!(found, ["mpv", "gstreamer1.0-libav"]);
+    }
 }

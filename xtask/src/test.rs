@@ -116,7 +116,6 @@ fn players() -> Outcome {
     let mut pytest = program(install::python(), &["-m", "pytest", "tests", "-q"]);
     pytest
         .env("THRONG_BIN", target().join("debug/throng"))
-        .env("NODE_PATH", install::node_modules())
         .env("PYTHONDONTWRITEBYTECODE", "1");
     must(&mut pytest)
 }

@@ -32,6 +32,7 @@ type Rule = fn(&[Source]) -> Vec<Finding>;
 
 const RULES: &[Rule] = &[
     arrows::between_crates,
+    arrows::one_program_by_default,
     arrows::pure_crates_ban,
     arrows::pure_crates_reach,
     page::weight,

@@ -5,20 +5,24 @@
 //! for the process waits in the backlog instead of failing.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 /// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
@@ -26,6 +30,8 @@ use tokio_rustls::TlsAcceptor;
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a whole request head, and for the next one on an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for a whole request body. The largest that is taken is some 30 KB.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that takes nothing for so long is gone; without this a vanished listener holds his buffer for 15 minutes.
@@ -43,22 +49,31 @@ pub struct ConnectionId(pub u64);
 pub struct Door {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    connections_max: u32,
     places: Arc<Semaphore>,
 }
 
 impl Door {
     /// A door that lets in `connections_max` at once; more wait in the kernel's backlog.
-    pub fn new(listener: TcpListener, connections_max: usize, tls: Option<TlsAcceptor>) -> Self {
+    pub fn new(listener: TcpListener, connections_max: u32, tls: Option<TlsAcceptor>) -> Self {
         Self {
             listener,
             tls,
-            places: Arc::new(Semaphore::new(connections_max)),
+            connections_max,
+            places: Arc::new(Semaphore::new(connections_max as usize)),
         }
     }
 
     /// Serves `app` until `closing` turns true, then stops accepting. Connections in progress are told to finish
-    /// their request and close.
-    pub async fn serve(self, app: Router, mut closing: watch::Receiver<bool>) {
+    /// their request and close; this returns when the last one has.
+    pub async fn serve(self, app: Router, closing: watch::Receiver<bool>) {
+        let (places, connections_max) = (Arc::clone(&self.places), self.connections_max);
+        self.accept(app, closing).await;
+        let all = places.acquire_many(connections_max).await;
+        drop(all.expect("the semaphore is never closed"));
+    }
+
+    async fn accept(self, app: Router, mut closing: watch::Receiver<bool>) {
         loop {
             let place = tokio::select! {
                 place = Arc::clone(&self.places).acquire_owned() => place.expect("the semaphore is never closed"),
@@ -75,7 +90,7 @@ impl Door {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
@@ -91,10 +106,14 @@ async fn connection(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     app: Router,
-    closing: watch::Receiver<bool>,
+    mut closing: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 ) {
-    if prepare(&stream).is_err() || !speaks(&stream).await {
+    let speaks = tokio::select! {
+        speaks = speaks(&stream) => speaks,
+        () = closed(&mut closing) => false,
+    };
+    if !speaks || prepare(&stream).is_err() {
         return;
     }
     match tls {
@@ -130,7 +149,8 @@ async fn requests(
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
     let app = TowerToHyperService::new(app);
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(timely);
         request.extensions_mut().insert(id);
         app.call(request)
     });
@@ -149,5 +169,48 @@ async fn requests(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// The body of a request, which fails when it does not come in time.
+fn timely(body: Incoming) -> Body {
+    use hyper::body::Body as _;
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    Body::new(Timely {
+        body,
+        deadline: Box::pin(sleep(BODY_TIMEOUT)),
+    })
+}
+
+struct Timely {
+    body: Incoming,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl hyper::body::Body for Timely {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(axum::Error::new(io::Error::from(
+                io::ErrorKind::TimedOut,
+            )))));
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -7,16 +7,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use throng_core::caching::{BRIEF, IMMUTABLE};
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::space;
 use throng_core::time::UnixMillis;
 use throng_core::window::Wanted;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::accept::ConnectionId;
 use crate::answer;
@@ -48,6 +49,7 @@ pub struct Air {
     index: watch::Sender<Arc<Document>>,
     headers: Headers,
     pages: Pages,
+    held: Semaphore,
 }
 
 impl Air {
@@ -58,6 +60,7 @@ impl Air {
             index: watch::Sender::new(Arc::new(index)),
             headers,
             pages,
+            held: hls::held_places(),
         })
     }
 
@@ -140,6 +143,7 @@ async fn page(
 
 async fn file(
     State(air): State<Arc<Air>>,
+    method: Method,
     Path((slug, file)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     Extension(connection): Extension<ConnectionId>,
@@ -158,7 +162,7 @@ async fn file(
         "recording.mp4" => recording::recording(on_air, Rendition::O48, headers).await,
         "recording.m4a" => recording::recording(on_air, Rendition::A64, headers).await,
         file => match Format::of(file) {
-            Some(format) => live(&air, on_air, format, &query, connection).await,
+            Some(format) => live(&air, on_air, &method, format, &query, connection).await,
             None => air.unknown(&headers),
         },
     }
@@ -167,16 +171,17 @@ async fn file(
 async fn live(
     air: &Air,
     on_air: Arc<OnAir>,
+    method: &Method,
     format: Format,
     query: &str,
     connection: ConnectionId,
 ) -> Response {
-    let space = on_air.facts().space;
-    if space.ended_at.is_some_and(|ended_at| ended_at <= now()) {
-        return moved_to_recording(format);
-    }
-    if space.state.is_over() {
-        return answer::refuse(StatusCode::GONE, "This space was cancelled.\n");
+    match on_air.facts().space.state {
+        space::State::Ended => return moved_to_recording(format),
+        space::State::Cancelled => {
+            return answer::refuse(StatusCode::GONE, "This space was cancelled.\n");
+        }
+        space::State::Announced | space::State::Doors | space::State::Live => {}
     }
     let asked = parameter(query, "rendition");
     let known = asked.map(Rendition::parse);
@@ -190,14 +195,11 @@ async fn live(
             "rendition: live.mp4 carries o48, o24, o16, a64 and a32; live.webm o48, o24, o16; live.aac a64 and a32.\n",
         );
     };
-    progressive::live(
-        on_air,
-        &air.headers,
-        format,
-        rendition,
-        player(query, connection),
-    )
-    .await
+    if *method == Method::HEAD {
+        return progressive::head(format);
+    }
+    let player = Player::Connection(connection.0);
+    progressive::live(on_air, &air.headers, format, rendition, player).await
 }
 
 /// After the end the stream's name leads to the recording in the same codec.
@@ -246,15 +248,15 @@ async fn rendition_file(
     let query = query.unwrap_or_default();
     let player = player(&query, connection);
     match file {
-        File::Event => hls::event(&on_air, &query).await,
+        File::Event => hls::event(&on_air, &query, player).await,
         File::Init => answer::ok(
             air.headers.init[rendition.index()].clone(),
             "audio/mp4",
             IMMUTABLE,
         ),
-        File::Media => hls::media(&on_air, rendition, &query, player).await,
+        File::Media => hls::media(&on_air, &air.held, rendition, &query, player).await,
         File::Replay => hls::replay(&on_air),
-        File::Segment(wanted) => hls::audio(on_air, rendition, wanted, player).await,
+        File::Segment(wanted) => hls::audio(on_air, &air.held, rendition, wanted).await,
     }
 }
 
@@ -280,7 +282,7 @@ async fn replay_file(
     }
 }
 
-/// The player of a request: the number it made up, else its connection.
+/// The player of a playlist: the number it made up, else its connection.
 fn player(query: &str, connection: ConnectionId) -> Player {
     match parameter(query, "l") {
         None => Player::Connection(connection.0),

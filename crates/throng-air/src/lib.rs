@@ -9,6 +9,9 @@
 pub mod accept;
 pub mod air;
 pub mod document;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod on_air;
 pub mod past;
 pub mod presence;

@@ -32,6 +32,7 @@ pub struct OnAir {
     facts: watch::Sender<Facts>,
     window: watch::Sender<Window>,
     flowing: watch::Sender<bool>,
+    closed: watch::Sender<bool>,
     demand: Notify,
     demanded_at: watch::Sender<Instant>,
     presence: Mutex<Presence>,
@@ -46,6 +47,7 @@ impl OnAir {
             facts: watch::Sender::new(facts),
             window: watch::Sender::new(window),
             flowing: watch::Sender::new(false),
+            closed: watch::Sender::new(false),
             demand: Notify::new(),
             demanded_at: watch::Sender::new(Instant::now()),
             presence: Mutex::new(presence),
@@ -87,18 +89,31 @@ impl OnAir {
         *self.demanded_at.borrow()
     }
 
-    /// The window, filled; `None` when it could not be made ready in time.
+    /// Nothing more will come from this process: the space is deleted, or the process ends. Who waits is sent away
+    /// at once instead of waiting for ever.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Waits until nothing more will come.
+    pub async fn closed(&self) {
+        // The sender is in self.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// The window, filled; `None` when it could not be made ready in time, or nothing more will come.
     pub async fn window(&self) -> Option<watch::Receiver<Window>> {
         self.demanded_at.send_replace(Instant::now());
         if !*self.flowing.borrow() {
             self.ask();
             let mut flowing = self.flowing.subscribe();
-            timeout(FILL_TIMEOUT, flowing.wait_for(|flowing| *flowing))
-                .await
-                .ok()?
-                .ok()?;
+            let filled = timeout(FILL_TIMEOUT, flowing.wait_for(|flowing| *flowing));
+            tokio::select! {
+                filled = filled => drop(filled.ok()?.ok()?),
+                () = self.closed() => {}
+            }
         }
-        Some(self.window.subscribe())
+        (!*self.closed.borrow()).then(|| self.window.subscribe())
     }
 
     /// The window as it stands, without asking for it to be filled.

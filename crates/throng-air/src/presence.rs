@@ -73,9 +73,10 @@ impl Presence {
         if now.saturating_sub(self.swept_at) >= SWEEP_EVERY {
             self.sweep(now);
         }
-        if self.players.len() < PLAYERS_MAX {
-            self.players.insert(player, now);
+        if self.players.len() >= PLAYERS_MAX {
+            return;
         }
+        self.players.insert(player, now);
         if self.doors_open {
             self.joined += 1;
             self.peak = self.peak.max(self.players.len() as u64);
@@ -145,6 +146,25 @@ mod tests {
                 listening: 0,
                 peak: 3,
                 joined: 3
+            }
+        );
+    }
+
+    #[test]
+    fn a_player_beyond_the_bound_is_not_counted_again_with_every_delivery() {
+        let mut presence = Presence::default();
+        presence.open_doors(at(0));
+        for player in 0..=PLAYERS_MAX as u64 {
+            presence.delivered(Player::Connection(player), at(0));
+        }
+        presence.delivered(Player::Connection(PLAYERS_MAX as u64), at(1));
+        let most = PLAYERS_MAX as u64;
+        assert_eq!(
+            presence.counts(at(1)),
+            Counts {
+                listening: most,
+                peak: most,
+                joined: most
             }
         );
     }

@@ -2,7 +2,7 @@
 //!
 //! Every listener gets the same buffers; what is his own is a cursor.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -99,6 +99,13 @@ impl Format {
     }
 }
 
+/// Answers `HEAD` of `live.*`: what a listener would get, without becoming one.
+pub(crate) fn head(format: Format) -> Response {
+    // A stream, because its length is not known.
+    let body = Body::from_stream(stream::empty::<io::Result<Bytes>>());
+    answer::with(StatusCode::OK, body, format.content_type(), NEVER)
+}
+
 /// Answers `live.*` of a space that is on air.
 pub(crate) async fn live(
     on_air: Arc<OnAir>,
@@ -131,7 +138,7 @@ pub(crate) async fn live(
     );
     let rest = stream::unfold(listener, |mut listener| async {
         let bytes = listener.next().await?;
-        Some((Ok::<_, Infallible>(bytes), listener))
+        Some((bytes, listener))
     });
     let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
     answer::with(StatusCode::OK, body, format.content_type(), NEVER)
@@ -149,23 +156,32 @@ struct Listener {
 }
 
 impl Listener {
-    /// The next bytes; `None` when the programme has ended and all of it was sent.
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next bytes; `None` when the programme has ended and all of it was sent. An error cuts the connection, so
+    /// that the listener knows that it was not the end.
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
         if self.pending.is_empty() {
-            self.pending = self.next_span().await?;
-            self.on_air.delivered(self.player);
+            match self.next_span().await {
+                Ok(span) => self.pending = span,
+                Err(closed) => return Some(Err(closed)),
+            }
+            if !self.pending.is_empty() {
+                self.on_air.delivered(self.player);
+            }
         }
         let part = self.pending.pop()?;
-        Some(self.format.bytes(&part, self.rendition))
+        Some(Ok(self.format.bytes(&part, self.rendition)))
     }
 
-    async fn next_span(&mut self) -> Option<Vec<Arc<Part>>> {
+    /// The parts of the next span, last first; empty at the end of the programme.
+    async fn next_span(&mut self) -> io::Result<Vec<Arc<Part>>> {
         let wanted = self.cursor.0 + SPAN_PARTS as u64;
-        let window = self
+        let moved = self
             .window
-            .wait_for(|window| window.next().0 >= wanted || window.is_finished())
-            .await
-            .ok()?;
+            .wait_for(|window| window.next().0 >= wanted || window.is_finished());
+        let window = tokio::select! {
+            window = moved => window.map_err(io::Error::other)?,
+            () = self.on_air.closed() => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
         if self.cursor < window.oldest() {
             metrics::counter!(metric::SKIPS).increment(1);
             self.cursor = window.burst(BURST_SAMPLES);
@@ -176,7 +192,7 @@ impl Listener {
             .collect();
         self.cursor = PartIndex(self.cursor.0 + span.len() as u64);
         span.reverse();
-        (!span.is_empty()).then_some(span)
+        Ok(span)
     }
 }
 

@@ -46,24 +46,18 @@ pub(crate) fn unreadable(error: &io::Error) -> Response {
     )
 }
 
-fn file(recording: Arc<dyn Recording>, request: &HeaderMap, ended: bool) -> Response {
+/// One recording, as these headers want it.
+pub(crate) fn file(recording: Arc<dyn Recording>, request: &HeaderMap, ended: bool) -> Response {
     let len = recording.len();
     let etag = HeaderValue::from_str(&recording.etag()).expect("an entity tag is visible ASCII");
-    if matches(request.get(header::IF_NONE_MATCH), &etag) {
-        let mut response =
-            answer::with(StatusCode::NOT_MODIFIED, Body::empty(), "audio/mp4", BRIEF);
-        response.headers_mut().insert(header::ETAG, etag);
-        return response;
-    }
-    let valid = request.get(header::IF_RANGE).is_none_or(|tag| tag == etag);
-    let asked = request
-        .get(header::RANGE)
-        .filter(|_| valid)
-        .and_then(|range| range.to_str().ok());
-    let mut response = match asked.map_or(Asked::Whole, |range| parse_range(range, len)) {
-        Asked::Whole => answer::ok(body(recording, 0..len), "audio/mp4", BRIEF),
-        Asked::Unsatisfiable => return unsatisfiable(len),
-        Asked::Part(range) => part(recording, range, len),
+    let mut response = if matches(request.get(header::IF_NONE_MATCH), &etag) {
+        answer::with(StatusCode::NOT_MODIFIED, Body::empty(), "audio/mp4", BRIEF)
+    } else {
+        match asked(request, &etag, len) {
+            Asked::Whole => answer::ok(body(recording, 0..len), "audio/mp4", BRIEF),
+            Asked::Unsatisfiable => return unsatisfiable(len),
+            Asked::Part(range) => part(recording, range, len),
+        }
     };
     let headers = response.headers_mut();
     if ended {
@@ -75,6 +69,16 @@ fn file(recording: Arc<dyn Recording>, request: &HeaderMap, ended: bool) -> Resp
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::ETAG, etag);
     response
+}
+
+/// What is asked for; everything where the range belongs to another version of the file.
+fn asked(request: &HeaderMap, etag: &HeaderValue, len: u64) -> Asked {
+    let valid = request.get(header::IF_RANGE).is_none_or(|tag| tag == etag);
+    request
+        .get(header::RANGE)
+        .filter(|_| valid)
+        .and_then(|range| range.to_str().ok())
+        .map_or(Asked::Whole, |range| parse_range(range, len))
 }
 
 fn matches(tags: Option<&HeaderValue>, etag: &HeaderValue) -> bool {

@@ -128,7 +128,7 @@ impl OpusSettings {
         Self {
             bit_rate: 32_000,
             content: Content::Speech,
-            complexity: 9,
+            complexity: 5,
             in_band_fec: true,
             expected_loss_percent: 10,
             dtx: false,

@@ -35,6 +35,10 @@ pub struct HoldLoop {
 
 impl HoldLoop {
     /// Plays our own piece, the same on every run. Takes about a second of one core.
+    ///
+    /// # Panics
+    ///
+    /// Never: the piece is known to sound.
     pub fn render() -> Self {
         let mut pcm = piece::play();
         assert!(level::level(&mut pcm), "our own piece sounds");
@@ -79,6 +83,10 @@ impl HoldLoop {
     }
 
     /// The frame that is on air as frame `number` of the programme.
+    ///
+    /// # Panics
+    ///
+    /// Never: a loop is a whole number of frames.
     pub fn frame(&self, number: u64) -> Frame {
         let frames = self.len_samples() / FRAME_SAMPLES;
         let first = usize::try_from(number % frames).expect("a place in memory") * FRAME_LEN;

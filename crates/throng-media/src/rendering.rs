@@ -126,8 +126,9 @@ impl Silence {
     }
 }
 
-/// Most frames of a preroll: 320 ms, after which no encoder remembers anything; more would only cost time at a start.
-pub const PREROLL_FRAMES: usize = 16;
+/// Most frames of a preroll: a segment. Opus chooses its mode by what it heard over seconds; one that begins cold codes
+/// the same music otherwise for a while, and the change is heard. Costs about 130 ms at a start.
+pub const PREROLL_FRAMES: usize = 192;
 
 /// Frames by which the slowest lane lags: AAC's 1,024 samples are within two of them.
 const LAG_FRAMES: usize = 2;

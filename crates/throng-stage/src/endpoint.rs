@@ -307,6 +307,18 @@ impl Endpoint {
         }
     }
 
+    /// What holds after every input.
+    #[cfg(fuzzing)]
+    pub(crate) fn check_invariants(&self) {
+        assert!(self.count_of(true) <= self.places.speakers);
+        assert!(self.count_of(false) <= self.places.listeners);
+        assert_eq!(self.ids.len(), self.sessions.len());
+        for session in self.sessions.values() {
+            assert!(session.addresses.len() <= ADDRESSES_MAX);
+        }
+        assert!(!self.sessions.is_empty() || self.routes.is_empty());
+    }
+
     fn open(
         &mut self,
         now: Instant,

@@ -15,6 +15,9 @@ mod demux;
 mod endpoint;
 mod error;
 mod event;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod numbering;
 mod peer;
 mod run;

@@ -217,6 +217,34 @@ impl Peer {
         true
     }
 
+    /// Sends anything in an RTP packet, as a hostile peer may who has the keys.
+    #[cfg(fuzzing)]
+    pub(crate) fn send_raw(
+        &mut self,
+        now: Instant,
+        red: bool,
+        (sequence, timestamp): (u64, u32),
+        payload: &[u8],
+        out: &mut Vec<PeerOutput>,
+    ) {
+        let params = self.rtc.codec_config().params();
+        let opus = params
+            .iter()
+            .find(|params| params.spec().codec == Codec::Opus);
+        let pt = opus.and_then(|opus| if red { opus.red() } else { Some(opus.pt()) });
+        let (true, Some(mid), Some(pt)) = (self.connected, self.mid, pt) else {
+            return;
+        };
+        self.mutate(out, |peer| {
+            if let Some(stream) = peer.rtc.direct_api().stream_tx_by_mid(mid, None) {
+                let payload: Arc<[u8]> = Arc::from(payload);
+                stream.write_rtp(RtpWrite::new(pt, sequence.into(), timestamp, now, payload));
+            }
+            Ok(())
+        });
+        self.tick(now, out);
+    }
+
     /// Says goodbye: RTCP BYE and DTLS `close_notify`.
     pub(crate) fn close(&mut self, out: &mut Vec<PeerOutput>) {
         self.mutate(out, |peer| peer.rtc.close());

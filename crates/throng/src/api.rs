@@ -7,11 +7,11 @@ mod webrtc;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use throng_air::document::Document;
 use throng_core::key::{Key, KeyDigest, Role};
 
@@ -48,7 +48,11 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             "/api/spaces/{slug}/speakers/{seat}/link",
             post(spaces::renew_link),
         )
-        .layer(DefaultBodyLimit::max(JSON_MAX_BYTES));
+        .route("/api", any(unknown))
+        .route("/api/{*path}", any(unknown))
+        .layer(DefaultBodyLimit::max(JSON_MAX_BYTES))
+        .layer(from_fn(to_the_end))
+        .layer(map_response(problem::of_refusals));
     let whip = Router::new()
         .route(
             "/s/{slug}/whip",
@@ -61,6 +65,7 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
                 .options(webrtc::preflight),
         )
         .layer(DefaultBodyLimit::max(webrtc::SDP_MAX_BYTES))
+        .layer(map_response(problem::of_refusals))
         .layer(map_response(webrtc::readable_cross_origin));
     Router::new()
         .route("/studio", get(studio))
@@ -86,8 +91,23 @@ pub(crate) fn audience_routes(desk: Arc<Desk>) -> Router {
                 .options(webrtc::preflight),
         )
         .layer(DefaultBodyLimit::max(webrtc::SDP_MAX_BYTES))
+        .layer(map_response(problem::of_refusals))
         .layer(map_response(webrtc::readable_cross_origin))
         .with_state(desk)
+}
+
+async fn unknown() -> StatusCode {
+    StatusCode::NOT_FOUND
+}
+
+/// What was begun is done to the end, even where the client goes away in the middle of it: what is kept and what is
+/// on air stay the same.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    let answer = tokio::spawn(next.run(request)).await;
+    answer.unwrap_or_else(|failure| {
+        tracing::error!(%failure, "a request was not answered");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
 }
 
 async fn studio(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {

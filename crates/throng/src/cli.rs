@@ -94,7 +94,7 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 /// Says what went wrong, and answers with the status of the command.
 fn failed(error: &anyhow::Error) -> ExitCode {
     // Standard error that is gone leaves the exit status to say it.
-    let _ = writeln!(io::stderr(), "throng: {error:#}");
+    let _ = writeln!(io::stderr(), "throng: {error}");
     ExitCode::from(
         error
             .downcast_ref::<client::Error>()

@@ -4,6 +4,7 @@ mod clock;
 mod encoding;
 mod hold;
 mod mixing;
+mod owner;
 mod past;
 mod pipeline;
 mod recording;
@@ -12,7 +13,7 @@ mod space;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -29,8 +30,7 @@ use tokio::sync::{Mutex, watch};
 
 pub(crate) use self::clock::now;
 use self::hold::Hold;
-use self::routing::Mixers;
-pub(crate) use self::routing::Router;
+pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
 use self::space::{PipelineError, Shared, grant};
 use crate::chance;
@@ -134,7 +134,8 @@ impl Origin {
                 tracing::error!(slug = slug.as_str(), %error, "a space could not be taken up; its data is untouched");
             }
         }
-        tokio::spawn(list(Arc::clone(&origin)));
+        let listed = origin.shared.listed.subscribe();
+        tokio::spawn(list(Arc::downgrade(&origin), listed));
         Ok(origin)
     }
 
@@ -238,14 +239,14 @@ impl Origin {
     }
 }
 
-/// Renders the public list anew when it has changed.
-async fn list(origin: Arc<Origin>) {
-    let mut listed = origin.shared.listed.subscribe();
-    loop {
+/// Renders the public list anew when it has changed, as long as there is somebody to show it.
+async fn list(origin: Weak<Origin>, mut listed: watch::Receiver<()>) {
+    while let Some(origin) = origin.upgrade() {
         let spaces: Vec<_> = origin.list().iter().map(|handle| handle.space()).collect();
         origin
             .air
             .set_index(pages::index(spaces.iter().map(|space| &**space)));
+        drop(origin);
         if listed.changed().await.is_err() {
             return;
         }

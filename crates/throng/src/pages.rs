@@ -56,11 +56,15 @@ const ASSETS: &[(&str, &str, &str)] = &[
 
 /// The page of a space, with the state it is in.
 pub(crate) fn listen(space: &Space, state_json: &str) -> Document {
-    let text = LISTEN
-        .replace("{{title}}", &escaped(&space.title))
-        .replace("{{slug}}", space.slug.as_str())
-        // In a script element only `<` could end it early (HTML section 4.12.1.3).
-        .replace("{{state}}", &state_json.replace('<', "\\u003c"));
+    let text = filled(
+        LISTEN,
+        &[
+            ("title", &escaped(&space.title)),
+            ("slug", space.slug.as_str()),
+            // In a script element only `<` could end it early (HTML section 4.12.1.3).
+            ("state", &state_json.replace('<', "\\u003c")),
+        ],
+    );
     audience_page(text, ONE_SECOND)
 }
 
@@ -70,30 +74,45 @@ pub(crate) fn index<'a>(spaces: impl Iterator<Item = &'a Space>) -> Document {
         .filter(|space| space.state != State::Cancelled)
         .map(item)
         .collect();
-    audience_page(INDEX.replace("{{spaces}}", &items), ONE_SECOND)
+    audience_page(filled(INDEX, &[("spaces", &items)]), ONE_SECOND)
 }
 
 fn item(space: &Space) -> String {
     let when = space
         .started_at
         .or(space.scheduled_at)
-        .map(UnixMillis::to_rfc3339)
+        .map(minute)
         .unwrap_or_default();
-    INDEX_ITEM
-        .replace("{{title}}", &escaped(&space.title))
-        .replace("{{slug}}", space.slug.as_str())
-        .replace("{{state}}", space.state.name())
-        .replace("{{when}}", &when)
+    filled(
+        INDEX_ITEM,
+        &[
+            ("title", &escaped(&space.title)),
+            ("slug", space.slug.as_str()),
+            ("state", space.state.name()),
+            ("when", &when),
+        ],
+    )
+}
+
+/// A time as people read it: `2026-12-01 20:00 UTC`.
+fn minute(time: UnixMillis) -> String {
+    let text = time.to_rfc3339();
+    let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{day} {} UTC", clock.get(..5).unwrap_or_default())
 }
 
 /// The page for what is not here.
 pub(crate) fn not_found() -> Document {
-    let text = NOT_FOUND
-        .replace("{{title}}", "This page is not here")
-        .replace(
-            "{{detail}}",
-            "No space has this link. It may have been mistyped, or the space was deleted.",
-        );
+    let text = filled(
+        NOT_FOUND,
+        &[
+            ("title", "This page is not here"),
+            (
+                "detail",
+                "No space has this link. It may have been mistyped, or the space was deleted.",
+            ),
+        ],
+    );
     audience_page(text, ONE_SECOND)
 }
 
@@ -116,6 +135,21 @@ pub(crate) fn speak() -> Document {
 pub(crate) fn asset(name: &str) -> Option<Document> {
     let (_, content_type, text) = ASSETS.iter().find(|(file, ..)| *file == name)?;
     Some(Document::new((*text).to_owned(), content_type, ONE_MINUTE))
+}
+
+/// A template with its `{{names}}` filled in, in one pass: what is filled in is never read as a template again.
+fn filled(template: &str, values: &[(&str, &str)]) -> String {
+    let mut pieces = template.split("{{");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (name, rest) = piece
+            .split_once("}}")
+            .expect("our templates close their names");
+        let value = values.iter().find(|(known, _)| *known == name);
+        text += value.expect("our templates name what is filled in").1;
+        text += rest;
+    }
+    text
 }
 
 fn desk_page(template: &str) -> Document {

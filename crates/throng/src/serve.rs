@@ -1,102 +1,39 @@
 //! `throng serve`: everything put together, until it is told to stop.
 
-use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-use std::{fs, thread};
+mod data;
+mod doors;
+mod error;
+mod internal;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Redirect;
-use axum::routing::get;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
 use serde::Serialize;
-use thiserror::Error;
-use throng_air::accept::Door;
 use throng_air::air::{Air, Headers, Pages};
-use throng_archive::{DataLock, LockError};
+use throng_archive::DataLock;
 use throng_core::key::Key;
-use throng_core::rendition::Rendition;
-use throng_media::hold::{HoldError, HoldLoop};
+use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_media::hold::HoldLoop;
 use throng_media::package;
 use throng_stage::{Stage, StageConfig};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::api::{self, Desk};
+use self::doors::Listeners;
+pub use self::error::ServeError;
+use crate::api::Desk;
 use crate::config::Config;
-use crate::origin::{Origin, OriginError, Parts, Router as StageRouter};
-use crate::sound_file::{self, SoundFileError};
-use crate::store::{Store, StoreError};
-use crate::{chance, pages, tls};
+use crate::origin::{Mixers, Origin, Parts, Router as StageRouter};
+use crate::store::Store;
+use crate::{pages, sound_file, tls};
 
-/// Connections at the audience's address, below the usual limit of 20,000 open files, so that the desk, the archive
-/// and the database never want for a descriptor. More wait in the backlog.
-const LISTENERS_MAX: usize = 16_000;
-/// Connections at the desk: tens of people with a few each.
-const DESK_CONNECTIONS_MAX: usize = 1_000;
-/// Connections at the internal address: a scraper and a person.
-const INTERNAL_CONNECTIONS_MAX: usize = 64;
-/// Connections that wait to be accepted; the kernel cuts it to `somaxconn`.
-const BACKLOG: u32 = 65_535;
 /// After SIGTERM, what waits is written and connections may finish for so long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// Why the node could not start.
-#[derive(Debug, Error)]
-pub enum ServeError {
-    /// An address is taken or not ours.
-    #[error(
-        "{flag} {address} cannot be used: {source}. Is another program (or another throng) listening there? Choose another with {flag}"
-    )]
-    Bind {
-        /// The flag that chooses it.
-        flag: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The data folder cannot be used.
-    #[error(
-        "the data folder {path} cannot be used: {source}. Check that it is a folder that this user may write"
-    )]
-    Data {
-        /// The folder or the file in it.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The operator's key is not one.
-    #[error("{0} does not hold an operator key; move it away, and a new one is made")]
-    OperatorKey(PathBuf),
-    /// Another process has the data folder.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The database cannot be used.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The origin cannot start.
-    #[error(transparent)]
-    Origin(#[from] OriginError),
-    /// The hold file cannot be read.
-    #[error(transparent)]
-    HoldFile(#[from] SoundFileError),
-    /// The hold file cannot be a hold programme.
-    #[error(transparent)]
-    Hold(#[from] HoldError),
-    /// The certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] tls::TlsError),
-    /// Something of the operating system.
-    #[error("{0}")]
-    System(#[from] io::Error),
-}
 
 /// Where a running node is reached.
 #[derive(Clone, Debug, Serialize)]
@@ -166,9 +103,9 @@ impl Node {
     /// Starts everything; the links work when it returns.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         raise_file_limit();
-        let metrics = metrics();
-        let lock = open_data(&config.data)?;
-        let operator = operator_key(&config.data.join("operator.key"))?;
+        let metrics = internal::recorder();
+        let lock = data::open(&config.data)?;
+        let operator = data::operator_key(&config.data.join("operator.key"))?;
         let store = Store::open(&config.data.join("throng.db")).await?;
         let hold = hold(config.hold.clone());
         let listeners = Listeners::bind(&config)?;
@@ -177,41 +114,10 @@ impl Node {
             .as_ref()
             .map(|(cert, key)| tls::acceptor(cert, key))
             .transpose()?;
-        let links = links(&config, &listeners, &operator, tls.is_some())?;
-
-        let mixers = watch::Sender::default();
-        let stage_config = StageConfig {
-            advertise: config.stage_advertise,
-            ..StageConfig::at(config.stage_udp)
-        };
-        let stage = Stage::start(
-            &stage_config,
-            StageRouter {
-                mixers: mixers.subscribe(),
-            },
-        )
-        .map_err(|source| ServeError::Bind {
-            flag: "--stage-udp",
-            address: config.stage_udp,
-            source,
-        })?;
-        let links = Links {
-            stage: stage.local_addr().to_string(),
-            ..links
-        };
-
+        let (stage, mixers) = start_stage(&config)?;
+        let links = links(&config, &listeners, &operator, &stage, tls.is_some())?;
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let headers = Headers {
-            init: inits.clone(),
-            stream: Rendition::ALL.map(package::stream_header),
-        };
-        let air = Air::new(
-            headers,
-            Pages {
-                not_found: pages::not_found(),
-            },
-            pages::index(std::iter::empty()),
-        );
+        let air = empty_air(inits.clone());
         let parts = Parts {
             store,
             stage,
@@ -221,7 +127,6 @@ impl Node {
             inits,
         };
         let origin = Origin::start(parts, &config.data).await?;
-
         let desk = Arc::new(Desk {
             origin: Arc::clone(&origin),
             operator: operator.digest(),
@@ -253,96 +158,47 @@ impl Node {
     }
 }
 
-struct Listeners {
-    listen: std::net::TcpListener,
-    /// Absent where the desk shares the audience's address.
-    desk: Option<std::net::TcpListener>,
-    internal: std::net::TcpListener,
-}
-
-impl Listeners {
-    fn bind(config: &Config) -> Result<Self, ServeError> {
-        let shared = config.desk == config.listen && config.listen.port() != 0;
-        Ok(Self {
-            listen: bind("--listen", config.listen)?,
-            desk: if shared {
-                None
-            } else {
-                Some(bind("--desk", config.desk)?)
-            },
-            internal: bind("--internal", config.internal)?,
-        })
-    }
-
-    /// Serves at each address.
-    fn open(
-        self,
-        air: &Arc<Air>,
-        desk: &Arc<Desk>,
-        metrics: PrometheusHandle,
-        tls: Option<tokio_rustls::TlsAcceptor>,
-        closed: &watch::Receiver<bool>,
-    ) -> JoinSet<()> {
-        let audience = air.routes().merge(api::audience_routes(Arc::clone(desk)));
-        let mut doors = JoinSet::new();
-        let mut open = |listener, connections_max, tls, routes| {
-            let listener =
-                TcpListener::from_std(listener).expect("a bound socket that does not block");
-            doors.spawn(Door::new(listener, connections_max, tls).serve(routes, closed.clone()));
-        };
-        match self.desk {
-            None => open(
-                self.listen,
-                LISTENERS_MAX,
-                tls,
-                audience.merge(api::routes(Arc::clone(desk))),
-            ),
-            Some(listener) => {
-                open(self.listen, LISTENERS_MAX, tls.clone(), audience);
-                let routes = api::routes(Arc::clone(desk))
-                    .route("/", get(|| async { Redirect::to("/studio") }))
-                    .fallback(|headers: HeaderMap| async move {
-                        pages::not_found().respond(StatusCode::NOT_FOUND, &headers)
-                    });
-                open(listener, DESK_CONNECTIONS_MAX, tls, routes);
-            }
-        }
-        open(
-            self.internal,
-            INTERNAL_CONNECTIONS_MAX,
-            None,
-            internal_routes(metrics, Arc::clone(desk)),
-        );
-        doors
-    }
-}
-
-fn bind(flag: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
-    listen(address).map_err(|source| ServeError::Bind {
-        flag,
-        address,
-        source,
-    })
-}
-
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+fn start_stage(config: &Config) -> Result<(Stage, Mixers), ServeError> {
+    let mixers = Mixers::default();
+    let stage_config = StageConfig {
+        advertise: config.stage_advertise,
+        ..StageConfig::at(config.stage_udp)
     };
-    // A restart must not wait for the connections of the process before.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
+    let stage = Stage::start(
+        &stage_config,
+        StageRouter {
+            mixers: mixers.subscribe(),
+        },
+    );
+    let stage = stage.map_err(|source| ServeError::Bind {
+        flag: "--stage-udp",
+        address: config.stage_udp,
+        source,
+    })?;
+    Ok((stage, mixers))
 }
 
-fn links(config: &Config, listeners: &Listeners, operator: &Key, tls: bool) -> io::Result<Links> {
+/// The audience's side before any space is on air.
+fn empty_air(init: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
+    let headers = Headers {
+        init,
+        stream: Rendition::ALL.map(package::stream_header),
+    };
+    let pages = Pages {
+        not_found: pages::not_found(),
+    };
+    Air::new(headers, pages, pages::index(std::iter::empty()))
+}
+
+fn links(
+    config: &Config,
+    listeners: &Listeners,
+    operator: &Key,
+    stage: &Stage,
+    tls: bool,
+) -> io::Result<Links> {
     let scheme = if tls { "https" } else { "http" };
-    let listen_address = listeners.listen.local_addr()?;
-    let desk_address = listeners
-        .desk
-        .as_ref()
-        .map_or(Ok(listen_address), std::net::TcpListener::local_addr)?;
+    let (listen_address, desk_address) = (listeners.listen_address()?, listeners.desk_address()?);
     let listen = config
         .public_url
         .clone()
@@ -355,61 +211,10 @@ fn links(config: &Config, listeners: &Listeners, operator: &Key, tls: bool) -> i
         studio: format!("{desk}/studio#key={}", operator.expose()),
         listen,
         desk,
-        internal: format!("http://{}", listeners.internal.local_addr()?),
-        stage: String::new(),
+        internal: format!("http://{}", listeners.internal_address()?),
+        stage: stage.local_addr().to_string(),
         data: config.data.clone(),
     })
-}
-
-fn internal_routes(metrics: PrometheusHandle, desk: Arc<Desk>) -> Router {
-    Router::new()
-        .route(
-            "/metrics",
-            get(move |State(desk): State<Arc<Desk>>| async move { render(&metrics, &desk) }),
-        )
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .with_state(desk)
-}
-
-/// Counters of the stage and counts of listeners are read when somebody asks.
-fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
-    for (name, value) in desk.origin.stage_counters().entries() {
-        metrics::counter!(format!("throng_stage_{name}_total")).absolute(value);
-    }
-    let spaces = desk.origin.list();
-    let listening: u64 = spaces
-        .iter()
-        .map(|handle| handle.on_air.counts().listening)
-        .sum();
-    metrics::gauge!("throng_air_listening").set(u32::try_from(listening).unwrap_or(u32::MAX));
-    metrics::gauge!("throng_spaces").set(u32::try_from(spaces.len()).unwrap_or(u32::MAX));
-    metrics.run_upkeep();
-    metrics.render()
-}
-
-/// Ready is who can answer from the database.
-async fn ready(State(desk): State<Arc<Desk>>) -> (StatusCode, &'static str) {
-    if desk.origin.is_ready().await {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        )
-    }
-}
-
-/// One recorder for the process; a second node in it (tests) shares it.
-fn metrics() -> PrometheusHandle {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    HANDLE
-        .get_or_init(|| {
-            PrometheusBuilder::new()
-                .install_recorder()
-                .expect("nothing else installs a recorder in this process")
-        })
-        .clone()
 }
 
 /// Open files up to what the system allows: every listener is one.
@@ -426,39 +231,6 @@ fn raise_file_limit() {
     .is_err()
     {
         tracing::warn!("the limit of open files could not be raised; it bounds the listeners");
-    }
-}
-
-fn open_data(data: &Path) -> Result<DataLock, ServeError> {
-    fs::create_dir_all(data).map_err(|source| ServeError::Data {
-        path: data.to_owned(),
-        source,
-    })?;
-    Ok(DataLock::acquire(data)?)
-}
-
-/// The operator's key; made where there is none.
-fn operator_key(path: &Path) -> Result<Key, ServeError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let wrong = |source| ServeError::Data {
-        path: path.to_owned(),
-        source,
-    };
-    match fs::read_to_string(path) {
-        Ok(text) => Key::parse(text.trim()).map_err(|_| ServeError::OperatorKey(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = chance::key();
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(wrong)?;
-            writeln!(file, "{}", key.expose()).map_err(wrong)?;
-            file.sync_all().map_err(wrong)?;
-            Ok(key)
-        }
-        Err(error) => Err(wrong(error)),
     }
 }
 

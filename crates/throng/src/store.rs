@@ -47,6 +47,14 @@ pub enum StoreError {
         /// What stands there.
         value: String,
     },
+    /// A row contradicts itself.
+    #[error("space {slug} was damaged: {broken}; restore throng.db from a copy")]
+    Damaged {
+        /// The space.
+        slug: String,
+        /// What does not hold.
+        broken: &'static str,
+    },
 }
 
 /// The open database.
@@ -170,6 +178,12 @@ impl Store {
         let mut spaces = Vec::with_capacity(rows.len());
         for row in rows {
             let space = space(&row)?;
+            space
+                .check_invariants()
+                .map_err(|broken| StoreError::Damaged {
+                    slug: space.slug.as_str().to_owned(),
+                    broken,
+                })?;
             let grants =
                 sqlx::query("SELECT * FROM grants WHERE space_id = $1 ORDER BY role, seat")
                     .bind(&space.id)

@@ -56,16 +56,18 @@ pub(super) fn cold_build() -> Result<String, String> {
     ))
 }
 
-/// The program that Python measurements run.
-pub(super) fn release_program() -> Outcome {
-    must(&mut cargo(&[
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "throng",
-    ]))
+/// The program that Python measurements run, and the examples that measure where Python is too slow.
+pub(super) fn release_programs() -> Outcome {
+    let packages = ["--package", "throng", "--package", "throng-media"];
+    let examples = EXAMPLES.iter().flat_map(|name| ["--example", *name]);
+    must(
+        cargo(&["build", "--quiet", "--release", "--bin", "throng"])
+            .args(packages)
+            .args(examples),
+    )
 }
+
+const EXAMPLES: &[&str] = &["speaker_delay", "stage_cost", "two_hours"];
 
 /// Processor and cores.
 pub(super) fn machine() -> String {

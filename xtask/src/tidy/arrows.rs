@@ -96,6 +96,18 @@ pub(super) fn between_crates(sources: &[Source]) -> Vec<Finding> {
     findings
 }
 
+/// `cargo run` without a name must mean the program, though xtask is a program too.
+pub(super) fn one_program_by_default(sources: &[Source]) -> Vec<Finding> {
+    const DEFAULT: &str = "default-members = [\"crates/throng\"]";
+    let root = sources.iter().find(|source| source.path == "Cargo.toml");
+    let silent = root.filter(|root| !root.text.lines().any(|line| line == DEFAULT));
+    let words = format!("`cargo run` does not know which program is meant: `{DEFAULT}`");
+    silent
+        .map(|root| Finding::new(root, 0, words))
+        .into_iter()
+        .collect()
+}
+
 fn package_name(manifest: &str) -> Option<&str> {
     let line = manifest.lines().find(|line| line.starts_with("name = "))?;
     line.split('"').nth(1)
@@ -229,6 +241,16 @@ mod tests {
                 "[dependencies]\nclap.workspace = true\n"
             ))
             .len(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_workspace_with_two_programs_and_no_default_is_found() {
+        let root = |line: &str| [source("Cargo.toml", &format!("[workspace]\n{line}\n"))];
+        assert_eq!(one_program_by_default(&root("")).len(), 1);
+        assert_eq!(
+            one_program_by_default(&root("default-members = [\"crates/throng\"]")).len(),
             0
         );
     }

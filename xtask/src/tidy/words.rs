@@ -104,12 +104,21 @@ pub(super) fn sleeping_tests(sources: &[Source]) -> Vec<Finding> {
         let code = rust::code_only(&source.text);
         for range in rust::test_code(&source.path, &code) {
             for (at, _) in code[range.clone()].match_indices("sleep(") {
+                if in_paused_time(&code[range.start..range.start + at]) {
+                    continue;
+                }
                 let line = rust::line_of(&code, range.start + at);
                 findings.push(Finding::new(source, line, "a test does not sleep"));
             }
         }
     }
     findings
+}
+
+/// Whether the test that this code ends in runs by a clock that jumps to the next deadline instead of waiting.
+fn in_paused_time(before: &str) -> bool {
+    let begins = before.rfind("#[tokio::test").max(before.rfind("#[test]"));
+    begins.is_some_and(|at| before[at..].starts_with("#[tokio::test(start_paused = true"))
 }
 
 #[cfg(test)]
@@ -168,6 +177,16 @@ mod tests {
         let text =
             "fn real() { sleep(x) }\n#[cfg(test)]\nmod tests { fn t() {\n thread::sleep(y) } }";
         let found = sleeping_tests(&[source("a.rs", text)]);
+        assert_eq!(
+            found.iter().map(|finding| finding.line).collect::<Vec<_>>(),
+            [4]
+        );
+    }
+
+    #[test]
+    fn a_sleep_in_paused_time_waits_for_nothing_and_the_next_test_is_not_excused() {
+        let text = "#[tokio::test(start_paused = true)]\nasync fn a() { sleep(x) }\n#[test]\nfn b() { sleep(x) }";
+        let found = sleeping_tests(&[source("src/a/tests.rs", text)]);
         assert_eq!(
             found.iter().map(|finding| finding.line).collect::<Vec<_>>(),
             [4]

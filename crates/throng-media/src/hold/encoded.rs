@@ -118,6 +118,10 @@ impl EncodedLoop {
     }
 
     /// Part `index` of a programme on which the loop is on air.
+    ///
+    /// # Panics
+    ///
+    /// Never: a place in the loop is a place in memory.
     pub fn part(&self, index: PartIndex) -> Part {
         let place = usize::try_from(index.0 % self.parts.len() as u64).expect("a place in memory");
         self.parts[place].at(index)
@@ -204,6 +208,11 @@ const _: () = assert!(
 );
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "places in a short loop are small"
+)]
 mod tests {
     use std::sync::LazyLock;
 

@@ -277,11 +277,8 @@ pub(super) fn read_line(bars: &[&str; BARS_PER_SECTION]) -> Vec<Written> {
         match token {
             "." => sounding = false,
             "-" if sounding => {
-                notes
-                    .iter_mut()
-                    .last()
-                    .expect("a sounding note was pushed")
-                    .eighths += 1
+                let sounding = notes.last_mut().expect("a sounding note was pushed");
+                sounding.eighths += 1;
             }
             "-" => unreachable!("a hold follows a note; a test reads every line"),
             name => {

@@ -71,6 +71,38 @@ impl Problem {
         )
     }
 
+    /// What the server refuses before any of our own code reads it.
+    fn of_status(status: StatusCode) -> Self {
+        let (kind, title, detail) = match status {
+            StatusCode::METHOD_NOT_ALLOWED => (
+                "method",
+                "This is not done here",
+                "The path exists, but not with this method. The Allow header lists those that it has.",
+            ),
+            StatusCode::NOT_FOUND => (
+                "unknown-path",
+                "There is nothing here",
+                "No part of the API has this path. Check its spelling.",
+            ),
+            StatusCode::PAYLOAD_TOO_LARGE => (
+                "too-large",
+                "The body is too large",
+                "It is larger than anything that is read here. Nothing was changed.",
+            ),
+            status if status.is_client_error() => (
+                "bad-request",
+                "The request cannot be read",
+                "Its path or its body is malformed, or the body did not come in time. Nothing was changed.",
+            ),
+            _ => (
+                "failure",
+                "Something failed here",
+                "It was not your fault. Look at the present state before you try again.",
+            ),
+        };
+        Self::new(status, kind, title, detail)
+    }
+
     /// `503` where the database does not answer; nothing has changed.
     pub(crate) fn store(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "the store failed");
@@ -84,16 +116,29 @@ impl Problem {
     }
 }
 
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Turns refusals that are not ours (unknown methods, bodies too large) into problems.
+pub(crate) async fn of_refusals(response: Response) -> Response {
+    let status = response.status();
+    let refused = status.is_client_error() || status.is_server_error();
+    if !refused || response.headers().get(header::CONTENT_TYPE) == Some(&PROBLEM) {
+        return response;
+    }
+    let mut problem = Problem::of_status(status).into_response();
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        problem.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    problem
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status;
         let retry_after = self.retry_after_seconds;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, PROBLEM);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use throng_air::state::state_json;
 use throng_core::key::{Role, SeatNumber};
-use throng_core::space::{Act, Actor, Refusal};
+use throng_core::space::{Act, Actor, Refusal, Space};
 use throng_core::time::UnixMillis;
 
 use super::problem::Problem;
@@ -38,7 +38,8 @@ struct CreateBody {
 #[serde(deny_unknown_fields)]
 struct EditBody {
     title: Option<String>,
-    scheduled_at: Option<String>,
+    #[serde(default)]
+    scheduled_at: Wanted<String>,
     #[serde(default)]
     delay_reason: Wanted<String>,
 }
@@ -136,32 +137,44 @@ pub(super) async fn edit(
     let handle = desk.space(&slug)?;
     let actor = desk.actor(&handle, &headers)?;
     let body: EditBody = parse(&body)?;
-    for act in edits(body)? {
+    let space = handle.space();
+    let acts = edits(body, &space)?;
+    // All or nothing: what is refused is refused before the first of them is done.
+    let mut trial = Space::clone(&space);
+    for act in acts.iter().cloned() {
+        trial
+            .apply(now(), actor, act)
+            .map_err(|refusal| refused(&refusal))?;
+    }
+    for act in acts {
         handle.act(actor, act).await.map_err(act_problem)?;
     }
     Ok(uncached(Json(desk.describe(&handle))).into_response())
 }
 
 /// The acts that an edit asks for.
-fn edits(body: EditBody) -> Result<Vec<Act>, Problem> {
+fn edits(body: EditBody, space: &Space) -> Result<Vec<Act>, Problem> {
     let mut acts: Vec<_> = body.title.map(Act::Rename).into_iter().collect();
-    let scheduled_at = body.scheduled_at.as_deref().map(time).transpose()?;
-    match (scheduled_at, body.delay_reason) {
-        (Some(scheduled_at), Wanted::This(reason)) => {
-            acts.push(Act::Reschedule {
-                scheduled_at,
-                reason: Some(reason),
-            });
+    let reason = match body.delay_reason {
+        Wanted::Nothing => Some(None),
+        Wanted::This(reason) => Some(Some(reason)),
+        Wanted::Unchanged => None,
+    };
+    match (body.scheduled_at, reason) {
+        (Wanted::This(at), reason) => acts.push(Act::Reschedule {
+            scheduled_at: time(&at)?,
+            reason: reason.unwrap_or_else(|| space.delay_reason.clone()),
+        }),
+        (Wanted::Unchanged, Some(reason)) => acts.push(Act::SetDelayReason(reason)),
+        (Wanted::Unchanged, None) => {}
+        (Wanted::Nothing, _) => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "refused",
+                "This is not possible",
+                "A time that was announced is not taken back. Give another, or cancel the space.",
+            ));
         }
-        (Some(scheduled_at), Wanted::Nothing | Wanted::Unchanged) => {
-            acts.push(Act::Reschedule {
-                scheduled_at,
-                reason: None,
-            });
-        }
-        (None, Wanted::This(reason)) => acts.push(Act::SetDelayReason(Some(reason))),
-        (None, Wanted::Nothing) => acts.push(Act::SetDelayReason(None)),
-        (None, Wanted::Unchanged) => {}
     }
     Ok(acts)
 }
@@ -335,7 +348,16 @@ fn act_problem(error: ActError) -> Problem {
     match error {
         ActError::Refused(refusal) => refused(&refusal),
         ActError::Store(error) => Problem::store(&error),
-        ActError::Pipeline(error) => Problem::store(&error),
+        ActError::Pipeline(error) => {
+            tracing::error!(%error, "the programme could not begin");
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "programme",
+                "The programme could not begin",
+                "The step is kept, and the programme is tried again every ten seconds. Look for room on the disk.",
+            )
+            .retry_after(10)
+        }
         ActError::Closed => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "closing",

@@ -80,6 +80,7 @@ struct Encoder {
 }
 
 impl Encoder {
+    /// Runs until the end, or until the mixer is gone: what was encoded by then is still written.
     fn run(mut self, queue: &Receiver<Input>) {
         while let Ok(input) = queue.recv() {
             match input {
@@ -91,10 +92,14 @@ impl Encoder {
                 }
                 Input::End(end) => {
                     self.fill_until(end.0 * FRAMES_PER_PART);
-                    return self.finish();
+                    if let Some(part) = self.renderer.finish() {
+                        (self.outputs.part)(Arc::new(part));
+                    }
+                    break;
                 }
             }
         }
+        (self.outputs.ended)();
     }
 
     /// Silence for the frames that did not come, so that the timeline has no hole.
@@ -113,12 +118,5 @@ impl Encoder {
         if let Some(part) = rendered.part {
             (self.outputs.part)(Arc::new(part));
         }
-    }
-
-    fn finish(mut self) {
-        if let Some(part) = self.renderer.finish() {
-            (self.outputs.part)(Arc::new(part));
-        }
-        (self.outputs.ended)();
     }
 }

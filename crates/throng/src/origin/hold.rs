@@ -136,7 +136,12 @@ async fn refill(hold: &Hold, on_air: &OnAir) {
             .push(Arc::new(part))
             .expect("the next part is in order");
     }
-    on_air.change_window(|present| *present = window);
+    on_air.change_window(|present| {
+        // The mixed programme may have begun meanwhile, or the space may be over.
+        if present.next() < window.next() && !present.is_finished() {
+            *present = window;
+        }
+    });
 }
 
 /// Why the hold programme stopped.

@@ -7,10 +7,15 @@ use throng_air::on_air::OnAir;
 use throng_archive::{Archive, ArchiveError, Flags, Reader};
 use throng_core::rendition::Rendition;
 use throng_core::space::{Space, playhead};
-use throng_core::timeline::{FRAMES_PER_PART, PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
+use throng_core::timeline::{
+    FRAME_SAMPLES, FRAMES_PER_PART, PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ,
+};
 use throng_core::window::{PARTS_KEPT, Part, Window};
+use throng_media::Frame;
+use throng_media::hold::HoldLoop;
 use throng_media::package;
 use throng_media::programme::Programme;
+use throng_media::rendering::PREROLL_FRAMES;
 use throng_stage::ProgrammeKey;
 use tokio::sync::oneshot;
 
@@ -23,8 +28,6 @@ use super::space::{PipelineError, Shared};
 
 /// A resumed programme begins this long after now: time to start the threads.
 const RESUME_LEAD_SAMPLES: u64 = SAMPLE_RATE_HZ / 2;
-/// Frames of what came before, so that the encoders start warm: 200 ms.
-const PREROLL_FRAMES: u64 = 10;
 
 /// What runs while a space is on air with its own programme.
 pub(crate) struct Pipeline {
@@ -69,15 +72,12 @@ pub(crate) async fn begin(
     let recording = Recording::start(archive, Arc::clone(&shared.silence))?;
     let (finished, wait) = oneshot::channel();
     let outputs = outputs(space_number, on_air, shared, recording, finished);
-    let preroll = (1..=PREROLL_FRAMES).rev().map(|back| {
-        let number = (first.0 * FRAMES_PER_PART).wrapping_sub(back);
-        if resumed {
-            throng_media::SILENCE
-        } else {
-            shared.hold.sound().frame(number)
-        }
-    });
-    let encoding = Encoding::start(first, preroll.collect(), outputs)?;
+    let preroll = if resumed {
+        Vec::new()
+    } else {
+        preroll(first, shared.hold.sound())
+    };
+    let encoding = Encoding::start(first, preroll, outputs)?;
     let programme = programme(space, first, &shared.hold);
     start(
         &mixing.inputs(),
@@ -91,6 +91,16 @@ pub(crate) async fn begin(
         reader,
         finished: wait,
     })
+}
+
+/// What sounded just before the doors, so that the encoders begin warm.
+fn preroll(first: PartIndex, sound: &HoldLoop) -> Vec<Frame> {
+    let frames_per_loop = sound.len_samples() / FRAME_SAMPLES;
+    let first_frame = first.0 * FRAMES_PER_PART + frames_per_loop;
+    (1..=(PREROLL_FRAMES as u64).min(frames_per_loop))
+        .rev()
+        .map(|back| sound.frame(first_frame - back))
+        .collect()
 }
 
 /// The mixer's queue is drained fifty times a second; waiting for a place delays nobody's sound.

@@ -1,5 +1,12 @@
 //! A tone of 1 kHz in every format comes out as long, as loud and as high as it went in.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a second of sound and bytes of a file are small numbers"
+)]
+
 use std::f32::consts::TAU;
 
 use throng_media::FRAME_LEN;

@@ -73,16 +73,16 @@ impl WavWriter {
 }
 
 /// RIFF, `fmt ` and the beginning of `data`, for so many bytes of sound.
-fn header(sound_bytes: u32) -> [u8; HEADER_BYTES] {
+fn header(sound_bytes: u32) -> [u8; HEADER_BYTES as usize] {
     let mut header = *b"RIFF----WAVEfmt \x10\0\0\0\x01\0\x01\0rate-bps\x02\0\x10\0data----";
-    header[4..8].copy_from_slice(&(sound_bytes + HEADER_BYTES as u32 - 8).to_le_bytes());
+    header[4..8].copy_from_slice(&(sound_bytes + HEADER_BYTES - 8).to_le_bytes());
     header[24..28].copy_from_slice(&RATE_HZ.to_le_bytes());
     header[28..32].copy_from_slice(&(RATE_HZ * 2).to_le_bytes());
     header[40..].copy_from_slice(&sound_bytes.to_le_bytes());
     header
 }
 
-const HEADER_BYTES: usize = 44;
+const HEADER_BYTES: u32 = 44;
 /// One second is written at a time: what a kill loses at most.
 const FLUSH_BYTES: usize = 2 * RATE_HZ as usize;
 /// The fields of a WAV header have 32 bits; more than 12 hours are refused.

@@ -1,0 +1,103 @@
+//! Connections: their deadlines, their bound, and how they end.
+
+use std::time::Duration;
+
+use throng_core::space::State;
+use tokio::time::Instant;
+
+use crate::house::{CONNECTIONS_MAX, House};
+
+/// How long the server waits for more of a request that begins with these bytes before it closes.
+async fn patience(bytes: &[u8]) -> u64 {
+    let house = House::start(State::Live, 40).await;
+    let mut wire = house.connect().await;
+    wire.send(bytes).await;
+    let since = Instant::now();
+    while wire.head().await.is_ok() {}
+    since.elapsed().as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_or_not_all_is_closed_at_its_deadline() {
+    assert_eq!(patience(b"").await, 10, "the first byte");
+    assert_eq!(patience(b"G").await, 15, "the rest of the head");
+    assert_eq!(patience(b"GET / HTTP/1.1\r\nhost: te").await, 15);
+    let answered = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+    assert_eq!(patience(answered).await, 15, "the next head");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_in_time_is_given_up() {
+    let house = House::start(State::Live, 40).await;
+    let mut wire = house.connect().await;
+    let since = Instant::now();
+    wire.ask("POST", "/echo", "content-length: 4\r\n").await;
+    wire.send("who").await;
+    assert_eq!(wire.answer("POST").await.status, 400);
+    assert_eq!(since.elapsed().as_secs(), 15);
+    assert!(wire.is_closed().await);
+
+    let mut wire = house.connect().await;
+    wire.ask("POST", "/echo", "content-length: 4\r\n").await;
+    wire.send("who").await;
+    wire.send("?").await;
+    assert_eq!(wire.answer("POST").await.text(), "who?");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_kept_for_the_next_request() {
+    let house = House::start(State::Live, 40).await;
+    let mut wire = house.connect().await;
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(wire.get("/").await.text(), "the list");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    // RFC 6585 section 5.
+    let house = House::start(State::Live, 40).await;
+    let mut wire = house.connect().await;
+    let cookie = format!("cookie: {}\r\n", "x".repeat(20_000));
+    wire.ask("GET", "/", &cookie).await;
+    assert_eq!(wire.head().await.unwrap().status, 431);
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_bound_waits_for_a_place() {
+    let house = House::start(State::Live, 40).await;
+    let mut inside = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        let mut wire = house.connect().await;
+        assert_eq!(wire.get("/").await.status, 200);
+        inside.push(wire);
+    }
+    let mut outside = house.connect().await;
+    outside.ask("GET", "/", "").await;
+    assert_eq!(inside[0].get("/").await.status, 200);
+    let answered = tokio::select! {
+        biased;
+        _ = outside.head() => true,
+        () = std::future::ready(()) => false,
+    };
+    assert!(!answered, "there is no place yet");
+    drop(inside.pop());
+    assert_eq!(outside.answer("GET").await.status, 200);
+}
+
+#[tokio::test]
+async fn closing_ends_idle_connections_and_lets_requests_finish() {
+    let house = House::start(State::Live, 40).await;
+    let mut silent = house.connect().await;
+    let mut idle = house.connect().await;
+    assert_eq!(idle.get("/").await.status, 200);
+    let mut held = house.waiting("hls/o48/3.4.m4s").await;
+    house.close();
+    assert!(silent.is_closed().await);
+    assert!(idle.is_closed().await);
+    house.push(40..41);
+    assert_eq!(held.answer("GET").await.text(), "<o48 40>");
+    assert!(held.is_closed().await);
+    house.closed().await;
+}

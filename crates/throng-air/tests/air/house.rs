@@ -1,0 +1,243 @@
+//! A house with one space and hand-made parts, behind a real door on loopback.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::routing::post;
+use bytes::Bytes;
+use throng_air::accept::Door;
+use throng_air::air::{Air, Headers, Pages};
+use throng_air::document::Document;
+use throng_air::on_air::{Facts, OnAir};
+use throng_air::past::{Past, Recorded, Recording};
+use throng_air::presence::Presence;
+use throng_core::rendition::{Codec, Rendition};
+use throng_core::slug::Slug;
+use throng_core::space::{Announcement, Space, State};
+use throng_core::time::UnixMillis;
+use throng_core::timeline::PartIndex;
+use throng_core::window::{Packaged, Part, Window};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::wire::{Answer, Wire};
+
+/// 2026-01-01T00:00:00Z: the epoch of the space.
+pub(crate) const EPOCH: UnixMillis = UnixMillis(1_767_225_600_000);
+/// Doors of a space that has opened them.
+pub(crate) const DOORS: PartIndex = PartIndex(12);
+/// Go-live of a space that is or was live.
+pub(crate) const LIVE: PartIndex = PartIndex(24);
+/// The end of a space that has ended.
+pub(crate) const END: PartIndex = PartIndex(40);
+/// What the recording holds.
+pub(crate) const RECORDING: &[u8] = b"0123456789abcdefghij";
+/// Connections at once.
+pub(crate) const CONNECTIONS_MAX: u32 = 8;
+
+/// A running house.
+pub(crate) struct House {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Its one space.
+    pub(crate) on_air: Arc<OnAir>,
+    /// The prefix of its paths.
+    pub(crate) path: String,
+    closing: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl House {
+    /// A house whose space is in a state, with the parts `[0, next)` in its window.
+    pub(crate) async fn start(state: State, next: u64) -> Self {
+        let mut window = Window::new(PartIndex(0));
+        for index in 0..next {
+            window.push(part(index)).unwrap();
+        }
+        let space = Arc::new(space(state));
+        let path = format!("/s/{}", space.slug.as_str());
+        let facts = Facts {
+            space: Arc::clone(&space),
+            page: Arc::new(page("the page")),
+        };
+        let on_air = Arc::new(OnAir::new(
+            facts.clone(),
+            window,
+            Presence::default(),
+            Box::new(Shelf),
+        ));
+        on_air.declare(facts);
+        on_air.set_flowing(true);
+        if state.is_over() {
+            on_air.change_window(Window::finish);
+        }
+        let headers = Headers {
+            init: Rendition::ALL.map(|rendition| format!("init {rendition};").into()),
+            stream: Rendition::ALL.map(|rendition| match rendition.codec() {
+                Codec::Opus => format!("webm {rendition};").into(),
+                Codec::Aac => Bytes::new(),
+            }),
+        };
+        let pages = Pages {
+            not_found: page("not here"),
+        };
+        let air = Air::new(headers, pages, page("the list"));
+        air.add(space.slug.as_str(), Arc::clone(&on_air));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (closing, closed) = watch::channel(false);
+        let routes = air.routes().route("/echo", post(async |body: String| body));
+        let door = Door::new(listener, CONNECTIONS_MAX, None);
+        Self {
+            address,
+            on_air,
+            path,
+            closing,
+            serving: tokio::spawn(door.serve(routes, closed)),
+        }
+    }
+
+    /// A new connection.
+    pub(crate) async fn connect(&self) -> Wire {
+        Wire::connect(self.address).await
+    }
+
+    /// One answer on a connection of its own.
+    pub(crate) async fn get(&self, file: &str) -> Answer {
+        self.fetch("GET", file, "").await
+    }
+
+    /// One answer on a connection of its own.
+    pub(crate) async fn fetch(&self, method: &str, file: &str, headers: &str) -> Answer {
+        let target = format!("{}/{file}", self.path);
+        self.connect().await.fetch(method, &target, headers).await
+    }
+
+    /// A request that is not answered yet; the server has read it.
+    pub(crate) async fn waiting(&self, file: &str) -> Wire {
+        let mut wire = self.connect().await;
+        wire.ask("GET", &format!("{}/{file}", self.path), "").await;
+        self.get("state.json").await;
+        wire
+    }
+
+    /// Pushes the next parts of the programme.
+    pub(crate) fn push(&self, parts: Range<u64>) {
+        self.on_air.change_window(|window| {
+            for index in parts {
+                window.push(part(index)).unwrap();
+            }
+        });
+    }
+
+    /// Tells every connection to finish.
+    pub(crate) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Waits until the last connection has finished.
+    pub(crate) async fn closed(self) {
+        self.serving.await.unwrap();
+    }
+}
+
+/// The bytes of parts of a rendition in CMAF.
+pub(crate) fn cmaf(rendition: Rendition, parts: Range<u64>) -> String {
+    let chunks: Vec<_> = parts.map(|part| format!("<{rendition} {part}>")).collect();
+    chunks.concat()
+}
+
+/// The bytes of parts of a rendition for plain players.
+pub(crate) fn plain(rendition: Rendition, parts: Range<u64>) -> String {
+    let chunks: Vec<_> = parts.map(|part| format!("({rendition} {part})")).collect();
+    chunks.concat()
+}
+
+fn part(index: u64) -> Arc<Part> {
+    Arc::new(Part {
+        index: PartIndex(index),
+        renditions: Rendition::ALL.map(|rendition| Packaged {
+            cmaf: cmaf(rendition, index..index + 1).into(),
+            stream: plain(rendition, index..index + 1).into(),
+        }),
+    })
+}
+
+fn page(text: &str) -> Document {
+    Document::new(
+        text.to_owned(),
+        "text/html; charset=utf-8",
+        "public, max-age=1",
+    )
+}
+
+fn space(state: State) -> Space {
+    let announcement = Announcement {
+        id: "1".to_owned(),
+        slug: Slug::from_title("A talk", 7),
+        title: "A talk".to_owned(),
+        scheduled_at: None,
+        speakers: 2,
+    };
+    let mut space = Space::announce(EPOCH, announcement).unwrap();
+    space.state = state;
+    let reached = |states: &[State], part| states.contains(&state).then_some(part);
+    space.doors_part = reached(&[State::Doors, State::Live, State::Ended], DOORS);
+    space.live_part = reached(&[State::Live, State::Ended], LIVE);
+    space.end_part = reached(&[State::Ended], END);
+    space.started_at = space.live_part.map(|part| space.moment(part));
+    space.ended_at = space.end_part.map(|part| space.moment(part));
+    space.check_invariants().unwrap();
+    space
+}
+
+/// A past in which everything before the end is kept.
+struct Shelf;
+
+impl Past for Shelf {
+    fn parts(
+        &self,
+        rendition: Rendition,
+        from: PartIndex,
+        to: PartIndex,
+    ) -> io::Result<Option<Bytes>> {
+        Ok(Some(
+            format!("kept {}", cmaf(rendition, from.0..to.0)).into(),
+        ))
+    }
+
+    fn replay_segment(&self, rendition: Rendition, number: u64) -> io::Result<Option<Bytes>> {
+        Ok((number < 2).then(|| format!("replay {rendition} {number}").into()))
+    }
+
+    fn recording(&self, rendition: Rendition) -> io::Result<Option<Box<dyn Recording>>> {
+        Ok((rendition.codec() == Codec::Opus).then(|| Box::new(File) as Box<dyn Recording>))
+    }
+
+    fn recorded(&self) -> Recorded {
+        Recorded {
+            parts: END.0 - LIVE.0,
+            bytes: 30_720,
+        }
+    }
+}
+
+struct File;
+
+impl Recording for File {
+    fn len(&self) -> u64 {
+        RECORDING.len() as u64
+    }
+
+    fn etag(&self) -> String {
+        "\"tag\"".to_owned()
+    }
+
+    fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let place = |byte| usize::try_from(byte).unwrap();
+        Ok(RECORDING[place(range.start)..place(range.end)].into())
+    }
+}

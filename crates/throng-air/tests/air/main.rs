@@ -1,0 +1,14 @@
+//! Air over real sockets: what is on the wire, and when.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "tests panic where their world is not as they made it"
+)]
+
+mod accept;
+mod hls;
+mod house;
+mod progressive;
+mod recording;
+mod state;
+mod wire;

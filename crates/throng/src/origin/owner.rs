@@ -1,0 +1,321 @@
+//! The task that owns a space: decides, keeps, and carries out; one at a time.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use throng_air::on_air::OnAir;
+use throng_archive::Reader;
+use throng_core::space::{Act, Actor, Change, Space, playhead};
+use throng_core::timeline::PartIndex;
+use throng_core::window::Window;
+use throng_media::mixer::SeatId;
+use throng_stage::ProgrammeKey;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::clock::{instant_of, now};
+use super::hold;
+use super::mixing::{Input, Mixing};
+use super::pipeline::{self, Pipeline};
+use super::routing::seat_key;
+use super::space::{ActError, Command, PipelineError, PublishError, Shared, facts};
+
+/// An act is decided anew when keeping it took so long that its moment has passed; a disk this slow is an error.
+const DECISIONS_MAX: usize = 5;
+/// Counts are kept this often, and at the end.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// The audience is told of the end at the latest so long after it, even where the archive does not finish.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The task that owns a space.
+pub(super) struct Owner {
+    pub(super) number: u32,
+    pub(super) space: Arc<Space>,
+    pub(super) space_now: watch::Sender<Arc<Space>>,
+    pub(super) on_air: Arc<OnAir>,
+    pub(super) archive: Arc<OnceLock<Reader>>,
+    pub(super) mixing: watch::Sender<Option<Mixing>>,
+    pub(super) pipeline: Option<Pipeline>,
+    /// The hold programme before doors; it ends with the owner.
+    pub(super) holding: JoinSet<()>,
+    pub(super) counted: (u64, u64),
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Owner {
+    /// Takes up a space where an earlier process left it.
+    pub(super) async fn resume(&mut self) -> Result<(), PipelineError> {
+        let space = Arc::clone(&self.space);
+        if space.state.is_over() {
+            return self.open_past().await;
+        }
+        if space.doors_part.is_none() {
+            self.holding.spawn(hold::produce(
+                Arc::clone(&self.shared.hold),
+                Arc::clone(&self.on_air),
+            ));
+            return Ok(());
+        }
+        self.begin().await
+    }
+
+    /// Opens the archive of a space that is over, for its replay.
+    async fn open_past(&mut self) -> Result<(), PipelineError> {
+        if self.space.live_part.is_some() {
+            let folder = self.shared.archives.join(&self.space.id);
+            let reader = tokio::task::spawn_blocking(move || Reader::open_ended(&folder)).await;
+            let reader = reader.expect("opening does not panic")?;
+            let window = pipeline::newest_window(&reader, self.space.end_part)?;
+            self.on_air.change_window(|present| *present = window);
+            let _ = self.archive.set(reader);
+        }
+        self.on_air.change_window(Window::finish);
+        self.on_air.set_flowing(true);
+        Ok(())
+    }
+
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        let mut count = tokio::time::interval(COUNT_EVERY);
+        loop {
+            let deadline = self.space.next_deadline();
+            let doors = async {
+                match deadline {
+                    Some(at) => {
+                        sleep_until(Instant::now() + Duration::from_millis(at.ms_since(now())))
+                            .await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                command = queue.recv() => match command {
+                    Some(Command::Act { actor, act, reply }) => {
+                        let _ = reply.send(self.act(actor, act).await);
+                    }
+                    Some(Command::Mixer { reply }) => {
+                        let _ = reply.send(self.seats());
+                    }
+                    Some(Command::Close { reply }) => {
+                        self.close().await;
+                        let _ = reply.send(());
+                        return;
+                    }
+                    None => return,
+                },
+                () = doors => {
+                    if let Err(error) = self.act(Actor::Clock, Act::OpenDoors).await {
+                        tracing::error!(%error, "doors did not open at their time; tried again in a second");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                }
+                _ = count.tick() => {
+                    self.keep_counts().await;
+                    self.mend().await;
+                }
+            }
+        }
+    }
+
+    async fn act(&mut self, actor: Actor, act: Act) -> Result<Arc<Space>, ActError> {
+        let (space, change) = self.decide(actor, act).await?;
+        self.space = Arc::new(space);
+        self.space_now.send_replace(Arc::clone(&self.space));
+        let done = self.carry_out(change).await;
+        self.shared.listed.send_replace(());
+        done?;
+        Ok(Arc::clone(&self.space))
+    }
+
+    /// Decides and keeps. Where keeping took so long that the decided part has begun, a later one is decided.
+    async fn decide(&self, actor: Actor, act: Act) -> Result<(Space, Change), ActError> {
+        let mut decided = self.decide_once(actor, act.clone()).await?;
+        for _ in 1..DECISIONS_MAX {
+            let missed = change_part(decided.1)
+                .is_some_and(|part| part.first_sample() <= playhead(self.space.created_at, now()));
+            if !missed {
+                break;
+            }
+            decided = self.decide_once(actor, act.clone()).await?;
+        }
+        Ok(decided)
+    }
+
+    async fn decide_once(&self, actor: Actor, act: Act) -> Result<(Space, Change), ActError> {
+        let mut space = Space::clone(&self.space);
+        let change = space.apply(now(), actor, act)?;
+        self.shared.store.update(&space).await?;
+        Ok((space, change))
+    }
+
+    async fn carry_out(&mut self, change: Change) -> Result<(), ActError> {
+        match change {
+            Change::Edited => self.declare(),
+            Change::DoorsOpened(_) => {
+                // Declared first, so that the hold programme stops there however long the beginning takes.
+                self.declare();
+                self.on_air.ask();
+                self.begin().await?;
+            }
+            Change::WentLive(part) => {
+                self.declare();
+                self.on_air.ask();
+                match &self.pipeline {
+                    Some(_) => self.tell_mixer(Input::GoLive(part)),
+                    None => self.begin().await?,
+                }
+            }
+            Change::Ended(part) => self.end(part).await,
+            Change::Cancelled => {
+                self.holding.shutdown().await;
+                self.stop().await;
+                self.on_air.change_window(Window::finish);
+                self.on_air.set_flowing(true);
+                self.declare();
+            }
+        }
+        Ok(())
+    }
+
+    fn declare(&self) {
+        self.on_air.declare(facts(&self.space));
+    }
+
+    /// Starts (or takes up) mixing, encoding and recording.
+    async fn begin(&mut self) -> Result<(), PipelineError> {
+        let mixing = self.mixing()?;
+        let pipeline = pipeline::begin(
+            self.number,
+            &self.space,
+            &self.on_air,
+            &self.shared,
+            &mixing,
+        )
+        .await?;
+        let _ = self.archive.set(pipeline.reader());
+        self.pipeline = Some(pipeline);
+        Ok(())
+    }
+
+    /// Begins anew what could not begin: a disk that was full is no reason for a programme that stays away.
+    async fn mend(&mut self) {
+        let wanted = self.space.doors_part.is_some() && !self.space.state.is_over();
+        if wanted
+            && self.pipeline.is_none()
+            && let Err(error) = self.begin().await
+        {
+            tracing::error!(slug = self.space.slug.as_str(), %error, "the programme still cannot begin");
+        }
+    }
+
+    /// The mixer, for a speaker who comes; a space that is over has none.
+    fn seats(&self) -> Result<Mixing, PublishError> {
+        if self.space.state.is_over() {
+            return Err(PublishError::Over);
+        }
+        Ok(self.mixing()?)
+    }
+
+    /// The mixer of the space, started when the first speaker comes or the doors open.
+    fn mixing(&self) -> Result<Mixing, PipelineError> {
+        if let Some(mixing) = &*self.mixing.borrow() {
+            return Ok(mixing.clone());
+        }
+        let epoch = instant_of(self.space.created_at);
+        let mixing = Mixing::start(self.number, epoch, self.shared.stage.clone())?;
+        self.shared.mixers.send_modify(|mixers| {
+            mixers.insert(self.number, mixing.inputs());
+        });
+        self.mixing.send_replace(Some(mixing.clone()));
+        Ok(mixing)
+    }
+
+    fn tell_mixer(&self, input: Input) {
+        if let Some(mixing) = &*self.mixing.borrow() {
+            // The queue is drained fifty times a second; one that stays full has lost its thread.
+            if mixing.inputs().try_send(input).is_err() {
+                tracing::error!("the mixer did not take an act");
+            }
+        }
+    }
+
+    /// Waits until the last part is played and on disk, then tells the audience.
+    async fn end(&mut self, part: PartIndex) {
+        self.tell_mixer(Input::End(part));
+        if let Some(pipeline) = self.pipeline.take() {
+            let until_end = Duration::from_millis(self.space.moment(part).ms_since(now()));
+            if timeout(until_end + END_TIMEOUT, pipeline.finished())
+                .await
+                .is_err()
+            {
+                tracing::error!(
+                    "the archive did not finish in time; the replay may lack its last second"
+                );
+            }
+        }
+        self.on_air.change_window(Window::finish);
+        self.on_air.set_flowing(true);
+        self.stop_mixing().await;
+        self.declare();
+        self.keep_counts().await;
+    }
+
+    async fn stop_mixing(&self) {
+        self.tell_mixer(Input::Stop);
+        self.mixing.send_replace(None);
+        self.shared.mixers.send_modify(|mixers| {
+            mixers.remove(&self.number);
+        });
+        for seat in 1..=self.space.speakers {
+            // A stage that is closed has no session left to end.
+            let _ = self
+                .shared
+                .stage
+                .close_seat(seat_key(self.number, SeatId(seat)))
+                .await;
+        }
+        let _ = self
+            .shared
+            .stage
+            .close_programme(ProgrammeKey(u64::from(self.number)))
+            .await;
+    }
+
+    async fn keep_counts(&mut self) {
+        let counts = self.on_air.counts();
+        if (counts.peak, counts.joined) != self.counted
+            && self
+                .shared
+                .store
+                .count(&self.space.id, counts.peak, counts.joined)
+                .await
+                .is_ok()
+        {
+            self.counted = (counts.peak, counts.joined);
+        }
+    }
+
+    /// Stops mixing at once, and writes what was mixed.
+    async fn stop(&mut self) {
+        self.stop_mixing().await;
+        if let Some(pipeline) = self.pipeline.take()
+            && timeout(END_TIMEOUT, pipeline.finished()).await.is_err()
+        {
+            tracing::error!("the archive did not finish in time");
+        }
+    }
+
+    async fn close(&mut self) {
+        self.stop().await;
+        self.on_air.close();
+        self.keep_counts().await;
+    }
+}
+
+/// The part at which a change takes effect.
+const fn change_part(change: Change) -> Option<PartIndex> {
+    match change {
+        Change::DoorsOpened(part) | Change::WentLive(part) | Change::Ended(part) => Some(part),
+        Change::Cancelled | Change::Edited => None,
+    }
+}

@@ -1,0 +1,45 @@
+//! The data folder: one process owns it, and the operator's key lies in it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use throng_archive::DataLock;
+use throng_core::key::Key;
+
+use super::ServeError;
+use crate::chance;
+
+/// Creates the folder where it is absent, and takes it for this process.
+pub(super) fn open(data: &Path) -> Result<DataLock, ServeError> {
+    fs::create_dir_all(data).map_err(|source| ServeError::Data {
+        path: data.to_owned(),
+        source,
+    })?;
+    Ok(DataLock::acquire(data)?)
+}
+
+/// The operator's key; made where there is none.
+pub(super) fn operator_key(path: &Path) -> Result<Key, ServeError> {
+    let wrong = |source| ServeError::Data {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::read_to_string(path) {
+        Ok(text) => Key::parse(text.trim()).map_err(|_| ServeError::OperatorKey(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = chance::key();
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(wrong)?;
+            writeln!(file, "{}", key.expose()).map_err(wrong)?;
+            file.sync_all().map_err(wrong)?;
+            Ok(key)
+        }
+        Err(error) => Err(wrong(error)),
+    }
+}

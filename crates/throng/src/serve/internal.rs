@@ -1,0 +1,75 @@
+//! The internal address: metrics, and whether the node is alive and ready. For operators, not for the world.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use crate::api::Desk;
+
+/// What the stage counts that can fall again.
+const STAGE_GAUGES: &[&str] = &["speakers", "listeners", "tcp_connections"];
+
+/// The routes of the internal address.
+pub(super) fn routes(metrics: PrometheusHandle, desk: Arc<Desk>) -> Router {
+    Router::new()
+        .route(
+            "/metrics",
+            get(move |State(desk): State<Arc<Desk>>| async move { render(&metrics, &desk) }),
+        )
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(desk)
+}
+
+/// Counters of the stage and counts of listeners are read when somebody asks.
+fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
+    for (name, value) in desk.origin.stage_counters().entries() {
+        if STAGE_GAUGES.contains(&name) {
+            metrics::gauge!(format!("throng_stage_{name}")).set(as_gauge(value));
+        } else {
+            metrics::counter!(format!("throng_stage_{name}_total")).absolute(value);
+        }
+    }
+    let spaces = desk.origin.list();
+    let listening: u64 = spaces
+        .iter()
+        .map(|handle| handle.on_air.counts().listening)
+        .sum();
+    metrics::gauge!("throng_air_listening").set(as_gauge(listening));
+    metrics::gauge!("throng_spaces").set(as_gauge(spaces.len() as u64));
+    metrics.run_upkeep();
+    metrics.render()
+}
+
+/// Ready is who can answer from the database.
+async fn ready(State(desk): State<Arc<Desk>>) -> (StatusCode, &'static str) {
+    if desk.origin.is_ready().await {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        )
+    }
+}
+
+/// One recorder for the process; a second node in it (tests) shares it.
+pub(super) fn recorder() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            PrometheusBuilder::new()
+                .install_recorder()
+                .expect("nothing else installs a recorder in this process")
+        })
+        .clone()
+}
+
+/// A count as a gauge takes it; beyond four thousand million it stays there.
+fn as_gauge(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,285 @@
+//! The desk's API: what it answers, and to whom.
+
+use serde_json::{Value, json};
+
+use crate::house::{House, json, problem, send};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_space_is_created_shown_edited_and_deleted() {
+    let house = House::start().await;
+    let body = r#"{"title":"A talk","scheduled_at":"9999-12-31T20:00:00Z","speakers":3}"#;
+    let answer = house
+        .call("POST", "/api/spaces", &house.operator, body)
+        .await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(
+        answer.header("cache-control"),
+        "no-store",
+        "it carries keys"
+    );
+    let created = json(&answer);
+    let slug = created["slug"].as_str().unwrap().to_owned();
+    assert!(slug.starts_with("a-talk-"), "{slug}");
+    let keys: Vec<_> = created.as_object().unwrap().keys().cloned().collect();
+    let mut expected = [
+        "id",
+        "slug",
+        "listen_url",
+        "host_url",
+        "speaker_urls",
+        "state",
+    ];
+    expected.sort_unstable();
+    let mut sorted = keys;
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected);
+    assert_eq!(created["state"], "announced");
+    assert_eq!(
+        created["listen_url"],
+        format!("http://{}/s/{slug}", house.listen)
+    );
+    let host_url = created["host_url"].as_str().unwrap();
+    let studio = format!("http://{}/studio/{slug}#key=", house.desk);
+    let host = host_url.strip_prefix(&studio).unwrap();
+    let speaker_urls = created["speaker_urls"].as_array().unwrap();
+    assert_eq!(speaker_urls.len(), 3);
+    let speak = format!("http://{}/s/{slug}/speak#key=", house.desk);
+    assert!(
+        speaker_urls
+            .iter()
+            .all(|url| url.as_str().unwrap().starts_with(&speak))
+    );
+
+    let path = format!("/api/spaces/{slug}");
+    let shown = json(&house.call("GET", &path, host, "").await);
+    assert_eq!(shown["scheduled_at"], "9999-12-31T20:00:00.000Z");
+    assert_eq!(
+        (&shown["seats"], &shown["state"]),
+        (&json!(3), &json!("announced"))
+    );
+
+    let edit = async |body: &str| house.call("PATCH", &path, host, body).await;
+    let edited = json(&edit(r#"{"title":"Another","delay_reason":"A train"}"#).await);
+    assert_eq!(edited["title"], "Another");
+    assert_eq!(edited["delay_reason"], "A train");
+    let edited = json(&edit(r#"{"scheduled_at":"9998-01-01T00:00:00+01:00"}"#).await);
+    assert_eq!(edited["scheduled_at"], "9997-12-31T23:00:00.000Z");
+    assert_eq!(edited["delay_reason"], "A train", "absent fields stay");
+    let edited = json(&edit(r#"{"delay_reason":null}"#).await);
+    assert_eq!(edited["delay_reason"], Value::Null);
+    problem(&edit(r#"{"scheduled_at":null}"#).await, 422, "refused");
+
+    let list = json(&house.call("GET", "/api/spaces", &house.operator, "").await);
+    assert_eq!(list["spaces"].as_array().unwrap().len(), 1);
+    assert_eq!(house.get(&format!("/s/{slug}")).await.status, 200);
+    let deleted = house.call("DELETE", &path, &house.operator, "").await;
+    assert_eq!(
+        (deleted.status, deleted.header("content-length")),
+        (204, "")
+    );
+    problem(
+        &house.call("GET", &path, host, "").await,
+        404,
+        "unknown-space",
+    );
+    assert_eq!(house.get(&format!("/s/{slug}")).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_is_done_whole_or_not_at_all() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let path = format!("/api/spaces/{}", space.slug);
+    assert_eq!(house.step(&space, "cancel").await.status, 200);
+    let body = r#"{"title":"Another","delay_reason":"Too late"}"#;
+    let refused = house.call("PATCH", &path, &space.host, body).await;
+    let document = problem(&refused, 409, "does-not-follow");
+    assert_eq!(document["state"], "cancelled");
+    let shown = json(&house.call("GET", &path, &space.host, "").await);
+    assert_eq!(shown["title"], "A talk");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_does_not_follow_is_refused_with_the_present_state() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let refused = async |step: &str, state: &str| {
+        let document = problem(&house.step(&space, step).await, 409, "does-not-follow");
+        assert_eq!(document["state"], state, "{step}");
+    };
+    refused("end", "announced").await;
+    let opened = house.step(&space, "open-doors").await;
+    assert_eq!(
+        (opened.status, &json(&opened)["state"]),
+        (200, &json!("doors"))
+    );
+    refused("open-doors", "doors").await;
+    let live = json(&house.step(&space, "go-live").await);
+    assert_eq!(live["state"], "live");
+    refused("cancel", "live").await;
+    refused("go-live", "live").await;
+    // Go-live is not even in effect yet, as it waits for the doors.
+    let ended = json(&house.step(&space, "end").await);
+    assert_eq!(ended["state"], "ended");
+    assert!(ended["recording"]["seconds"].as_f64().unwrap() >= 0.32);
+    refused("end", "ended").await;
+    problem(&house.step(&space, "dance").await, 404, "unknown-step");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_right_key_opens_a_door() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let other = house.announce("Another").await;
+    let path = format!("/api/spaces/{}", space.slug);
+    let end = format!("{path}/end");
+    for (method, path) in [
+        ("GET", "/api/spaces"),
+        ("POST", "/api/spaces"),
+        ("GET", &path),
+        ("PATCH", &path),
+        ("DELETE", &path),
+        ("POST", &end),
+        ("POST", &format!("{path}/speakers/1/link")),
+    ] {
+        let unknown = "A".repeat(43);
+        for key in [&*unknown, &other.host, "nonsense", ""] {
+            let answer = house.call(method, path, key, "{}").await;
+            problem(&answer, 401, "bad-key");
+            assert_eq!(answer.header("www-authenticate"), "Bearer");
+        }
+        for headers in ["", "authorization: Basic eDp5\r\n", "authorization: x\r\n"] {
+            let answer = send(house.desk, method, path, headers, "{}").await;
+            problem(&answer, 401, "bad-key");
+        }
+    }
+    let speaker = &space.speakers[0];
+    for (method, path) in [("PATCH", &path), ("DELETE", &path), ("POST", &end)] {
+        let answer = house.call(method, path, speaker, "{}").await;
+        problem(&answer, 403, "not-allowed");
+    }
+    let shown = house.call("GET", &path, speaker, "").await;
+    assert_eq!((shown.status, &json(&shown)["seat"]), (200, &json!(1)));
+    // Creating and listing is for the operator alone.
+    for method in ["GET", "POST"] {
+        let answer = house.call(method, "/api/spaces", &space.host, "{}").await;
+        problem(&answer, 401, "bad-key");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_link_replaces_the_old_one() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let path = format!("/api/spaces/{}", space.slug);
+    let link = format!("{path}/speakers/2/link");
+    let renewed = json(&house.call("POST", &link, &space.host, "").await);
+    assert_eq!(renewed["seat"], 2);
+    let url = renewed["speaker_url"].as_str().unwrap();
+    let new = url.split_once("#key=").unwrap().1;
+    let old = house.call("GET", &path, &space.speakers[1], "").await;
+    let document = problem(&old, 401, "bad-key");
+    assert!(
+        document["detail"].as_str().unwrap().contains("revoked"),
+        "{document}"
+    );
+    let shown = house.call("GET", &path, new, "").await;
+    assert_eq!(json(&shown)["seat"], 2);
+    assert_eq!(
+        house
+            .call("GET", &path, &space.speakers[0], "")
+            .await
+            .status,
+        200
+    );
+
+    let house = house.restart().await;
+    let old = house.call("GET", &path, &space.speakers[1], "").await;
+    problem(&old, 401, "bad-key");
+    assert_eq!(house.call("GET", &path, new, "").await.status, 200);
+    let beyond = format!("{path}/speakers/3/link");
+    problem(
+        &house.call("POST", &beyond, &space.host, "").await,
+        404,
+        "unknown-seat",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_refused_as_a_problem() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let create = async |body: &str| {
+        house
+            .call("POST", "/api/spaces", &house.operator, body)
+            .await
+    };
+    for body in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        r#"{"title":1}"#,
+        r#"{"title":"x","titel":"y"}"#,
+    ] {
+        problem(&create(body).await, 400, "bad-json");
+    }
+    problem(
+        &create(r#"{"title":"x","scheduled_at":"tonight"}"#).await,
+        400,
+        "bad-time",
+    );
+    for body in [
+        r#"{"title":""}"#,
+        r#"{"title":"two\nlines"}"#,
+        r#"{"title":"x","speakers":0}"#,
+        r#"{"title":"x","speakers":33}"#,
+    ] {
+        problem(&create(body).await, 422, "refused");
+    }
+    let large = format!("{{\"title\":\"{}\"}}", "x".repeat(16 * 1024));
+    problem(&create(&large).await, 413, "too-large");
+
+    let call = async |method: &str, path: &str| house.call(method, path, &house.operator, "").await;
+    for path in ["/api", "/api/nothing", "/api/spaces/a/b/c/d"] {
+        problem(&call("GET", path).await, 404, "unknown-path");
+    }
+    problem(
+        &call("GET", "/api/spaces/unknown-1").await,
+        404,
+        "unknown-space",
+    );
+    problem(
+        &call("POST", "/api/spaces/unknown-1/end").await,
+        404,
+        "unknown-space",
+    );
+    let answer = call("PUT", "/api/spaces").await;
+    problem(&answer, 405, "method");
+    assert_eq!(answer.header("allow"), "GET,HEAD,POST");
+    let seat = format!("/api/spaces/{}/speakers/two/link", space.slug);
+    problem(&call("POST", &seat).await, 400, "bad-request");
+    let not_text = format!("/api/spaces/{}%ff", space.slug);
+    problem(&call("GET", &not_text).await, 400, "bad-request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_port_serves_both_addresses() {
+    let house = House::start().await;
+    let mut config = house.config.clone();
+    let house = {
+        config.desk = config.listen;
+        house.restart_with(config).await
+    };
+    assert_eq!(house.listen, house.desk);
+    let space = house.announce("A talk").await;
+    assert_eq!(house.get(&format!("/s/{}", space.slug)).await.status, 200);
+    assert_eq!(
+        house.get(&format!("/s/{}/speak", space.slug)).await.status,
+        200
+    );
+    assert_eq!(house.get("/studio").await.status, 200);
+    problem(&house.get("/api/nothing").await, 404, "unknown-path");
+    assert_eq!(house.get("/nothing").await.status, 404);
+}

@@ -1,0 +1,130 @@
+"""Chromium as people use it: a microphone that plays a file, and what its pages play kept as samples."""
+
+import base64
+import contextlib
+import functools
+import http.server
+import pathlib
+import shutil
+import threading
+import urllib.parse
+
+import numpy as np
+import signal_kit
+from playwright.sync_api import sync_playwright
+from scipy.signal import resample_poly
+
+from throng import wait_until
+
+HERE = pathlib.Path(__file__).parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+# Keeps what any media element of the page plays, without the page's knowledge and under its own content policy.
+TAP = """
+(() => {
+  const heard = window.__heard = { pieces: [], samples: 0, rate: 0 };
+  const tapped = new WeakSet();
+  async function keep(track) {
+    if (!track || tapped.has(track)) return;
+    tapped.add(track);
+    const frames = new MediaStreamTrackProcessor({ track, maxBufferSize: 500 }).readable.getReader();
+    for (;;) {
+      const { done, value: frame } = await frames.read();
+      if (done) return;
+      const samples = new Float32Array(frame.numberOfFrames);
+      frame.copyTo(samples, { planeIndex: 0, format: 'f32-planar' });
+      heard.rate = frame.sampleRate;
+      heard.samples += samples.length;
+      heard.pieces.push(Int16Array.from(samples, x => Math.max(-1, Math.min(1, x)) * 32767));
+      frame.close();
+    }
+  }
+  const listened = new WeakSet();
+  const play = HTMLMediaElement.prototype.play;
+  HTMLMediaElement.prototype.play = function () {
+    if (!listened.has(this)) {
+      listened.add(this);
+      const tap = () => keep((this.srcObject ?? this.captureStream()).getAudioTracks()[0]);
+      for (const name of ['playing', 'timeupdate']) this.addEventListener(name, tap);
+    }
+    return play.apply(this);
+  };
+  heard.seconds = () => heard.samples / (heard.rate || 1);
+  heard.take = () => {
+    const all = new Int16Array(heard.samples);
+    heard.pieces.reduce((at, piece) => (all.set(piece, at), at + piece.length), 0);
+    let text = '';
+    const bytes = new Uint8Array(all.buffer);
+    for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+    return { rate: heard.rate, samples: btoa(text) };
+  };
+})();
+"""
+
+
+class PageServer:
+    """Pages of strangers: `tests/pages` and the packages that they use, at an origin of their own."""
+
+    def __init__(self):
+        handler = functools.partial(QuietFiles, directory=str(HERE))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def url(self, page, **query):
+        host, port = self.server.server_address
+        return f"http://{host}:{port}/pages/{page}?{urllib.parse.urlencode(query)}"
+
+    def close(self):
+        self.server.shutdown()
+
+
+class QuietFiles(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+class Browser:
+    """Chromium whose microphone says what a file says, over and over."""
+
+    def __init__(self, playwright, microphone=None):
+        flags = ["--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream"]
+        flags += ["--use-fake-device-for-media-stream"]
+        if microphone:
+            flags.append(f"--use-file-for-fake-audio-capture={microphone}")
+        self.chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=flags)
+
+    @contextlib.contextmanager
+    def page(self, url, tapped=True):
+        context = self.chromium.new_context()
+        context.set_default_timeout(30_000)
+        page = context.new_page()
+        page.complaints = []
+        page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        if tapped:
+            page.add_init_script(TAP)
+        page.goto(url, wait_until="commit")
+        try:
+            yield page
+        finally:
+            context.close()
+
+    def close(self):
+        self.chromium.close()
+
+
+def heard(page, seconds):
+    """What the page has played, once it has played so long."""
+    wait_until(lambda: page.evaluate("__heard.seconds()") >= seconds, f"{page.url} played {seconds} s", 60)
+    taken = page.evaluate("__heard.take()")
+    samples = np.frombuffer(base64.b64decode(taken["samples"]), "<i2").astype(np.float32) / 32768
+    if taken["rate"] == signal_kit.RATE_HZ:
+        return samples
+    return resample_poly(samples, signal_kit.RATE_HZ, int(taken["rate"])).astype(np.float32)
+
+
+@contextlib.contextmanager
+def started():
+    """The library that drives the browsers."""
+    with sync_playwright() as playwright:
+        yield playwright

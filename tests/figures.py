@@ -1,0 +1,68 @@
+"""What the measuring programs share: the line of a figure, percentiles, a node of their own, our measuring examples."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+from throng import BINARY, Node
+
+VOICES = pathlib.Path(__file__).resolve().parent.parent / "assets" / "voices"
+EXAMPLES = pathlib.Path(BINARY).parent / "examples"
+
+
+def figure(name, value, limit="-"):
+    """A limit is `-`, `<= LIMIT`, `>= LIMIT`, or `target WORDS` for a time, which nobody asserts."""
+    print(f"{name}\t{value}\t{limit}", flush=True)
+
+
+def percentile(values, percent):
+    """The smallest value that so many percent do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+@contextlib.contextmanager
+def folder():
+    """A folder that VLC, which does not run as root, may read too."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+
+
+@contextlib.contextmanager
+def node(*flags):
+    with folder() as place:
+        running = Node(place / "data", *flags)
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+def example(name, *arguments):
+    """What a measuring example prints."""
+    command = [EXAMPLES / name, *map(str, arguments)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def cpu_seconds(process):
+    """What a process has computed so far, in all its threads."""
+    stat = pathlib.Path(f"/proc/{process.pid}/stat").read_text()
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+class Clock:
+    """Milliseconds since it was made, or started again."""
+
+    def __init__(self):
+        self.start()
+
+    def start(self):
+        self.began = time.monotonic()
+
+    def ms(self):
+        return (time.monotonic() - self.began) * 1000

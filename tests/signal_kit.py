@@ -1,0 +1,208 @@
+"""Known speech, and what became of it: alignment, delay, level, gaps, quality.
+
+Every signal is mono float32 at 48 kHz. The test speech is the voices of the demo over a faint bed of noise, so that
+silence in what was heard is never part of what was said. Speech is looped by the speakers, so a capture may begin
+anywhere in it: `compare` finds where.
+"""
+
+import functools
+import pathlib
+import subprocess
+import wave
+from dataclasses import dataclass
+
+import numpy as np
+import pesq as pesq_metric
+import pystoi
+from scipy.signal import correlate, resample_poly
+
+RATE_HZ = 48_000
+FRAME_SAMPLES = 960
+VOICES = pathlib.Path(__file__).resolve().parent.parent / "assets" / "voices"
+SPEECH_CLIPS = {"ada": ("01-ada", "03-ada"), "ben": ("02-ben", "04-ben")}
+BED_DBFS = -52.0
+# Quieter than the bed by far: nothing but missing sound is.
+SILENCE_DBFS = -75.0
+# The shortest silence that is counted as a gap: one frame.
+GAP_MIN_SECONDS = 0.02
+# Alignment is followed in windows of this length; a jump between two is a hole or a repetition.
+WINDOW_SECONDS = 0.5
+# Far enough for the jitter buffer's own adjustment within a window, near enough not to find another syllable.
+WINDOW_SEARCH_SECONDS = 0.06
+# A likeness (1 is the same) from which on a window's place is believed.
+CERTAIN = 0.5
+
+
+def decode(source, seconds=None, extra=()):
+    """What ffmpeg decodes from a file or URL, as samples."""
+    limit = [] if seconds is None else ["-t", str(seconds)]
+    command = ["ffmpeg", "-v", "error", *extra, "-i", str(source), *limit, "-ac", "1", "-ar", str(RATE_HZ)]
+    done = subprocess.run([*command, "-f", "f32le", "-"], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, f"ffmpeg could not decode {source}: {done.stderr.decode()}"
+    return np.frombuffer(done.stdout, np.float32)
+
+
+def read_wav(path):
+    """The samples of a WAV file; tolerant of a header that was never finished."""
+    return decode(path)
+
+
+def write_wav(path, samples):
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE_HZ)
+        out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+
+
+@functools.cache
+def speech(voice):
+    """The known speech of a voice, the same bytes in every run."""
+    clips = [decode(VOICES / f"{clip}.flac") for clip in SPEECH_CLIPS[voice]]
+    words = np.concatenate(clips)
+    # Whole frames: who loops it frame by frame adds nothing between the end and the beginning.
+    words = words[: len(words) // FRAME_SAMPLES * FRAME_SAMPLES]
+    noise = np.random.default_rng(len(voice) + ord(voice[0])).standard_normal(len(words))
+    return (words + amplitude(BED_DBFS) * noise).astype(np.float32)
+
+
+def chirp(seconds=0.1, start_hz=500, end_hz=3500, level_dbfs=-12.0):
+    """A sweep whose place is found to a sample."""
+    time = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    phase = 2 * np.pi * (start_hz * time + (end_hz - start_hz) * time**2 / (2 * seconds))
+    return (amplitude(level_dbfs) * np.sin(phase) * np.hanning(len(time))).astype(np.float32)
+
+
+def amplitude(dbfs):
+    return 10 ** (dbfs / 20)
+
+
+def level_dbfs(samples):
+    return 20 * np.log10(max(1e-9, float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))))
+
+
+def find(pattern, samples):
+    """Where the pattern is loudest in the samples, and how alike they are there (-1 to 1)."""
+    products = correlate(samples.astype(np.float64), pattern.astype(np.float64), mode="valid", method="fft")
+    sums = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    energies = np.maximum(0.0, sums[len(pattern) :] - sums[: -len(pattern)])
+    # Where next to nothing is heard, anything would look alike.
+    floor = len(pattern) * amplitude(SILENCE_DBFS) ** 2
+    pattern_energy = max(floor, float(np.sum(np.square(pattern, dtype=np.float64))))
+    norm = np.sqrt(np.maximum(energies, floor) * pattern_energy)
+    likeness = products / norm
+    at = int(np.argmax(likeness))
+    return at, float(likeness[at])
+
+
+def presence(reference, heard):
+    """How much of a looped reference is in what was heard: the best likeness over two-second pieces."""
+    looped = np.concatenate([reference, reference])
+    pieces = [heard[at : at + 2 * RATE_HZ] for at in range(0, len(heard) - 2 * RATE_HZ + 1, 2 * RATE_HZ)]
+    assert pieces, "less than two seconds were heard"
+    return [find(piece, looped)[1] for piece in pieces if level_dbfs(piece) > SILENCE_DBFS] or [0.0]
+
+
+@dataclass
+class Match:
+    """What became of known speech."""
+
+    seconds: float
+    """How much was compared."""
+    offset: int
+    """Where in the looped reference the heard begins, in samples."""
+    likeness: float
+    level_db: float
+    """Heard less said."""
+    gaps: list
+    """Stretches of digital silence where there was sound: (second, milliseconds)."""
+    jumps_ms: list
+    """Steps in the alignment from window to window: lost or repeated sound."""
+    stoi: float
+    pesq: float
+
+    def __str__(self):
+        return (
+            f"{self.seconds:.1f} s compared, likeness {self.likeness:.3f}, level {self.level_db:+.1f} dB, "
+            f"gaps {self.gaps}, jumps {self.jumps_ms} ms, STOI {self.stoi:.3f}, PESQ {self.pesq:.2f}"
+        )
+
+
+def compare(reference, heard, looped=True):
+    """Finds what was heard in the reference, looped or not, and measures it."""
+    heard = trimmed(heard)
+    seconds = len(heard) / RATE_HZ
+    assert seconds >= 3, f"only {seconds:.2f} s were heard: too little to compare"
+    said, offset, likeness = aligned(reference, heard, looped)
+    heard = heard[: len(said)]
+    followed, jumps = follow(said, heard)
+    return Match(
+        seconds=seconds,
+        offset=offset,
+        likeness=likeness,
+        level_db=level_dbfs(heard) - level_dbfs(said),
+        gaps=holes(said, heard),
+        jumps_ms=jumps,
+        stoi=float(pystoi.stoi(followed, heard, RATE_HZ)),
+        pesq=pesq(followed, heard),
+    )
+
+
+def trimmed(heard):
+    """Without the silence before the first sound and after the last."""
+    loud = np.flatnonzero(np.abs(heard) > amplitude(SILENCE_DBFS))
+    assert loud.size, "nothing but silence was heard"
+    return heard[loud[0] : loud[-1] + 1]
+
+
+def aligned(reference, heard, looped):
+    """The stretch of the reference that was heard, as long as what was heard where the reference is."""
+    # Three seconds in the middle are enough to know the place; the ends may be cut or faded.
+    middle = max(0, len(heard) // 2 - 3 * RATE_HZ // 2)
+    pattern = heard[middle : middle + 3 * RATE_HZ]
+    if not looped:
+        at, likeness = find(pattern, reference)
+        offset = max(0, at - middle)
+        return reference[offset : offset + len(heard)], offset, likeness
+    around = np.tile(reference, 2 + len(heard) // len(reference))
+    at, likeness = find(pattern, around[: len(reference) + len(pattern)])
+    offset = (at - middle) % len(reference)
+    return around[offset : offset + len(heard)], offset, likeness
+
+
+def follow(said, heard):
+    """The said, moved window by window to where it was heard, and the steps between windows in ms."""
+    window, reach = int(WINDOW_SECONDS * RATE_HZ), int(WINDOW_SEARCH_SECONDS * RATE_HZ)
+    followed, lags, lag = np.array(said), [], 0
+    for start in range(0, len(heard) - window + 1, window):
+        first = max(0, start + lag - reach)
+        near = said[first : start + lag + window + reach]
+        if len(near) < window:
+            break
+        at, likeness = find(heard[start : start + window], near)
+        # A pause between words says nothing about its place.
+        if likeness > CERTAIN:
+            lag = first + at - start
+        lags.append(lag)
+        moved = said[max(0, start + lag) : start + lag + window]
+        followed[start : start + len(moved)] = moved
+    steps = [(after - before) * 1000 / RATE_HZ for before, after in zip(lags, lags[1:])]
+    return followed, [round(step, 1) for step in steps if abs(step) >= 1]
+
+
+def holes(said, heard):
+    """Stretches of digital silence where something was said: (second, milliseconds)."""
+    quiet = np.abs(heard) < amplitude(SILENCE_DBFS)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.view(np.int8), [0]])))
+    stretches = [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2])]
+    return [
+        (round(start / RATE_HZ, 3), round((end - start) * 1000 / RATE_HZ, 1))
+        for start, end in stretches
+        if end - start >= GAP_MIN_SECONDS * RATE_HZ and level_dbfs(said[start:end]) > SILENCE_DBFS
+    ]
+
+
+def pesq(said, heard):
+    """PESQ wide band (ITU-T P.862.2), 1 to 4.64."""
+    narrow = [resample_poly(signal, 1, 3).astype(np.float32) for signal in (said, heard)]
+    return float(pesq_metric.pesq(16_000, *narrow, "wb"))

@@ -1,0 +1,232 @@
+"""One node and its spaces, as an operator, a host and a stranger use them: by command line and HTTP alone."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+
+import signal_kit
+
+BINARY = os.environ.get("THRONG_BIN", str(pathlib.Path(__file__).parent.parent / "target" / "release" / "throng"))
+# Liveness only: far more than any step takes on a busy machine, far less than a person would wait for a broken test.
+PATIENCE_SECONDS = 30
+POLL_SECONDS = 0.05
+
+
+def wait_until(condition, what, seconds=PATIENCE_SECONDS):
+    """Polls until the condition holds, and returns its value. The one way in which these tests wait."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
+        time.sleep(POLL_SECONDS)
+
+
+@dataclass
+class Answer:
+    """An HTTP answer of any status."""
+
+    status: int
+    headers: dict
+    body: bytes
+
+    def json(self):
+        return json.loads(self.body)
+
+    def header(self, name):
+        return self.headers.get(name.lower())
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
+def request(method, url, body=None, key=None, headers=None, timeout=PATIENCE_SECONDS):
+    """One request; redirects are answers, too."""
+    headers = dict(headers or {})
+    if isinstance(body, (dict, list)):
+        body = json.dumps(body)
+        headers.setdefault("Content-Type", "application/json")
+    if isinstance(body, str):
+        body = body.encode()
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    asked = urllib.request.Request(url, data=body, method=method, headers=headers)
+    opener = urllib.request.build_opener(NoRedirect)
+    try:
+        with opener.open(asked, timeout=timeout) as answer:
+            return Answer(answer.status, lowered(answer.headers), answer.read())
+    except urllib.error.HTTPError as answer:
+        return Answer(answer.code, lowered(answer.headers), answer.read())
+
+
+def lowered(headers):
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def ahead_of_others(process):
+    """The programme is made in real time: where we may, its makers go before players and whatever else runs here."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, -15)
+    return process
+
+
+def command(*arguments, timeout=PATIENCE_SECONDS, env=None):
+    """Runs a command of the program to its end."""
+    return subprocess.run(
+        [BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False, env=env
+    )
+
+
+class Node:
+    """`throng serve` on a data folder of its own. A restart keeps folder and addresses."""
+
+    def __init__(self, data, *flags):
+        self.data = pathlib.Path(data)
+        self.flags = flags
+        self.links = None
+        self.process = None
+        self.start()
+
+    def start(self):
+        addresses = {name: "127.0.0.1:0" for name in ("listen", "desk", "internal")}
+        if self.links:
+            addresses = {name: self.links[name].removeprefix("http://") for name in addresses}
+        given = [part for name, address in addresses.items() for part in (f"--{name}", address)]
+        self.log = open(self.data.with_suffix(".log"), "ab")
+        serve = [BINARY, "serve", *given, "--data", self.data, "--json", *self.flags]
+        self.process = ahead_of_others(subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=self.log))
+        first = self.process.stdout.readline()
+        assert first, f"the node did not start: {self.log_text()}"
+        self.links = json.loads(first)
+        self.operator = self.links["studio"].partition("#key=")[2]
+
+    def log_text(self):
+        return self.data.with_suffix(".log").read_text(errors="replace")
+
+    def kill(self):
+        """As a power cut would: no goodbye."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """As an operator would."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE_SECONDS)
+        return self.process.returncode
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.log.close()
+
+    def create(self, title="A conversation", **wish):
+        answer = request("POST", f"{self.links['desk']}/api/spaces", {"title": title, **wish}, self.operator)
+        assert answer.status == 201, answer
+        return Space(self, answer.json())
+
+    def live(self, title="A conversation", **wish):
+        space = self.create(title, **wish)
+        space.step("go-live")
+        return space
+
+
+@dataclass
+class Space:
+    """A space by its links."""
+
+    node: Node
+    created: dict
+    speakers: list = field(default_factory=list)
+
+    def __post_init__(self):
+        self.slug = self.created["slug"]
+        self.listen_url = self.created["listen_url"]
+        self.host_key = self.created["host_url"].partition("#key=")[2]
+        self.speaker_urls = self.created["speaker_urls"]
+        self.desk = self.node.links["desk"]
+        self.whip_url = f"{self.desk}/s/{self.slug}/whip"
+        self.whep_url = f"{self.listen_url}/whep"
+
+    def speaker_key(self, seat):
+        return self.speaker_urls[seat - 1].partition("#key=")[2]
+
+    def try_step(self, step, key=None):
+        return request("POST", f"{self.desk}/api/spaces/{self.slug}/{step}", key=key or self.host_key)
+
+    def step(self, step):
+        answer = self.try_step(step)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def show(self):
+        answer = request("GET", f"{self.desk}/api/spaces/{self.slug}", key=self.host_key)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def state(self):
+        return self.get("state.json").json()
+
+    def get(self, path, **more):
+        return request("GET", f"{self.listen_url}/{path}", **more)
+
+    def seat(self, number):
+        return self.show()["speakers"][number - 1]
+
+    def is_talking(self, number):
+        seat = self.seat(number)
+        return seat["connected"] and seat["talking"]
+
+    def speak(self, seat, wav, *more):
+        """`throng speak` from a seat, over and over, until it is closed."""
+        speaker = Speaker([BINARY, "speak", self.speaker_urls[seat - 1], "--file", str(wav), "--loop", *more])
+        self.speakers.append(speaker)
+        wait_until(lambda: self.is_talking(seat), f"seat {seat} talks")
+        return speaker
+
+    def recorded_seconds(self):
+        return self.state()["recording"]["seconds"]
+
+    def recording(self, last_seconds=None):
+        """The programme as it was recorded up to now, as samples."""
+        now = self.recorded_seconds() if self.state()["state"] == "live" else 0
+        wait_until(lambda: self.recorded_seconds() >= now, "what is heard now is recorded")
+        samples = signal_kit.decode(f"{self.listen_url}/recording.mp4")
+        return samples if last_seconds is None else samples[-int(last_seconds * signal_kit.RATE_HZ) :]
+
+
+class Speaker:
+    """A speaking program; leaves as one who presses Ctrl-C."""
+
+    def __init__(self, arguments, **more):
+        more.setdefault("stdout", subprocess.DEVNULL)
+        self.process = ahead_of_others(subprocess.Popen(arguments, stderr=subprocess.DEVNULL, **more))
+
+    def leave(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.leave()
