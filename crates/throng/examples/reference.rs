@@ -36,10 +36,8 @@ fn describe(command: &mut Command, text: &mut String) {
         .to_owned();
     let help = command.render_long_help().to_string();
     let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
-    text.push_str(&format!(
-        "\n## {name}\n\n```text\n{}\n```\n",
-        lines.join("\n")
-    ));
+    let lines = lines.join("\n");
+    text.extend(["\n## ", &name, "\n\n```text\n", &lines, "\n```\n"]);
     for subcommand in command
         .get_subcommands_mut()
         .filter(|subcommand| subcommand.get_name() != "help")

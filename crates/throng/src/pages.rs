@@ -78,18 +78,14 @@ pub(crate) fn index<'a>(spaces: impl Iterator<Item = &'a Space>) -> Document {
 }
 
 fn item(space: &Space) -> String {
-    let when = space
-        .started_at
-        .or(space.scheduled_at)
-        .map(minute)
-        .unwrap_or_default();
+    let when = space.started_at.or(space.scheduled_at);
     filled(
         INDEX_ITEM,
         &[
             ("title", &escaped(&space.title)),
             ("slug", space.slug.as_str()),
             ("state", space.state.name()),
-            ("when", &when),
+            ("when", &when.map(minute).unwrap_or_default()),
         ],
     )
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::house::{House, json, problem, send};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_space_is_created_shown_edited_and_deleted() {
+async fn a_space_is_created_with_links_that_are_told_once() {
     let house = House::start().await;
     let body = r#"{"title":"A talk","scheduled_at":"9999-12-31T20:00:00Z","speakers":3}"#;
     let answer = house
@@ -58,6 +58,14 @@ async fn a_space_is_created_shown_edited_and_deleted() {
         (&shown["seats"], &shown["state"]),
         (&json!(3), &json!("announced"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_changes_what_it_names_and_a_deleted_space_is_gone() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let (slug, host) = (&space.slug, space.host.as_str());
+    let path = format!("/api/spaces/{slug}");
 
     let edit = async |body: &str| house.call("PATCH", &path, host, body).await;
     let edited = json(&edit(r#"{"title":"Another","delay_reason":"A train"}"#).await);

@@ -19,7 +19,7 @@ pub struct Decoder {
 
 enum Kind {
     Aac(Box<dyn AudioDecoder>),
-    Opus(OpusDecoder),
+    Opus(Box<OpusDecoder>),
 }
 
 impl Decoder {
@@ -27,7 +27,7 @@ impl Decoder {
     pub fn new(codec: Codec) -> Self {
         let kind = match codec {
             Codec::Aac => Kind::Aac(aac_decoder()),
-            Codec::Opus => Kind::Opus(opus_decoder()),
+            Codec::Opus => Kind::Opus(Box::new(opus_decoder())),
         };
         Self {
             kind,
@@ -67,5 +67,6 @@ fn undecodable(cause: &dyn std::fmt::Display) -> Error {
     }
 }
 
-/// AAC-LC, 48 kHz, mono (ISO/IEC 14496-3, section 1.6.2.1): what spaces send.
-const AAC_CONFIG: [u8; 2] = [0b00010_001, 0b1_0001_000];
+/// `AudioSpecificConfig` (ISO/IEC 14496-3, section 1.6.2.1) of what spaces send: object type 2 (LC) in five bits,
+/// frequency index 3 (48 kHz) in four, one channel in four, and three bits of no consequence.
+const AAC_CONFIG: [u8; 2] = [0x11, 0x88];
