@@ -68,8 +68,9 @@ def test_a_node_that_cannot_start_says_why(tmp_path, name, content, flags, words
 @pytest.mark.parametrize("door", ["listen", "desk", "internal"])
 def test_an_address_in_use_is_named_with_its_flag(node, tmp_path, door):
     address = node.links[door].removeprefix("http://")
-    others = [part for other in ("listen", "desk", "internal") if other != door for part in (f"--{other}", "127.0.0.1:0")]
-    done = command("serve", *others, f"--{door}", address, "--data", tmp_path / "data")
+    doors = {"listen": "127.0.0.1:0", "desk": "127.0.0.1:0", "internal": "127.0.0.1:0", door: address}
+    given = [part for name, where in doors.items() for part in (f"--{name}", where)]
+    done = command("serve", *given, "--data", tmp_path / "data")
     assert_says(done, 1, f"--{door} {address} cannot be used", "in use", f"Choose another with --{door}")
 
 
@@ -241,7 +242,8 @@ def assert_problem(answer, status, kind, *words):
     ],
 )
 def test_the_api_refuses_with_a_problem(node, space, method, path, key, body, status, kind):
-    keys = {"operator": node.operator, "host": space.host_key, "speaker": space.speaker_key(1), "stranger": STRANGERS_KEY}
+    keys = {"operator": node.operator, "host": space.host_key}
+    keys |= {"speaker": space.speaker_key(1), "stranger": STRANGERS_KEY}
     answer = request(method, node.links["desk"] + path.format(slug=space.slug), body, keys.get(key))
     assert_problem(answer, status, kind)
     assert status != 401 or answer.header("www-authenticate") == "Bearer", "RFC 9110 section 11.6.1"
@@ -385,7 +387,8 @@ def test_every_answer_says_how_long_it_is_kept(space, path, kept):
 
 
 def test_after_the_end_the_live_links_lead_to_the_recording(ended):
-    for live, recording in (("live.mp4", "recording.mp4"), ("live.webm", "recording.mp4"), ("live.aac", "recording.m4a")):
+    recordings = {"live.mp4": "recording.mp4", "live.webm": "recording.mp4", "live.aac": "recording.m4a"}
+    for live, recording in recordings.items():
         answer = ended.get(live)
         assert answer.status == 302 and answer.header("location").endswith(f"/{recording}"), live
         assert answer.header("cache-control") == "no-store", live
