@@ -360,6 +360,7 @@ impl Endpoint {
         let Some(mut session) = self.sessions.remove(&key) else {
             return;
         };
+        let was_connected = session.is_connected();
         let mut out = Vec::new();
         session.peer.close(&mut out);
         self.transmits
@@ -373,6 +374,11 @@ impl Endpoint {
         }
         self.ids.remove(&session.id);
         if let Part::Speaker(seat) = session.part {
+            if reason == EndReason::Gone && !was_connected {
+                tracing::info!(
+                    "a speaker's connection did not come up; RUST_LOG=throng_stage=debug says why"
+                );
+            }
             if self.seats.get(&seat) == Some(&key) {
                 self.seats.remove(&seat);
             }
