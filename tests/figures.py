@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 
-from throng import BINARY, Node
+from throng import BINARY, Node, wait_until
 
 VOICES = pathlib.Path(__file__).resolve().parent.parent / "assets" / "voices"
 EXAMPLES = pathlib.Path(BINARY).parent / "examples"
@@ -32,11 +32,17 @@ def folder():
         yield pathlib.Path(name)
 
 
+def at_rest(node):
+    """Waits until a fresh node has encoded its hold programme, which takes a core for a while, once."""
+    wait_until((node.data / "hold" / "loop.bin").exists, "the hold programme is encoded", 180)
+
+
 @contextlib.contextmanager
 def node(*flags):
     with folder() as place:
         running = Node(place / "data", *flags)
         try:
+            at_rest(running)
             yield running
         finally:
             running.close()

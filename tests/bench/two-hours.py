@@ -14,7 +14,7 @@ import threading
 import browser
 import players
 import signal_kit
-from figures import Clock, example, figure, folder
+from figures import Clock, at_rest, example, figure, folder
 from throng import Node, Space, request, wait_until
 
 PART_SAMPLES, SAMPLES_PER_MS = 15_360, 48
@@ -43,6 +43,7 @@ def taken_up(data):
     space = Space(node, {**links, "host_url": f"#key={node.operator}"})
     newest = space.state()["newest_segment"]
     wait_until(lambda: space.state()["newest_segment"] > newest, "the programme goes on")
+    at_rest(node)
     return space
 
 
