@@ -7,6 +7,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import urllib.parse
 import urllib.request
@@ -14,6 +15,7 @@ import urllib.request
 import av
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaPlayer
+from aiortc.mediastreams import MediaStreamError
 
 SDP = "application/sdp"
 
@@ -50,9 +52,10 @@ async def keep(track, path):
     """Writes what comes, as it comes."""
     shape = av.AudioResampler(format="s16", layout="mono", rate=48_000)
     with open(path, "wb", buffering=0) if path else open("/dev/null", "wb") as out:
-        while True:
-            for frame in shape.resample(await track.recv()):
-                out.write(bytes(frame.planes[0])[: frame.samples * 2])
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                for frame in shape.resample(await track.recv()):
+                    out.write(bytes(frame.planes[0])[: frame.samples * 2])
 
 
 if __name__ == "__main__":

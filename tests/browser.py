@@ -86,12 +86,12 @@ class QuietFiles(http.server.SimpleHTTPRequestHandler):
 class Browser:
     """Chromium whose microphone says what a file says, over and over."""
 
-    def __init__(self, playwright, microphone=None):
+    def __init__(self, playwright, microphone=None, *more):
         flags = ["--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream"]
         flags += ["--use-fake-device-for-media-stream"]
         if microphone:
             flags.append(f"--use-file-for-fake-audio-capture={microphone}")
-        self.chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=flags)
+        self.chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*flags, *more])
 
     @contextlib.contextmanager
     def page(self, url, tapped=True):

@@ -5,12 +5,14 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 
 import signal_kit
 from throng import wait_until
 
+AIORTC = pathlib.Path(__file__).parent / "aiortc_peer.py"
 # From start to the last second asked for: the player's own buffering and a busy machine included.
 PATIENCE_SECONDS = 60
 BYTES_PER_SAMPLE = 2
@@ -92,6 +94,32 @@ def drain(pipe, taken):
         while piece := os.read(pipe, 65_536):
             taken.extend(piece)
     return len(taken)
+
+
+class Aside:
+    """A program beside the test, asked to leave by closing its standard input."""
+
+    def __init__(self, arguments):
+        self.process = subprocess.Popen(list(map(str, arguments)), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+    def leave(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.leave()
+
+
+def aiortc(*arguments):
+    """aiortc as a speaker or a listener: see its file."""
+    return Aside([sys.executable, AIORTC, *arguments])
 
 
 ALL = {"ffmpeg": ffmpeg, "mpv": mpv, "vlc": vlc, "gstreamer": gstreamer}

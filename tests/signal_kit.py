@@ -31,6 +31,12 @@ WINDOW_SECONDS = 0.5
 WINDOW_SEARCH_SECONDS = 0.06
 # A likeness (1 is the same) from which on a window's place is believed.
 CERTAIN = 0.5
+# A likeness that no other place will exceed.
+UNMISTAKABLE = 0.9
+# A second of another voice is at most 0.21 alike to its likest second of this one; of the same voice, stretched to fit
+# by a jitter buffer, 0.4 at least.
+PRESENT_MIN = 0.4
+ABSENT_MAX = 0.25
 
 
 def decode(source, seconds=None, extra=()):
@@ -47,12 +53,12 @@ def read_wav(path):
     return decode(path)
 
 
-def write_wav(path, samples):
+def write_wav(path, samples, channels=1):
     with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
+        out.setnchannels(channels)
         out.setsampwidth(2)
         out.setframerate(RATE_HZ)
-        out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+        out.writeframes((np.clip(np.repeat(samples, channels), -1, 1) * 32767).astype("<i2").tobytes())
 
 
 @functools.cache
@@ -96,11 +102,21 @@ def find(pattern, samples):
 
 
 def presence(reference, heard):
-    """How much of a looped reference is in what was heard: the best likeness over two-second pieces."""
-    looped = np.concatenate([reference, reference])
-    pieces = [heard[at : at + 2 * RATE_HZ] for at in range(0, len(heard) - 2 * RATE_HZ + 1, 2 * RATE_HZ)]
-    assert pieces, "less than two seconds were heard"
-    return [find(piece, looped)[1] for piece in pieces if level_dbfs(piece) > SILENCE_DBFS] or [0.0]
+    """How alike every second of what was heard is to its likest place in a looped reference."""
+    looped = np.concatenate([reference, reference[:RATE_HZ]])
+    pieces = [heard[at : at + RATE_HZ] for at in range(0, len(heard) - RATE_HZ + 1, RATE_HZ)]
+    assert pieces, "less than a second was heard"
+    return [find(piece, looped)[1] if level_dbfs(piece) > SILENCE_DBFS else 0.0 for piece in pieces]
+
+
+def is_present(reference, heard):
+    """Whether the reference is what was heard, for most of the time."""
+    return float(np.median(presence(reference, heard))) > PRESENT_MIN
+
+
+def is_absent(reference, heard):
+    """Whether nothing of the reference was heard at any time."""
+    return max(presence(reference, heard)) < ABSENT_MAX
 
 
 @dataclass
@@ -133,8 +149,7 @@ def compare(reference, heard, looped=True):
     heard = trimmed(heard)
     seconds = len(heard) / RATE_HZ
     assert seconds >= 3, f"only {seconds:.2f} s were heard: too little to compare"
-    said, offset, likeness = aligned(reference, heard, looped)
-    heard = heard[: len(said)]
+    said, heard, offset, likeness = aligned(reference, heard, looped)
     followed, jumps = follow(said, heard)
     return Match(
         seconds=seconds,
@@ -156,18 +171,26 @@ def trimmed(heard):
 
 
 def aligned(reference, heard, looped):
-    """The stretch of the reference that was heard, as long as what was heard where the reference is."""
-    # Three seconds in the middle are enough to know the place; the ends may be cut or faded.
-    middle = max(0, len(heard) // 2 - 3 * RATE_HZ // 2)
-    pattern = heard[middle : middle + 3 * RATE_HZ]
-    if not looped:
-        at, likeness = find(pattern, reference)
-        offset = max(0, at - middle)
-        return reference[offset : offset + len(heard)], offset, likeness
-    around = np.tile(reference, 2 + len(heard) // len(reference))
-    at, likeness = find(pattern, around[: len(reference) + len(pattern)])
-    offset = (at - middle) % len(reference)
-    return around[offset : offset + len(heard)], offset, likeness
+    """The stretch of the reference that was heard, and as much of the heard as the reference has."""
+    if looped:
+        reference = np.tile(reference, 2 + len(heard) // len(reference))
+    start, at, likeness = likest_second(reference, heard)
+    heard, offset = heard[max(0, start - at) :], max(0, at - start)
+    said = reference[offset : offset + len(heard)]
+    return said, heard[: len(said)], offset, likeness
+
+
+def likest_second(reference, heard):
+    """The second of what was heard that is known best: where it is, where it was said, and how alike they are."""
+    middle = len(heard) // 2 // RATE_HZ * RATE_HZ
+    starts = sorted(range(0, len(heard) - RATE_HZ + 1, RATE_HZ), key=lambda start: abs(start - middle))
+    best = (0, 0, -1.0)
+    for start in starts:
+        at, likeness = find(heard[start : start + RATE_HZ], reference)
+        best = max(best, (start, at, likeness), key=lambda found: found[2])
+        if likeness > UNMISTAKABLE:
+            break
+    return best
 
 
 def follow(said, heard):

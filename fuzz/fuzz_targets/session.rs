@@ -15,9 +15,14 @@ const ACTS_MAX: usize = 100;
 fuzz_target!(|bytes: &[u8]| {
     let mut script = Script::new(bytes);
     let mut wire = Wire::new();
-    for _ in 0..STEPS_BEFORE[usize::from(script.byte() % 4)] {
+    let steps = STEPS_BEFORE[usize::from(script.byte() % 4)];
+    for _ in 0..steps {
         wire.step(|datagram| vec![(Sender::Caller, datagram.to_vec())]);
     }
+    assert!(
+        steps < 120 || wire.is_connected(),
+        "nobody has disturbed it"
+    );
     for _ in 0..ACTS_MAX {
         if script.is_over() {
             break;

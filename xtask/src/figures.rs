@@ -5,6 +5,7 @@
 //! words where a time depends on the machine and is not asserted. Other lines pass through to the terminal.
 
 mod built_in;
+mod fuzz;
 mod row;
 
 use std::fs;
@@ -21,7 +22,7 @@ pub(crate) struct Suite {
     built_in: &'static [(&'static str, Measure)],
 }
 
-type Measure = fn() -> Result<String, String>;
+type Measure = fn(&Call) -> Result<String, String>;
 
 /// Figures that are quick enough to be taken often.
 pub(crate) const BENCH: Suite = Suite {
@@ -36,13 +37,15 @@ pub(crate) const PROVE: Suite = Suite {
     folder: "tests/prove",
     document: "docs/proofs.md",
     title: "prove",
-    built_in: &[],
+    built_in: &[("fuzz", fuzz::every_target)],
 };
 
 /// What was asked for.
 pub(crate) struct Call {
     names: Vec<String>,
     check: bool,
+    /// How long each of many runs is to last.
+    seconds: Option<u32>,
     write: bool,
 }
 
@@ -51,11 +54,14 @@ impl Call {
         let mut call = Self {
             names: Vec::new(),
             check: false,
+            seconds: None,
             write: false,
         };
-        for word in words {
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
             match *word {
                 "--check" => call.check = true,
+                "--seconds" => call.seconds = Some(words.next()?.parse().ok()?),
                 "--write" => call.write = true,
                 flag if flag.starts_with('-') => return None,
                 name => call.names.push(name.to_owned()),
@@ -84,7 +90,7 @@ pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
         .filter(|name| call.names.is_empty() || call.names.contains(name))
     {
         println!("\n=== {} {name}", suite.title);
-        let rows = rows(&measure(suite, name)?);
+        let rows = rows(&measure(suite, name, call)?);
         for row in &rows {
             println!("{row}");
         }
@@ -119,9 +125,9 @@ fn known(suite: &Suite) -> Vec<String> {
     names
 }
 
-fn measure(suite: &Suite, name: &str) -> Result<String, String> {
+fn measure(suite: &Suite, name: &str, call: &Call) -> Result<String, String> {
     if let Some((_, measure)) = suite.built_in.iter().find(|(known, _)| *known == name) {
-        return measure();
+        return measure(call);
     }
     install::run()?;
     built_in::release_programs()?;
@@ -204,6 +210,12 @@ mod tests {
     #[test]
     fn an_unknown_flag_is_no_call() {
         assert!(Call::read(&["pages", "--fast"]).is_none());
+        assert!(Call::read(&["fuzz", "--seconds"]).is_none());
+        let call = Call::read(&["--seconds", "5", "fuzz"]).unwrap();
+        assert_eq!(
+            (call.seconds, call.names),
+            (Some(5), vec!["fuzz".to_owned()])
+        );
         assert!(Call::read(&["pages", "--check"]).is_some_and(|call| call.check && !call.write));
     }
 }

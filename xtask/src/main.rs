@@ -25,6 +25,7 @@ usage: cargo xtask COMMAND
   doc [--check]                     writes the generated reference, or says that it is stale
   bench [NAME…] [--check] [--write] figures; --check fails over a limit, --write keeps them in docs/benchmarks.md
   prove [NAME…] [--check] [--write] suites too long for `test`; --write keeps the result in docs/proofs.md
+        [--seconds N]               for each fuzz target (60)
 ";
 
 /// Exit status of a wrong call, as in the program itself.

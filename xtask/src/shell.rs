@@ -33,6 +33,17 @@ pub(crate) fn cargo(words: &[&str]) -> Command {
     command
 }
 
+/// Builds the program, its examples and its tests. All at once, because cargo chooses the features of the dependencies
+/// by what is built together: anything less would build most of them a second time.
+pub(crate) fn build_all() -> Outcome {
+    must(&mut cargo(&[
+        "build",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+    ]))
+}
+
 /// A command from the search path, in the root of the checkout.
 pub(crate) fn program(name: impl AsRef<OsStr>, words: &[&str]) -> Command {
     let mut command = Command::new(name);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::shell::{Outcome, cargo, must, program, root, target};
+use crate::shell::{Outcome, build_all, cargo, must, program, root, target};
 use crate::{doc, install, tidy};
 
 /// A part of the tests that can be run alone.
@@ -62,7 +62,7 @@ const STEPS: &[Step] = &[
     Step {
         group: Group::Players,
         title: "program",
-        run: || must(&mut cargo(&["build", "--package", "throng"])),
+        run: build_all,
     },
     Step {
         group: Group::Players,

@@ -12,7 +12,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
-use throng_core::caching::{BRIEF, IMMUTABLE};
+use throng_core::caching::{BRIEF, IMMUTABLE, NEVER};
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::space;
 use throng_core::time::UnixMillis;
@@ -213,9 +213,9 @@ fn moved_to_recording(format: Format) -> Response {
     } else {
         "recording.mp4"
     };
-    response
-        .headers_mut()
-        .insert(header::LOCATION, HeaderValue::from_static(location));
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, HeaderValue::from_static(location));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(NEVER));
     response
 }
 

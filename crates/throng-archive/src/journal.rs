@@ -16,6 +16,10 @@ use throng_core::timeline::PartIndex;
 /// The layout of the folder; another one is refused by name rather than half understood.
 pub const JOURNAL_VERSION: u32 = 1;
 
+/// The latest first part, 11,000 years after the epoch: a header with a later one is no work of ours, and sums with part
+/// numbers stay within their 64 bits.
+const FIRST_PART_MAX: PartIndex = PartIndex(1 << 40);
+
 const MAGIC: [u8; 8] = *b"THRONG\r\n";
 const CRC_LEN: usize = 4;
 const PER_RENDITION_LEN: usize = 8 + 4 + 32;
@@ -144,6 +148,9 @@ impl Header {
             return Err(HeaderError::NotAJournal);
         }
         let first = PartIndex(from.u64());
+        if first > FIRST_PART_MAX {
+            return Err(HeaderError::NotAJournal);
+        }
         let mut inits = [InitMark {
             len: 0,
             sha256: [0; 32],
@@ -313,5 +320,23 @@ mod tests {
             Header::decode(b"a text file, say"),
             Err(HeaderError::NotAJournal)
         );
+    }
+
+    #[test]
+    fn a_header_whose_parts_could_not_be_counted_is_refused_though_its_seal_is_right() {
+        let header = |first| Header {
+            first,
+            inits: [InitMark {
+                len: 600,
+                sha256: [3; 32],
+            }; RENDITION_COUNT],
+        };
+        let late = header(PartIndex(u64::MAX));
+        assert_eq!(
+            Header::decode(&late.encode()),
+            Err(HeaderError::NotAJournal)
+        );
+        let last = header(FIRST_PART_MAX);
+        assert_eq!(Header::decode(&last.encode()), Ok(last));
     }
 }

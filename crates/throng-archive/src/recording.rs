@@ -32,8 +32,8 @@ pub struct Recording {
     head: Bytes,
     /// Where the chunks that one reference covers begin in the archive's file, and last where they end.
     offsets: Arc<[u64]>,
-    /// Parts under one reference.
-    stride: u64,
+    /// The part, counted from the recording's first, with which each reference begins, and last their number.
+    places: Arc<[u64]>,
     etag: Arc<str>,
 }
 
@@ -62,8 +62,9 @@ impl Recording {
         parts: Range<u64>,
         stride: u64,
     ) -> Result<Self, ArchiveError> {
-        let offsets = offsets(&reader, rendition, &parts, stride)?;
-        let head = head(reader.init(rendition), &parts, stride, &offsets)
+        let places = places(parts.end - parts.start, stride);
+        let offsets = offsets(&reader, rendition, &parts, &places)?;
+        let head = head(reader.init(rendition), &places, &offsets)
             .map_err(|source| ArchiveError::Malformed { rendition, source })?;
         let etag = etag(&reader, rendition, &parts, &head)?;
         Ok(Self {
@@ -72,7 +73,7 @@ impl Recording {
             parts,
             head,
             offsets,
-            stride,
+            places,
             etag,
         })
     }
@@ -162,7 +163,7 @@ impl Recording {
             usize::try_from(base + range.start - stretch.start).expect("within the strides read");
         let len = usize::try_from(range.end - range.start).expect("at most READ_BYTES_MAX");
         let chunks = self.reader.read(self.rendition, stretch)?;
-        self.renumbered(chunks, first as u64 * self.stride)
+        self.renumbered(chunks, self.places[first])
             .map(|chunks| chunks.slice(skip..skip + len))
     }
 
@@ -187,42 +188,49 @@ const fn stride(parts: u64) -> u64 {
         }
 }
 
+/// Where references begin: at the first part, the second, and then at every stride. A first reference of one part is
+/// for FFmpeg's demuxer, Chromium's too: it takes the time of the first chunk that it meets from the reference, and of
+/// a longer one plays the last chunk first.
+fn places(parts: u64, stride: u64) -> Arc<[u64]> {
+    let strides =
+        (0..parts).step_by(usize::try_from(stride).expect("parts of at most a few hours"));
+    let mut places: Vec<u64> = strides.collect();
+    if parts > 1 {
+        places.insert(1, 1);
+    }
+    places.push(parts);
+    places.into()
+}
+
 fn offsets(
     reader: &Reader,
     rendition: Rendition,
     parts: &Range<u64>,
-    stride: u64,
+    places: &[u64],
 ) -> Result<Arc<[u64]>, ArchiveError> {
-    let extent = |part: u64| {
+    let extent = |place: u64| {
         let record = reader
-            .record(PartIndex(part))?
+            .record(PartIndex(parts.start + place))?
             .expect("the constructor found every part held");
-        Ok(record.extents[rendition.index()])
+        Ok::<_, ArchiveError>(record.extents[rendition.index()])
     };
-    let strides = parts
-        .clone()
-        .step_by(usize::try_from(stride).expect("parts of at most a few hours"));
-    let mut offsets = strides
-        .map(|part| Ok(extent(part)?.start()))
+    let Some((&count, starts)) = places.split_last().filter(|(count, _)| **count > 0) else {
+        return Ok(Arc::new([]));
+    };
+    let mut offsets = starts
+        .iter()
+        .map(|&place| Ok(extent(place)?.start()))
         .collect::<Result<Vec<_>, ArchiveError>>()?;
-    if !offsets.is_empty() {
-        offsets.push(extent(parts.end - 1)?.end);
-    }
+    offsets.push(extent(count - 1)?.end);
     Ok(offsets.into())
 }
 
-fn head(
-    init: &Bytes,
-    parts: &Range<u64>,
-    stride: u64,
-    offsets: &[u64],
-) -> Result<Bytes, Malformed> {
-    let count = parts.end - parts.start;
-    let runs = offsets.windows(2).zip(0..).map(|(ends, run): (_, u64)| {
-        let parts_in_run = stride.min(count - run * stride);
-        (ends[1] - ends[0], parts_in_run * PART_SAMPLES)
-    });
-    let runs: Vec<_> = runs.collect();
+fn head(init: &Bytes, places: &[u64], offsets: &[u64]) -> Result<Bytes, Malformed> {
+    let count = places.last().copied().unwrap_or(0);
+    let runs = offsets.windows(2).zip(places.windows(2));
+    let runs: Vec<_> = runs
+        .map(|(ends, places)| (ends[1] - ends[0], (places[1] - places[0]) * PART_SAMPLES))
+        .collect();
     let mut head = mp4::with_duration(init, count * PART_SAMPLES)?;
     head.extend(mp4::index(mp4::track_id(init)?, &runs)?);
     Ok(head.into())

@@ -8,11 +8,14 @@ use bytes::Bytes;
 use mp4_atom::{Any, Moof, ReadFrom, Sidx};
 use throng_archive::{Archive, Flags, Recording};
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
-use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex, SAMPLE_RATE_HZ};
+use throng_core::timeline::{PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
 use throng_core::window::Part;
 use throng_media::Frame;
 use throng_media::package::{init, renumber, sidx};
 use throng_media::rendering::Renderer;
+
+/// Parts of a segment.
+const SEGMENT: usize = 12;
 
 const FIRST: u64 = 1_000;
 const GO_LIVE: u64 = FIRST + 7;
@@ -80,12 +83,10 @@ fn the_recording_is_what_the_packager_would_have_written_at_time_zero() {
             .iter()
             .map(|part| &part.packaged(rendition).cmaf)
             .collect();
-        let segments = chunks
-            .chunks(usize::try_from(PARTS_PER_SEGMENT).unwrap())
-            .map(|segment| {
-                let bytes = segment.iter().map(|chunk| chunk.len() as u64).sum();
-                (bytes, segment.len() as u64 * PART_SAMPLES)
-            });
+        let segments = referenced(&chunks).map(|segment| {
+            let bytes = segment.iter().map(|chunk| chunk.len() as u64).sum();
+            (bytes, segment.len() as u64 * PART_SAMPLES)
+        });
         let mut expected = init(rendition, Some(recording.samples())).to_vec();
         expected.extend(sidx(0, segments).unwrap());
         expected.extend(chunks.into_iter().flatten());
@@ -130,7 +131,7 @@ fn another_parser_finds_a_file_from_time_zero_with_duration_and_index() {
 
 fn assert_lands_on_moofs((index, end): &(Sidx, u64), moofs: &[(u64, Moof)], len: u64) {
     assert_eq!(u64::from(index.timescale), SAMPLE_RATE_HZ);
-    let segments = moofs.chunks(usize::try_from(PARTS_PER_SEGMENT).unwrap());
+    let segments: Vec<_> = referenced(moofs).collect();
     assert_eq!(index.references.len(), segments.len());
     let mut at = end + index.first_offset;
     for (reference, segment) in index.references.iter().zip(segments) {
@@ -142,4 +143,14 @@ fn assert_lands_on_moofs((index, end): &(Sidx, u64), moofs: &[(u64, Moof)], len:
         at += u64::from(reference.referenced_size);
     }
     assert_eq!(at, len);
+}
+
+/// The chunks under each reference: one, the rest of the first segment, and then a segment each.
+fn referenced<T>(chunks: &[T]) -> impl Iterator<Item = &[T]> {
+    let (first_segment, rest) = chunks.split_at(SEGMENT.min(chunks.len()));
+    let (first, others) = first_segment.split_at(1.min(first_segment.len()));
+    [first, others]
+        .into_iter()
+        .filter(|chunks| !chunks.is_empty())
+        .chain(rest.chunks(SEGMENT))
 }

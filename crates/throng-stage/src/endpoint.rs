@@ -23,10 +23,11 @@ use crate::stage::{Answer, Patched, SPEAKERS_MAX};
 #[cfg(test)]
 mod tests;
 
-/// Listeners whose connection is not up yet. Anybody may ask, so whoever asks and does not come must not hold the places
-/// of those who do. A connect takes a second, so even a rush finds room. Full: a newer one takes the place of the oldest
-/// that has not proved its address, or else of the oldest.
-const DOORWAY_MAX: usize = 32;
+/// Listeners whose connection is not up yet, where so many places are free. Anybody may ask, so whoever asks and does not
+/// come must not hold the places of those who do; but all the listeners of a node with the usual limit may come back at
+/// once after a restart. Full: a newer one takes the place of the oldest that has not proved its address, or else of the
+/// oldest.
+const DOORWAY_MAX: usize = 256;
 /// Replaced sessions that are remembered, so that a client that asks learns why it was put out: one for each speaker.
 /// Full: the oldest is forgotten, and its client hears that there is no such session.
 const REPLACED_MAX: usize = SPEAKERS_MAX;
@@ -360,6 +361,7 @@ impl Endpoint {
         let Some(mut session) = self.sessions.remove(&key) else {
             return;
         };
+        let was_connected = session.is_connected();
         let mut out = Vec::new();
         session.peer.close(&mut out);
         self.transmits
@@ -373,6 +375,11 @@ impl Endpoint {
         }
         self.ids.remove(&session.id);
         if let Part::Speaker(seat) = session.part {
+            if reason == EndReason::Gone && !was_connected {
+                tracing::info!(
+                    "a speaker's connection did not come up; RUST_LOG=throng_stage=debug says why"
+                );
+            }
             if self.seats.get(&seat) == Some(&key) {
                 self.seats.remove(&seat);
             }

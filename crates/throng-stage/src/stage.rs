@@ -26,7 +26,8 @@ const COMMANDS_MAX: usize = 64;
 const OUTBOUND_MAX: usize = 1024;
 /// Speakers with a session at once, over all spaces.
 pub const SPEAKERS_MAX: usize = 256;
-/// Listeners by WHEP at once unless configured: about a tenth of a core (50 packets a second, 5-10 us each).
+/// Listeners by WHEP at once unless configured: a quarter of a core. Each gets 50 packets a second, 10 us of ours and 15
+/// of the kernel's (`examples/whep_cost.rs`, on a busy machine).
 pub const LISTENERS_MAX_DEFAULT: usize = 200;
 
 /// How to start a stage.

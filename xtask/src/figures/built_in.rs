@@ -5,11 +5,12 @@ use std::fs;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
+use super::Call;
 use crate::shell::{Outcome, cargo, must, root, target};
 use crate::tidy::page;
 
 /// Bytes of each page after `gzip -9`. The listener's page has all that it needs inside.
-pub(super) fn pages() -> Result<String, String> {
+pub(super) fn pages(_: &Call) -> Result<String, String> {
     let mut text = String::new();
     let mut paths = vec!["web/index.html".to_owned(), page::PAGE.to_owned()];
     let desk =
@@ -34,7 +35,7 @@ pub(super) fn pages() -> Result<String, String> {
 }
 
 /// Seconds of `cargo build --release` into an empty folder, dependencies already downloaded.
-pub(super) fn cold_build() -> Result<String, String> {
+pub(super) fn cold_build(_: &Call) -> Result<String, String> {
     must(&mut cargo(&["fetch", "--quiet"]))?;
     let folder = target().join("cold-build");
     let _ = fs::remove_dir_all(&folder);

@@ -68,7 +68,10 @@ proptest! {
         let field = |at: usize| u32::from_be_bytes(whole[at..at + 4].try_into().unwrap());
         let mut at = sidx + field(sidx) as usize;
         let mut samples = 0;
-        for reference in 0..usize::try_from(count.div_ceil(PARTS_PER_SEGMENT)).unwrap() {
+        let references = u16::from_be_bytes([whole[sidx + 38], whole[sidx + 39]]);
+        prop_assert_eq!(u64::from(references), count.div_ceil(PARTS_PER_SEGMENT) + u64::from(count > 1));
+        prop_assert_eq!(u64::from(field(sidx + 44)), PART_SAMPLES, "the first is of one part");
+        for reference in 0..usize::from(references) {
             prop_assert_eq!(&whole[at + 4..at + 8], b"moof");
             // moof > mfhd, traf > tfhd, tfdt, as the sample lays them out.
             prop_assert_eq!(u64::from(field(at + 64)), samples);

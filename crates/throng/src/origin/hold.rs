@@ -179,3 +179,101 @@ fn next_to_play(space: &Space) -> PartIndex {
     let playing = PartIndex::holding(playhead(space.created_at, now()));
     space.doors_part.map_or(playing, |doors| playing.min(doors))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use throng_air::document::Document;
+    use throng_air::on_air::Facts;
+    use throng_air::presence::Presence;
+    use throng_core::slug::Slug;
+    use throng_core::space::Announcement;
+
+    use super::*;
+    use crate::origin::past::SpacePast;
+
+    /// A loop of one segment, encoded to its end.
+    async fn hold() -> (Arc<Hold>, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let period: Vec<f32> = (0..218_u8)
+            .map(|sample| (f32::from(sample) / 218.0 * std::f32::consts::TAU).sin() * 0.2)
+            .collect();
+        let sound = HoldLoop::from_pcm(period.repeat(900)).unwrap();
+        let hold = Hold::start(sound, folder.path().join("loop.bin")).unwrap();
+        hold.part_when_encoded(PartIndex(hold.parts_per_loop() - 1))
+            .await;
+        (hold, folder)
+    }
+
+    /// A space that was announced a minute ago.
+    fn on_air(hold: &Arc<Hold>) -> Arc<OnAir> {
+        let announcement = Announcement {
+            id: "1".to_owned(),
+            slug: Slug::from_title("A talk", 7),
+            title: "A talk".to_owned(),
+            scheduled_at: None,
+            speakers: 2,
+        };
+        let space = Arc::new(Space::announce(now().minus_ms(60_000), announcement).unwrap());
+        let past = SpacePast {
+            hold: Arc::clone(hold),
+            space: watch::Sender::new(Arc::clone(&space)).subscribe(),
+            archive: Arc::new(OnceLock::new()),
+        };
+        let facts = Facts {
+            space,
+            page: Arc::new(Document::new(String::new(), "text/html", "no-store")),
+        };
+        let window = Window::new(PartIndex(0));
+        Arc::new(OnAir::new(
+            facts,
+            window,
+            Presence::default(),
+            Box::new(past),
+        ))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_produced_but_on_demand_and_only_while_it_lasts() {
+        let (hold, _folder) = hold().await;
+        let on_air = on_air(&hold);
+        let producing = tokio::spawn(produce(Arc::clone(&hold), Arc::clone(&on_air)));
+        let hour = Duration::from_hours(1);
+        sleep(hour).await;
+        assert_eq!(on_air.window_as_it_stands().next(), PartIndex(0));
+
+        let window = on_air.window().await.unwrap();
+        let joined = window.borrow().next();
+        // 187 parts are a minute.
+        assert!(joined >= PartIndex(187) && joined < PartIndex(400));
+        assert_eq!(window.borrow().oldest(), PartIndex(0));
+        sleep(hour).await;
+        let left = window.borrow().next();
+        assert!(left > joined, "it went on for who listened");
+        sleep(hour).await;
+        assert_eq!(window.borrow().next(), left, "nobody asks any more");
+
+        let mut window = on_air.window().await.unwrap();
+        window.mark_unchanged();
+        window.changed().await.unwrap();
+        assert!(window.borrow().next() > left);
+        producing.abort();
+    }
+
+    #[tokio::test]
+    async fn the_hold_programme_does_not_overwrite_what_came_after_it() {
+        let (hold, _folder) = hold().await;
+        let on_air = on_air(&hold);
+        let mixed = PartIndex(1_000);
+        on_air.change_window(|window| *window = Window::new(mixed));
+        refill(&hold, &on_air).await;
+        assert_eq!(on_air.window_as_it_stands().next(), mixed);
+        on_air.change_window(|window| {
+            *window = Window::new(PartIndex(0));
+            window.finish();
+        });
+        refill(&hold, &on_air).await;
+        assert!(on_air.window_as_it_stands().is_finished());
+    }
+}

@@ -25,8 +25,10 @@ use super::space::{ActError, Command, PipelineError, PublishError, Shared, facts
 const DECISIONS_MAX: usize = 5;
 /// Counts are kept this often, and at the end.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
-/// The audience is told of the end at the latest so long after it, even where the archive does not finish.
-const END_TIMEOUT: Duration = Duration::from_secs(3);
+/// The audience is told of the end at the latest so long after it, even where the archive does not finish. Otherwise it
+/// is told within a second; but a machine out of breath has up to 5 s of sound in its queues, and none of it is given up
+/// lightly.
+const END_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The task that owns a space.
 pub(super) struct Owner {

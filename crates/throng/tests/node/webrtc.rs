@@ -1,5 +1,7 @@
 //! WHIP (RFC 9725) and WHEP at the edge of the stage: who is turned away, and how.
 
+use throng_stage::client::{Client, ClientKind, Transport};
+
 use crate::house::{Created, House, json, problem, send};
 use crate::wire::Answer;
 
@@ -110,4 +112,24 @@ async fn whep_waits_for_the_doors() {
         404,
         "stage",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_seat_was_taken_over_is_told_so() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let (_, offer) = Client::offer(ClientKind::Speaker, Transport::Udp);
+        let answer = whip(&house, &space, &space.speakers[0], SDP, &offer).await;
+        assert_eq!(answer.status, 201);
+        sessions.push(answer.header("location").to_owned());
+    }
+    let told = send(house.desk, "DELETE", &sessions[0], "", "").await;
+    problem(&told, 410, "replaced");
+    // RFC 9725, section 4.2: the resource is removed, and then there is none.
+    let left = send(house.desk, "DELETE", &sessions[1], "", "").await;
+    assert_eq!(left.status, 200);
+    let again = send(house.desk, "DELETE", &sessions[1], "", "").await;
+    problem(&again, 404, "stage");
 }

@@ -1,0 +1,151 @@
+"""Whoever speaks WHIP is heard: our page and another client in Chromium, aiortc, FFmpeg; and one seat has one speaker."""
+
+import contextlib
+
+import imageio_ffmpeg
+import pytest
+
+import browser
+import players
+import signal_kit
+import throng
+from throng import wait_until
+
+SECONDS = 6
+# The speaker's codec and the browser's clock lie between the said and the heard.
+STOI_MIN = 0.85
+LEVEL_TOLERANCE_DB = 1.5
+# A session that dies ends within 15 s; as much again for a busy machine.
+SEAT_FREE_SECONDS = 30
+
+
+@contextlib.contextmanager
+def our_page(space, chromium, _strangers, _voices):
+    with chromium.page(space.speaker_urls[0]) as page:
+        join_stage(page)
+        yield
+
+
+@contextlib.contextmanager
+def another_client_in_chromium(space, chromium, strangers, _voices):
+    with chromium.page(strangers.url("whip.html", url=space.whip_url, key=space.speaker_key(1))) as page:
+        # A stranger's page must be able to read `Location` to leave.
+        wait_until(lambda: page.evaluate("window.resource"), "the client knows its resource")
+        yield
+        page.evaluate("client.destroy()")
+
+
+@contextlib.contextmanager
+def aiortc(space, _chromium, _strangers, voices):
+    with players.aiortc(space.whip_url, "--key", space.speaker_key(1), "--say", voices["ada-stereo"]):
+        yield
+
+
+@contextlib.contextmanager
+def ffmpeg(space, _chromium, _strangers, voices):
+    say = ["-re", "-stream_loop", "-1", "-i", str(voices["ada-stereo"]), "-c:a", "libopus", "-ar", "48000", "-ac", "2"]
+    whip = ["-authorization", space.speaker_key(1), "-f", "whip", space.whip_url]
+    with throng.Speaker([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *say, "-b:a", "48k", *whip]):
+        yield
+
+
+def join_stage(page):
+    """Presses the buttons that a speaker presses, with the microphone as it is."""
+    page.click("#settings summary")
+    page.uncheck("#clean")
+    page.click("#join")
+    wait_until(lambda: connection(page) == "connected", "the page is on stage")
+
+
+def connection(page):
+    return page.evaluate("document.documentElement.dataset.connection")
+
+
+@pytest.mark.parametrize("client", [our_page, another_client_in_chromium, aiortc, ffmpeg])
+def test_a_speaker_is_heard_and_leaves(node, chromium, strangers, voices, client):
+    space = node.live("One speaker")
+    with client(space, chromium, strangers, voices):
+        wait_until(lambda: space.is_talking(1), "the speaker talks")
+        # What a joiner hears first is what was before.
+        since = space.recorded_seconds()
+        wait_until(lambda: space.recorded_seconds() >= since + SECONDS + 2, "the speaker has talked for a while")
+        heard = signal_kit.decode(f"{space.listen_url}/live.webm", SECONDS)
+    match = signal_kit.compare(signal_kit.speech("ada"), heard[-SECONDS * signal_kit.RATE_HZ :])
+    assert match.gaps == [], match
+    assert abs(match.level_db) <= LEVEL_TOLERANCE_DB, match
+    assert match.stoi >= STOI_MIN, match
+    wait_until(lambda: not space.seat(1)["connected"], "the seat is free", SEAT_FREE_SECONDS)
+
+
+def test_our_page_hears_the_others_and_not_itself(node, chromium, voices):
+    space = node.live("A page and a program")
+    with space.speak(2, voices["ben"]), chromium.page(space.speaker_urls[0]) as page:
+        join_stage(page)
+        wait_until(lambda: space.is_talking(1), "the page talks")
+        heard = browser.heard(page, SECONDS + 2)[-SECONDS * signal_kit.RATE_HZ :]
+        assert page.complaints == []
+    assert signal_kit.is_present(signal_kit.speech("ben"), heard)
+    assert signal_kit.is_absent(signal_kit.speech("ada"), heard)
+
+
+def test_mute_is_heard_at_once_and_undone(node, chromium):
+    space = node.live("Muted")
+    with chromium.page(space.speaker_urls[0]) as page:
+        join_stage(page)
+        wait_until(lambda: space.is_talking(1), "the page talks")
+        page.click("#mute")
+        wait_until(lambda: not space.seat(1)["talking"], "the page is silent")
+        assert space.seat(1)["connected"]
+        page.click("#mute")
+        wait_until(lambda: space.is_talking(1), "the page talks again")
+
+
+def test_a_reload_takes_the_same_seat(node, chromium):
+    space = node.live("Reloaded")
+    with chromium.page(space.speaker_urls[0]) as page:
+        join_stage(page)
+        wait_until(lambda: space.is_talking(1), "the page talks")
+        page.reload()
+        join_stage(page)
+        wait_until(lambda: space.is_talking(1), "the page talks again")
+        assert [seat["connected"] for seat in space.show()["speakers"]] == [True, False]
+
+
+def test_a_second_publisher_on_one_key_replaces_the_first(node, voices):
+    space = node.live("Two programs, one key")
+    with space.speak(1, voices["ada"]), space.speak(1, voices["ben"]):
+        since = space.recorded_seconds()
+        wait_until(lambda: space.recorded_seconds() >= since + SECONDS + 1, "the second has talked for a while")
+        heard = space.recording(SECONDS)
+        assert signal_kit.is_present(signal_kit.speech("ben"), heard), "the second is heard"
+        assert signal_kit.is_absent(signal_kit.speech("ada"), heard), "the first is not"
+
+
+def test_two_tabs_with_one_key_do_not_fight_for_the_seat(node, chromium):
+    space = node.live("Two tabs, one key")
+    with chromium.page(space.speaker_urls[0]) as first, chromium.page(space.speaker_urls[0]) as second:
+        join_stage(first)
+        wait_until(lambda: space.is_talking(1), "the first tab talks")
+        join_stage(second)
+        wait_until(lambda: connection(first) != "connected", "the first tab sees that it was replaced", SEAT_FREE_SECONDS)
+        since = space.recorded_seconds()
+        seen = []
+
+        def second_stays():
+            seen.append(connection(second))
+            return space.recorded_seconds() >= since + SECONDS
+
+        wait_until(second_stays, "some seconds pass")
+        assert set(seen) == {"connected"}, "the second tab keeps the seat that it took"
+        assert space.is_talking(1)
+
+
+def test_the_page_speaks_where_only_tcp_passes(node, playwright, voices):
+    space = node.live("No UDP")
+    no_udp = browser.Browser(playwright, voices["ada"], "--force-webrtc-ip-handling-policy=disable_non_proxied_udp")
+    try:
+        with no_udp.page(space.speaker_urls[0]) as page:
+            join_stage(page)
+            wait_until(lambda: space.is_talking(1), "the page talks")
+    finally:
+        no_udp.close()
