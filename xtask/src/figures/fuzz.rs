@@ -72,7 +72,7 @@ fn is_progress(line: &str) -> bool {
         && line
             .as_bytes()
             .get(1)
-            .is_some_and(|byte| byte.is_ascii_digit())
+            .is_some_and(u8::is_ascii_digit)
 }
 
 fn inputs(told: &str) -> u64 {
