@@ -25,7 +25,7 @@ use crate::presence::Player;
 /// What a joiner is given at once, so that he owns a cushion: 4 s.
 const BURST_SAMPLES: u64 = 4 * SAMPLE_RATE_HZ;
 /// Parts of one span, 0.96 s: what one send carries.
-const SPAN_PARTS: usize = 3;
+const SPAN_PARTS: u64 = 3;
 /// The most that is queued for one listener at once: the burst, or what he missed while his line was slow.
 const PARTS_AT_ONCE_MAX: usize = 13;
 
@@ -130,6 +130,7 @@ pub(crate) async fn live(
         player,
         cursor,
         pending: Vec::new(),
+        span_parts: 1,
     };
     let first = stream::iter(
         Some(format.header(headers, rendition))
@@ -153,6 +154,8 @@ struct Listener {
     cursor: PartIndex,
     /// Parts of the present span that are not sent yet, last first.
     pending: Vec<Arc<Part>>,
+    /// Parts for which the next send waits: at the join whatever there is, then a span.
+    span_parts: u64,
 }
 
 impl Listener {
@@ -174,7 +177,7 @@ impl Listener {
 
     /// The parts of the next span, last first; empty at the end of the programme.
     async fn next_span(&mut self) -> io::Result<Vec<Arc<Part>>> {
-        let wanted = self.cursor.0 + SPAN_PARTS as u64;
+        let wanted = self.cursor.0 + self.span_parts;
         let moved = self
             .window
             .wait_for(|window| window.next().0 >= wanted || window.is_finished());
@@ -191,6 +194,7 @@ impl Listener {
             .take(PARTS_AT_ONCE_MAX)
             .collect();
         self.cursor = PartIndex(self.cursor.0 + span.len() as u64);
+        self.span_parts = SPAN_PARTS;
         span.reverse();
         Ok(span)
     }

@@ -94,7 +94,8 @@ pub(crate) struct Parts {
     pub(crate) stage: Stage,
     pub(crate) mixers: Mixers,
     pub(crate) air: Arc<Air>,
-    pub(crate) hold: HoldLoop,
+    /// The operator's own hold programme.
+    pub(crate) hold: Option<HoldLoop>,
     pub(crate) inits: [Bytes; RENDITION_COUNT],
 }
 

@@ -107,7 +107,7 @@ impl Node {
         let lock = data::open(&config.data)?;
         let operator = data::operator_key(&config.data.join("operator.key"))?;
         let store = Store::open(&config.data.join("throng.db")).await?;
-        let hold = hold(config.hold.clone());
+        let hold = own_hold(config.hold.clone());
         let listeners = Listeners::bind(&config)?;
         let tls = config
             .tls
@@ -234,14 +234,15 @@ fn raise_file_limit() {
     }
 }
 
-/// The hold programme: the operator's file, or our own music.
-async fn hold(file: Option<PathBuf>) -> Result<HoldLoop, ServeError> {
-    let made = tokio::task::spawn_blocking(move || match file {
-        Some(file) => Ok::<_, ServeError>(HoldLoop::from_pcm(sound_file::read(&file)?)?),
-        None => Ok(HoldLoop::render()),
+/// The operator's own hold programme, if there is one.
+async fn own_hold(file: Option<PathBuf>) -> Result<Option<HoldLoop>, ServeError> {
+    let Some(file) = file else { return Ok(None) };
+    let made = tokio::task::spawn_blocking(move || {
+        Ok::<_, ServeError>(HoldLoop::from_pcm(sound_file::read(&file)?)?)
     });
     made.await
-        .expect("making the hold programme does not panic")
+        .expect("reading a sound file does not panic")
+        .map(Some)
 }
 
 /// Logs go to standard error, in words for a terminal; `RUST_LOG` chooses.

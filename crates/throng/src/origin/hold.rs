@@ -19,39 +19,40 @@ use super::clock::now;
 /// The hold programme goes on for so long after the last listener asked for it: longer than any player's buffer.
 const IDLE_AFTER: Duration = Duration::from_mins(1);
 
-/// The loop as sound, and encoded as far as that has come.
+/// The loop as sound, and encoded as far as that has come. A node starts before either is there.
 pub(crate) struct Hold {
-    sound: HoldLoop,
+    sound: watch::Sender<Option<HoldLoop>>,
     parts: watch::Sender<Vec<Arc<LoopPart>>>,
 }
 
 impl Hold {
-    /// Takes the encoded loop from `cache`, or encodes it on a thread of its own (ten times faster than it plays)
-    /// and keeps it there.
-    pub(crate) fn start(sound: HoldLoop, cache: PathBuf) -> io::Result<Arc<Self>> {
+    /// Makes the loop on a thread of its own: the host's sound or else our piece, encoded as kept in `cache` or else
+    /// anew (ten times faster than it plays), and kept there.
+    pub(crate) fn start(sound: Option<HoldLoop>, cache: PathBuf) -> io::Result<Arc<Self>> {
         let hold = Arc::new(Self {
-            sound,
+            sound: watch::Sender::new(None),
             parts: watch::Sender::new(Vec::new()),
         });
-        if let Some(parts) = kept(&cache, &hold.sound) {
-            hold.parts.send_replace(parts);
-        } else {
-            let encoding = Arc::clone(&hold);
-            thread::Builder::new()
-                .name("hold".to_owned())
-                .spawn(move || encoding.encode(&cache))?;
-        }
+        let making = Arc::clone(&hold);
+        thread::Builder::new()
+            .name("hold".to_owned())
+            .spawn(move || making.make(sound, &cache))?;
         Ok(hold)
     }
 
-    /// The loop as sound.
-    pub(crate) fn sound(&self) -> &HoldLoop {
-        &self.sound
+    /// The loop as sound, once it is there.
+    pub(crate) async fn sound(&self) -> HoldLoop {
+        let mut sound = self.sound.subscribe();
+        let made = sound.wait_for(Option::is_some).await;
+        made.expect("the sender is in self")
+            .clone()
+            .expect("it was waited for")
     }
 
     /// A part of the programme of any space, if its place in the loop is encoded yet.
     pub(crate) fn part(&self, index: PartIndex) -> Option<Part> {
-        let place = usize::try_from(index.0 % self.parts_per_loop())
+        let parts_per_loop = self.sound.borrow().as_ref()?.len_samples() / PART_SAMPLES;
+        let place = usize::try_from(index.0 % parts_per_loop)
             .expect("a loop has fewer parts than a usize counts");
         let part = self.parts.borrow().get(place).cloned()?;
         Some(part.at(index))
@@ -68,12 +69,18 @@ impl Hold {
         }
     }
 
-    fn parts_per_loop(&self) -> u64 {
-        self.sound.len_samples() / PART_SAMPLES
+    fn make(&self, sound: Option<HoldLoop>, cache: &Path) {
+        let sound = sound.unwrap_or_else(HoldLoop::render);
+        self.sound.send_replace(Some(sound.clone()));
+        if let Some(parts) = kept(cache, &sound) {
+            self.parts.send_replace(parts);
+        } else {
+            self.encode(&sound, cache);
+        }
     }
 
-    fn encode(&self, cache: &Path) {
-        let mut encoder = LoopEncoder::new(&self.sound);
+    fn encode(&self, sound: &HoldLoop, cache: &Path) {
+        let mut encoder = LoopEncoder::new(sound);
         while let Some(part) = encoder.next_part() {
             self.parts.send_modify(|parts| parts.push(Arc::new(part)));
         }
@@ -83,7 +90,7 @@ impl Hold {
             .iter()
             .map(|part| LoopPart::clone(part))
             .collect();
-        if let Err(error) = keep(cache, &EncodedLoop::new(parts).to_bytes(&self.sound)) {
+        if let Err(error) = keep(cache, &EncodedLoop::new(parts).to_bytes(sound)) {
             tracing::warn!(%error, "the encoded hold programme could not be kept; it is encoded again at the next start");
         }
     }
@@ -200,9 +207,9 @@ mod tests {
             .map(|sample| (f32::from(sample) / 218.0 * std::f32::consts::TAU).sin() * 0.2)
             .collect();
         let sound = HoldLoop::from_pcm(period.repeat(900)).unwrap();
-        let hold = Hold::start(sound, folder.path().join("loop.bin")).unwrap();
-        hold.part_when_encoded(PartIndex(hold.parts_per_loop() - 1))
-            .await;
+        let parts_per_loop = sound.len_samples() / PART_SAMPLES;
+        let hold = Hold::start(Some(sound), folder.path().join("loop.bin")).unwrap();
+        hold.part_when_encoded(PartIndex(parts_per_loop - 1)).await;
         (hold, folder)
     }
 

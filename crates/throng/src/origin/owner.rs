@@ -120,6 +120,10 @@ impl Owner {
     }
 
     async fn act(&mut self, actor: Actor, act: Act) -> Result<Arc<Space>, ActError> {
+        if self.pipeline.is_none() && matches!(act, Act::OpenDoors | Act::GoLive) {
+            // The programme begins with the hold's sound, which a node that has just started is still making.
+            self.shared.hold.sound().await;
+        }
         let (space, change) = self.decide(actor, act).await?;
         self.space = Arc::new(space);
         self.space_now.send_replace(Arc::clone(&self.space));

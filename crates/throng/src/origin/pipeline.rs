@@ -56,6 +56,7 @@ pub(crate) async fn begin(
     shared: &Arc<Shared>,
     mixing: &Mixing,
 ) -> Result<Pipeline, PipelineError> {
+    let hold = hold_before_talk(space, &shared.hold).await;
     let (opening, sharing) = (Arc::clone(space), Arc::clone(shared));
     let opened = tokio::task::spawn_blocking(move || open(&opening, &sharing)).await;
     let Opened {
@@ -72,13 +73,12 @@ pub(crate) async fn begin(
     let recording = Recording::start(archive, Arc::clone(&shared.silence))?;
     let (finished, wait) = oneshot::channel();
     let outputs = outputs(space_number, on_air, shared, recording, finished);
-    let preroll = if resumed {
-        Vec::new()
-    } else {
-        preroll(first, shared.hold.sound())
+    let preroll = match &hold {
+        Some(hold) if !resumed => preroll(first, hold),
+        _ => Vec::new(),
     };
     let encoding = Encoding::start(first, preroll, outputs)?;
-    let programme = programme(space, first, &shared.hold);
+    let programme = programme(space, first, hold);
     start(
         &mixing.inputs(),
         Input::Begin {
@@ -110,17 +110,25 @@ fn start(inputs: &SyncSender<Input>, begin: Input) {
     }
 }
 
-fn programme(space: &Space, first: PartIndex, hold: &Hold) -> Programme {
+/// The programme from a part on: the stage at once where it was live before, else the hold programme first.
+fn programme(space: &Space, first: PartIndex, hold: Option<HoldLoop>) -> Programme {
     let frame = first.0 * FRAMES_PER_PART;
+    let Some(hold) = hold else {
+        return Programme::resume_live(frame);
+    };
+    let mut programme = Programme::new(hold.pcm(), frame);
+    if let Some(live) = space.live_part {
+        programme.go_live(live.0 * FRAMES_PER_PART);
+    }
+    programme
+}
+
+/// The hold programme, unless the talk is on already: a restart in its midst waits for no music.
+async fn hold_before_talk(space: &Space, hold: &Hold) -> Option<HoldLoop> {
+    let playhead = playhead(space.created_at, now());
     match space.live_part {
-        Some(live) if live < first => Programme::resume_live(frame),
-        live => {
-            let mut programme = Programme::new(hold.sound().pcm(), frame);
-            if let Some(live) = live {
-                programme.go_live(live.0 * FRAMES_PER_PART);
-            }
-            programme
-        }
+        Some(live) if live.first_sample() < playhead => None,
+        _ => Some(hold.sound().await),
     }
 }
 
