@@ -68,11 +68,7 @@ fn fuzz(tool: &OsString, words: &[&str]) -> Command {
 
 /// The fuzzer begins a line of progress with the number of inputs so far: `#4151  DONE   cov: …`.
 fn is_progress(line: &str) -> bool {
-    line.starts_with('#')
-        && line
-            .as_bytes()
-            .get(1)
-            .is_some_and(|byte| byte.is_ascii_digit())
+    line.starts_with('#') && line.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
 }
 
 fn inputs(told: &str) -> u64 {
