@@ -22,7 +22,7 @@ static HEAD: LazyLock<Vec<u8>> =
 fuzz_target!(|bytes: &[u8]| {
     let mut script = Script::new(bytes);
     // The fuzzer would hardly find the fingerprint of the sound by itself.
-    let file: Bytes = if script.byte() % 4 == 0 {
+    let file: Bytes = if script.byte().is_multiple_of(4) {
         script.rest().to_vec().into()
     } else {
         [&HEAD[..], &packets(script.rest())].concat().into()

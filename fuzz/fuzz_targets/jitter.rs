@@ -73,7 +73,7 @@ fn payload(script: &mut Script<'_>, act: u8) -> (PacketKind, Bytes) {
     let choice = script.byte();
     if act == 6 {
         let length = usize::from(script.byte());
-        let kind = if choice % 2 == 0 {
+        let kind = if choice.is_multiple_of(2) {
             PacketKind::Opus
         } else {
             PacketKind::Red

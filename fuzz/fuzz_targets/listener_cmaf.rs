@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use throng_core::rendition::Codec;
 use throng_fuzz::Script;
 
 #[path = "../../crates/throng/src/client/listen/cmaf.rs"]
@@ -10,17 +11,18 @@ mod cmaf;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut script = Script::new(bytes);
+    let codec = [Codec::Opus, Codec::Aac][usize::from(script.byte() % 2)];
     let piece = usize::from(script.byte()) + 1;
     let stream = script.rest();
-    let whole = read(stream, stream.len().max(1));
-    assert_eq!(read(stream, piece), whole);
+    let whole = read(codec, stream, stream.len().max(1));
+    assert_eq!(read(codec, stream, piece), whole);
     for packet in &whole.0 {
         assert!(packet.bytes.len() <= stream.len());
     }
 });
 
-fn read(stream: &[u8], piece: usize) -> (Vec<cmaf::Packet>, Option<cmaf::Malformed>) {
-    let (mut reader, mut packets) = (cmaf::Reader::default(), Vec::new());
+fn read(codec: Codec, stream: &[u8], piece: usize) -> (Vec<cmaf::Packet>, Option<cmaf::Malformed>) {
+    let (mut reader, mut packets) = (cmaf::Reader::new(codec), Vec::new());
     let malformed = stream
         .chunks(piece)
         .find_map(|piece| reader.push(piece, &mut packets).err());

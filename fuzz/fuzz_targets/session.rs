@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         if script.is_over() {
             break;
         }
-        match script.byte() % 7 {
+        match script.byte() % 8 {
             0..=2 => wire.step(|datagram| spoil(&mut script, datagram)),
             3 => {
                 let sender = sender(script.byte());
@@ -36,6 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
             4 => say(&mut script, &mut wire),
             5 => wire.wait(Duration::from_millis(u64::from(script.short() % 16_000))),
+            6 => wire.knock(),
             _ => {
                 let length = usize::from(script.byte());
                 wire.patch(&String::from_utf8_lossy(script.bytes(length)));
@@ -57,7 +58,7 @@ fn spoil(script: &mut Script<'_>, datagram: &[u8]) -> Vec<(Sender, Vec<u8>)> {
         1 => return vec![(Sender::Caller, bytes.clone()), (Sender::Caller, bytes)],
         2 => return vec![(Sender::Roamed, bytes)],
         3 | 4 => {
-            for _ in 0..script.byte() % 4 + 1 {
+            for _ in 0..=script.byte() % 4 {
                 let at = usize::from(script.short()) % bytes.len();
                 bytes[at] ^= script.byte();
             }

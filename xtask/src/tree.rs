@@ -26,11 +26,13 @@ impl Source {
     }
 }
 
-/// What is made, not written.
+/// What is made, not written. A fuzzer's inputs say anything.
 const MADE: &[&str] = &[
     ".git",
     ".pytest_cache",
     "__pycache__",
+    "artifacts",
+    "corpus",
     "node_modules",
     "target",
     "throng-data",

@@ -311,8 +311,9 @@ impl Endpoint {
     /// What holds after every input.
     #[cfg(fuzzing)]
     pub(crate) fn check_invariants(&self) {
-        assert!(self.count_of(true) <= self.places.speakers);
-        assert!(self.count_of(false) <= self.places.listeners);
+        assert!(self.seats.len() <= self.places.speakers);
+        assert!(self.sessions.len() - self.seats.len() <= self.places.listeners);
+        assert!(self.replaced.len() <= REPLACED_MAX);
         assert_eq!(self.ids.len(), self.sessions.len());
         for session in self.sessions.values() {
             assert!(session.addresses.len() <= ADDRESSES_MAX);

@@ -164,6 +164,15 @@ impl Wire {
         self.rest.check(&mut self.endpoint);
     }
 
+    /// Somebody asks to listen and does not come.
+    pub fn knock(&mut self) {
+        let (.., offer) = Peer::offer(self.rest.now, false);
+        let _ = self
+            .endpoint
+            .subscribe(self.rest.now, &offer, ProgrammeKey(3));
+        self.rest.check(&mut self.endpoint);
+    }
+
     /// Time passes.
     pub fn wait(&mut self, time: Duration) {
         self.rest.now += time;
