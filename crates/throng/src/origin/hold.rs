@@ -137,7 +137,8 @@ async fn refill(hold: &Hold, on_air: &OnAir) {
         .next_multiple_of(PARTS_PER_SEGMENT)
         .min(newest.0);
     let mut window = Window::new(PartIndex(oldest));
-    while window.next() < newest {
+    // What is played while this waits for the encoder belongs to it: who joins now starts at the playhead.
+    while window.next() < next_to_play(&on_air.facts().space) {
         let part = hold.part_when_encoded(window.next()).await;
         window
             .push(Arc::new(part))
@@ -266,6 +267,30 @@ mod tests {
         window.changed().await.unwrap();
         assert!(window.borrow().next() > left);
         producing.abort();
+    }
+
+    #[tokio::test]
+    async fn who_waited_for_the_encoder_joins_at_the_playhead() {
+        let (encoded, _folder) = hold().await;
+        let late = Arc::new(Hold {
+            sound: watch::Sender::new(Some(encoded.sound().await)),
+            parts: watch::Sender::new(Vec::new()),
+        });
+        let on_air = on_air(&late);
+        let (hold, listened) = (Arc::clone(&late), Arc::clone(&on_air));
+        let refilling = tokio::spawn(async move { refill(&hold, &listened).await });
+        tokio::task::yield_now().await;
+        // A minute passes before the first part is encoded.
+        let facts = on_air.facts();
+        let mut space = Space::clone(&facts.space);
+        space.created_at = space.created_at.minus_ms(60_000);
+        on_air.declare(Facts {
+            space: Arc::new(space),
+            ..facts
+        });
+        late.parts.send_replace(encoded.parts.borrow().clone());
+        refilling.await.unwrap();
+        assert!(on_air.window_as_it_stands().next() >= PartIndex(2 * 187));
     }
 
     #[tokio::test]
