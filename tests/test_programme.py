@@ -23,11 +23,11 @@ PESQ_SAID_MIN = 2.4
 
 # By rendition: intelligibility and quality against the best rendition of the same programme.
 QUALITY = {
-    "o48": (0.98, 4.0),
-    "o24": (0.95, 3.0),
-    "o16": (0.9, 2.4),
-    "a64": (0.97, 3.3),
-    "a32": (0.93, 2.6),
+    "o48": (0.97, 3.7),
+    "o24": (0.94, 2.7),
+    "o16": (0.89, 2.1),
+    "a64": (0.96, 3.0),
+    "a32": (0.92, 2.2),
 }
 EGRESSES = {
     "live.mp4": "o48",
