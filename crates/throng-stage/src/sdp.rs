@@ -78,6 +78,14 @@ impl Offer {
         &self.credentials
     }
 
+    /// Whether the peer sends a packet again when it is asked for ("generic NACK", RFC 4585 section 4.2).
+    pub(crate) fn resends(&self) -> bool {
+        values(&self.text, "a=rtcp-fb:").any(|value| {
+            let feedback = value.split_once(' ').map_or("", |(_, feedback)| feedback);
+            feedback.trim_end() == "nack"
+        })
+    }
+
     /// The same offer after the peer has restarted ICE with these.
     pub(crate) fn restarted(&self, credentials: Credentials) -> Self {
         let text = joined(self.text.lines().map(|line| match line.split_once(':') {
@@ -277,6 +285,19 @@ mod tests {
         let offer = Offer::check(OFFER, Purpose::Publish).unwrap();
         assert!(!offer.text().contains("a=candidate"));
         assert_eq!(offer.credentials().ufrag, "abcd");
+    }
+
+    #[test]
+    fn a_peer_resends_where_it_offers_generic_nack() {
+        let with = |line: &str| {
+            Offer::check(&format!("{OFFER}{line}\r\n"), Purpose::Publish)
+                .unwrap()
+                .resends()
+        };
+        assert!(with("a=rtcp-fb:111 nack"));
+        assert!(with("a=rtcp-fb:* nack"));
+        assert!(!with("a=rtcp-fb:111 nack pli"));
+        assert!(!with("a=rtcp-fb:111 transport-cc"));
     }
 
     #[test]
