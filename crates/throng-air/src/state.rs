@@ -39,14 +39,19 @@ struct RecordingJson {
     bytes: u64,
 }
 
-/// The text that a page carries, before anything is counted: what changes rarely.
-pub fn initial(space: &Space) -> String {
-    text(&document(
-        space,
-        Counts::default(),
-        Recorded::default(),
-        None,
-    ))
+/// The text that a page carries: what changes rarely. Counts and recording are in it once they are final, so that the
+/// page of a space that is over needs nothing else.
+pub fn of_page(space: &Space, counts: Counts, recorded: Recorded) -> String {
+    let (counts, recorded) = if space.state.is_over() {
+        let final_counts = Counts {
+            listening: 0,
+            ..counts
+        };
+        (final_counts, recorded)
+    } else {
+        (Counts::default(), Recorded::default())
+    };
+    text(&document(space, counts, recorded, None))
 }
 
 /// The text of `state.json` at a wall-clock time.

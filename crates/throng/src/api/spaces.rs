@@ -31,6 +31,13 @@ struct CreateBody {
     title: String,
     scheduled_at: Option<String>,
     speakers: Option<u32>,
+    speaker_links_expire_at: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RenewBody {
+    expires_at: Option<String>,
 }
 
 /// An absent field leaves things as they are, `null` clears them.
@@ -82,8 +89,12 @@ pub(super) async fn create(
     let body: CreateBody = parse(&body)?;
     let wish = Wish {
         title: body.title,
-        scheduled_at: body.scheduled_at.as_deref().map(time).transpose()?,
+        scheduled_at: optional_time("scheduled_at", body.scheduled_at.as_deref())?,
         speakers: body.speakers.unwrap_or(SPEAKERS_DEFAULT),
+        speaker_links_expire_at: optional_time(
+            "speaker_links_expire_at",
+            body.speaker_links_expire_at.as_deref(),
+        )?,
     };
     let created = desk.origin.create(wish).await.map_err(create_problem)?;
     let space = created.handle.space();
@@ -162,7 +173,7 @@ fn edits(body: EditBody, space: &Space) -> Result<Vec<Act>, Problem> {
     };
     match (body.scheduled_at, reason) {
         (Wanted::This(at), reason) => acts.push(Act::Reschedule {
-            scheduled_at: time(&at)?,
+            scheduled_at: time("scheduled_at", &at)?,
             reason: reason.unwrap_or_else(|| space.delay_reason.clone()),
         }),
         (Wanted::Unchanged, Some(reason)) => acts.push(Act::SetDelayReason(reason)),
@@ -220,14 +231,21 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// A new link for a seat; the old one opens nothing any more.
+/// A new link for a seat; the old one opens nothing any more. The body may say when it expires.
 pub(super) async fn renew_link(
     State(desk): State<Arc<Desk>>,
     Path((slug, seat)): Path<(String, u32)>,
     headers: HeaderMap,
+    body: Bytes,
 ) -> Answer {
     let handle = desk.space(&slug)?;
     desk.actor(&handle, &headers)?;
+    let body: RenewBody = if body.is_empty() {
+        RenewBody::default()
+    } else {
+        parse(&body)?
+    };
+    let expires_at = optional_time("expires_at", body.expires_at.as_deref())?;
     let seats = handle.space().speakers;
     if !(1..=seats).contains(&seat) {
         let detail = format!("This space has seats 1 to {seats}.");
@@ -240,7 +258,7 @@ pub(super) async fn renew_link(
     }
     let key = chance::key();
     handle
-        .renew_seat(SeatNumber(seat), &key)
+        .renew_seat(SeatNumber(seat), &key, expires_at)
         .await
         .map_err(|error| Problem::store(&error))?;
     let url = desk.speaker_url(&slug, &key.expose());
@@ -317,10 +335,13 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
-fn time(text: &str) -> Result<UnixMillis, Problem> {
+fn optional_time(field: &str, text: Option<&str>) -> Result<Option<UnixMillis>, Problem> {
+    text.map(|text| time(field, text)).transpose()
+}
+
+fn time(field: &str, text: &str) -> Result<UnixMillis, Problem> {
     UnixMillis::parse_rfc3339(text).map_err(|_| {
-        let detail =
-            format!("scheduled_at is {text:?}; write it as 2026-12-01T20:00:00Z (RFC 3339).");
+        let detail = format!("{field} is {text:?}; write it as 2026-12-01T20:00:00Z (RFC 3339).");
         Problem::new(
             StatusCode::BAD_REQUEST,
             "bad-time",

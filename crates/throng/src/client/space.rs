@@ -56,6 +56,9 @@ pub enum SpaceCommand {
         /// How many speaker links to make (the host's own link comes on top).
         #[arg(long, value_name = "N")]
         speakers: Option<u32>,
+        /// From when on the speaker links open nothing, such as 2026-12-02T00:00:00Z. Without it they never expire.
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        links_expire_at: Option<Timestamp>,
     },
     /// List all spaces of the server.
     List,
@@ -117,6 +120,7 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             title,
             at,
             speakers,
+            links_expire_at,
         } => {
             let mut space = Map::new();
             space.insert("title".to_owned(), json!(title));
@@ -125,6 +129,10 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             }
             if let Some(speakers) = speakers {
                 space.insert("speakers".to_owned(), json!(speakers));
+            }
+            if let Some(at) = links_expire_at {
+                let at = json!(in_rfc3339(*at));
+                space.insert("speaker_links_expire_at".to_owned(), at);
             }
             ("POST", String::new(), Some(Value::Object(space)))
         }
@@ -305,6 +313,8 @@ mod tests {
             "2026-12-01T21:00:00+01:00",
             "--speakers",
             "2",
+            "--links-expire-at",
+            "2026-12-02T00:00:00Z",
             "--json",
         ];
         let (server, done, output) = answered(&create, answer);
@@ -322,7 +332,10 @@ mod tests {
         let body: Value = serde_json::from_str(&asked.body).unwrap();
         assert_eq!(
             body,
-            json!({"title": "A", "scheduled_at": "2026-12-01T20:00:00.000Z", "speakers": 2})
+            json!({
+                "title": "A", "scheduled_at": "2026-12-01T20:00:00.000Z", "speakers": 2,
+                "speaker_links_expire_at": "2026-12-02T00:00:00.000Z",
+            })
         );
     }
 
