@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{map_response, map_response_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
@@ -99,11 +99,31 @@ impl Air {
             .route("/s/{slug}/hls/{rendition}/replay/{file}", get(replay_file))
             .fallback(not_found)
             .with_state(Arc::clone(self))
+            .layer(map_response_with_state(Arc::clone(self), explained))
             .layer(map_response(readable_cross_origin))
     }
 
     fn unknown(&self, headers: &HeaderMap) -> Response {
         self.pages.not_found.respond(StatusCode::NOT_FOUND, headers)
+    }
+}
+
+/// What is refused before our own code reads it is told in words, too, and briefly cached like every refusal.
+async fn explained(State(air): State<Arc<Air>>, response: Response) -> Response {
+    if response.headers().contains_key(header::CACHE_CONTROL) {
+        return response;
+    }
+    match response.status() {
+        // A path that is no text names nothing.
+        StatusCode::BAD_REQUEST => air.unknown(&HeaderMap::new()),
+        status @ StatusCode::METHOD_NOT_ALLOWED => {
+            let mut told = answer::refuse(status, "Listening is done with GET.\n");
+            if let Some(allow) = response.headers().get(header::ALLOW) {
+                told.headers_mut().insert(header::ALLOW, allow.clone());
+            }
+            told
+        }
+        _ => response,
     }
 }
 

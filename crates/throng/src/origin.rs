@@ -77,6 +77,8 @@ pub(crate) struct Wish {
     pub(crate) title: String,
     pub(crate) scheduled_at: Option<UnixMillis>,
     pub(crate) speakers: u32,
+    /// From when on the speakers' links open nothing, if ever.
+    pub(crate) speaker_links_expire_at: Option<UnixMillis>,
 }
 
 /// All spaces of this node.
@@ -167,10 +169,14 @@ impl Origin {
         let space = Space::announce(now(), announcement)?;
         let host = chance::key();
         let speakers: Vec<Key> = (0..space.speakers).map(|_| chance::key()).collect();
-        let seats = (1..)
-            .zip(&speakers)
-            .map(|(seat, key)| grant(Role::Speaker(SeatNumber(seat)), key));
-        let grants: Vec<_> = std::iter::once(grant(Role::Host, &host))
+        let seats = (1..).zip(&speakers).map(|(seat, key)| {
+            grant(
+                Role::Speaker(SeatNumber(seat)),
+                key,
+                wish.speaker_links_expire_at,
+            )
+        });
+        let grants: Vec<_> = std::iter::once(grant(Role::Host, &host, None))
             .chain(seats)
             .collect();
         self.shared.store.create(&space, &grants).await?;

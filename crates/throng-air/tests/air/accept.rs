@@ -65,6 +65,37 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn a_request_names_exactly_one_host() {
+    // RFC 9112 section 3.2.
+    let house = House::start(State::Live, 40).await;
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", 200),
+        ("GET / HTTP/1.0\r\n\r\n", 200),
+    ] {
+        let mut wire = house.connect().await;
+        wire.send(head).await;
+        let answer = wire.answer("GET").await;
+        assert_eq!(answer.status, status, "{head}");
+        assert!(!answer.body.is_empty(), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_read_is_told_in_words() {
+    let house = House::start(State::Live, 40).await;
+    let mut wire = house.connect().await;
+    let posted = wire.fetch("POST", "/", "content-length: 0\r\n").await;
+    assert_eq!((posted.status, posted.header("allow")), (405, "GET,HEAD"));
+    assert_eq!(posted.header("cache-control"), "public, max-age=1");
+    assert_eq!(posted.text(), "Listening is done with GET.\n");
+    let garbled = wire.get("/s/%ff%00").await;
+    assert_eq!((garbled.status, garbled.text()), (404, "not here"));
+    assert_eq!(garbled.header("access-control-allow-origin"), "*");
+}
+
+#[tokio::test]
 async fn a_connection_beyond_the_bound_waits_for_a_place() {
     let house = House::start(State::Live, 40).await;
     let mut inside = Vec::new();

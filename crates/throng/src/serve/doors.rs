@@ -4,12 +4,13 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Redirect;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use throng_air::accept::Door;
 use throng_air::air::Air;
+use throng_core::caching::BRIEF;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -93,7 +94,7 @@ impl Listeners {
             Some(listener) => {
                 open(self.listen, LISTENERS_MAX, tls.clone(), audience);
                 let routes = api::routes(Arc::clone(desk))
-                    .route("/", get(|| async { Redirect::to("/studio") }))
+                    .route("/", get(to_the_studio))
                     .fallback(|headers: HeaderMap| async move {
                         pages::not_found().respond(StatusCode::NOT_FOUND, &headers)
                     });
@@ -108,6 +109,10 @@ impl Listeners {
         );
         doors
     }
+}
+
+async fn to_the_studio() -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, BRIEF)], Redirect::to("/studio"))
 }
 
 fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
