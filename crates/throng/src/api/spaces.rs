@@ -1,5 +1,7 @@
 //! Spaces over the API: create, list, show, edit, the steps of their life, delete.
 
+mod refusals;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,13 +14,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use throng_air::state::state_json;
 use throng_core::key::{Role, SeatNumber};
-use throng_core::space::{Act, Actor, Refusal, Space};
+use throng_core::space::{Act, Actor, Space};
 use throng_core::time::UnixMillis;
 
+use self::refusals::{act_problem, create_problem, refused};
 use super::problem::Problem;
 use super::{Desk, not_allowed};
 use crate::chance;
-use crate::origin::{ActError, CreateError, SpaceHandle, Wish, now};
+use crate::origin::{SpaceHandle, Wish, now};
 
 /// Seats of a space where nothing else is asked for.
 const SPEAKERS_DEFAULT: u32 = 2;
@@ -349,61 +352,4 @@ fn time(field: &str, text: &str) -> Result<UnixMillis, Problem> {
             detail,
         )
     })
-}
-
-fn create_problem(error: CreateError) -> Problem {
-    match error {
-        CreateError::Refused(refusal) => refused(&refusal),
-        CreateError::Store(error) => Problem::store(&error),
-        CreateError::Pipeline(error) => Problem::store(&error),
-        CreateError::Full => Problem::new(
-            StatusCode::CONFLICT,
-            "full",
-            "There is no room for another space",
-            error.to_string(),
-        ),
-    }
-}
-
-fn act_problem(error: ActError) -> Problem {
-    match error {
-        ActError::Refused(refusal) => refused(&refusal),
-        ActError::Store(error) => Problem::store(&error),
-        ActError::Pipeline(error) => {
-            tracing::error!(%error, "the programme could not begin");
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "programme",
-                "The programme could not begin",
-                "The step is kept, and the programme is tried again every ten seconds. Look for room on the disk.",
-            )
-            .retry_after(10)
-        }
-        ActError::Closed => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "closing",
-            "The node is closing",
-            "Try again in a moment.",
-        )
-        .retry_after(2),
-    }
-}
-
-fn refused(refusal: &Refusal) -> Problem {
-    let detail = super::capitalised(&refusal.to_string());
-    match refusal {
-        Refusal::DoesNotFollow { state, .. } => Problem::new(
-            StatusCode::CONFLICT,
-            "does-not-follow",
-            "This step does not follow",
-            detail,
-        )
-        .in_state(state.name()),
-        _ => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "refused",
-            "This is not possible",
-            detail,
-        ),
-    }
 }
