@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 import signal_kit
-from throng import wait_until
+from throng import ahead_of_others, wait_until
 
 AIORTC = pathlib.Path(__file__).parent / "aiortc_peer.py"
 # From start to the last second asked for: the player's own buffering and a busy machine included.
@@ -100,7 +100,9 @@ class Aside:
     """A program beside the test, asked to leave by closing its standard input."""
 
     def __init__(self, arguments):
-        self.process = subprocess.Popen(list(map(str, arguments)), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        arguments = list(map(str, arguments))
+        self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        ahead_of_others(self.process)
 
     def leave(self):
         self.process.stdin.close()
