@@ -178,8 +178,10 @@ def aligned(reference, heard, looped):
         offset = (at - start) % len(reference)
         said = np.tile(reference, 2 + len(heard) // len(reference))[offset : offset + len(heard)]
         return said, heard, offset, likeness
-    start, at, likeness = likest_second(reference, heard)
-    heard, offset = heard[max(0, start - at) :], max(0, at - start)
+    # The same words come again: only the whole of what was heard tells one time from another.
+    at, likeness = find(heard, np.pad(reference, len(heard)))
+    at -= len(heard)
+    heard, offset = heard[max(0, -at) :], max(0, at)
     said = reference[offset : offset + len(heard)]
     return said, heard[: len(said)], offset, likeness
 
