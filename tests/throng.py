@@ -84,6 +84,18 @@ def ahead_of_others(process):
     return process
 
 
+@contextlib.contextmanager
+def next_after_makers():
+    """A browser plays in real time, too: what is started within comes after the programme's makers, before the rest."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, own)
+
+
 def command(*arguments, timeout=PATIENCE_SECONDS, env=None):
     """Runs a command of the program to its end."""
     return subprocess.run(
