@@ -46,7 +46,6 @@ def assert_same(programme, heard):
     return match
 
 
-@pytest.mark.parametrize("driven", [webdriver.Firefox], indirect=True, ids=["Firefox"])
 def test_a_browser_hears_a_live_space(live, driven):
     driven.open(live.listen_url)
     # Browsers let no page begin by itself, and the page tries.
