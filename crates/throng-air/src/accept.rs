@@ -29,6 +29,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer;
+use crate::hand_over::{Connection, Handed, Replay};
 
 /// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
 /// close that this one was not needed.
@@ -105,6 +106,28 @@ impl Door {
 async fn closed(closing: &mut watch::Receiver<bool>) {
     // A sender that is gone will not open again either.
     let _ = closing.wait_for(|closing| *closing).await;
+}
+
+/// Serves `app` to connections that the engine handed on, with the bytes that it read, until the engine has ended and
+/// the last of them has finished.
+pub async fn serve_handed(mut handed: Handed, app: Router, closing: watch::Receiver<bool>) {
+    while let Some(connection) = handed.next().await {
+        let Connection {
+            stream,
+            read,
+            place,
+        } = connection;
+        let Ok(stream) = TcpStream::from_std(stream) else {
+            continue;
+        };
+        let stream = Replay { read, stream };
+        let serving = requests(stream, app.clone(), closing.clone());
+        tokio::spawn(async move {
+            serving.await;
+            drop(place);
+        });
+    }
+    handed.finished().await;
 }
 
 async fn connection(

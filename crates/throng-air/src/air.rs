@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -13,6 +14,7 @@ use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use throng_core::caching::{BRIEF, IMMUTABLE, NEVER};
+use throng_core::ladder::Rung;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::space;
 use throng_core::time::UnixMillis;
@@ -22,10 +24,11 @@ use tokio::sync::{Semaphore, watch};
 use crate::accept::ConnectionId;
 use crate::answer;
 use crate::document::Document;
+use crate::format::Format;
 use crate::hls::{self, File};
 use crate::on_air::OnAir;
 use crate::presence::Player;
-use crate::progressive::{self, Format};
+use crate::progressive;
 use crate::recording;
 use crate::state::state_json;
 
@@ -43,6 +46,9 @@ pub struct Pages {
     pub not_found: Document,
 }
 
+/// What a script of another origin may read of an answer.
+pub(crate) const EXPOSED_HEADERS: &str = "content-length, content-range, date, retry-after";
+
 /// All spaces that are on air, and the pages around them.
 pub struct Air {
     spaces: watch::Sender<BTreeMap<String, Arc<OnAir>>>,
@@ -50,6 +56,7 @@ pub struct Air {
     headers: Headers,
     pages: Pages,
     held: Semaphore,
+    rung: AtomicU8,
 }
 
 impl Air {
@@ -61,6 +68,7 @@ impl Air {
             headers,
             pages,
             held: hls::held_places(),
+            rung: AtomicU8::new(0),
         })
     }
 
@@ -86,6 +94,21 @@ impl Air {
     /// The space of a slug.
     pub fn find(&self, slug: &str) -> Option<Arc<OnAir>> {
         self.spaces.borrow().get(slug).cloned()
+    }
+
+    /// The rung of the ladder on which listeners are served.
+    pub fn rung(&self) -> Rung {
+        Rung::new(self.rung.load(Ordering::Relaxed)).expect("only rungs are stored")
+    }
+
+    /// Moves everybody to a rung.
+    pub fn set_rung(&self, rung: Rung) {
+        self.rung.store(rung.number(), Ordering::Relaxed);
+    }
+
+    /// What precedes the parts of each rendition.
+    pub(crate) fn headers(&self) -> &Headers {
+        &self.headers
     }
 
     /// The routes of the audience.
@@ -136,7 +159,7 @@ async fn readable_cross_origin(mut response: Response) -> Response {
     );
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("content-length, content-range, date, retry-after"),
+        HeaderValue::from_static(EXPOSED_HEADERS),
     );
     response
 }
@@ -175,7 +198,7 @@ async fn file(
     let query = query.unwrap_or_default();
     match file.as_str() {
         "state.json" => answer::ok(
-            state_json(&on_air, &on_air.facts().space, now()),
+            state_json(&on_air, &on_air.facts().space, air.rung(), now()),
             "application/json",
             BRIEF,
         ),

@@ -1,6 +1,7 @@
 //! `state.json`: what a page and a player want to know, the same for everyone, one second old at most.
 
 use serde::Serialize;
+use throng_core::ladder::Rung;
 use throng_core::rendition::Rendition;
 use throng_core::space::Space;
 use throng_core::time::UnixMillis;
@@ -51,16 +52,23 @@ pub fn of_page(space: &Space, counts: Counts, recorded: Recorded) -> String {
     } else {
         (Counts::default(), Recorded::default())
     };
-    text(&document(space, counts, recorded, None))
+    text(&document(
+        space,
+        counts,
+        recorded,
+        None,
+        Rung::default(),
+    ))
 }
 
 /// The text of `state.json` at a wall-clock time.
-pub fn state_json(on_air: &OnAir, space: &Space, now: UnixMillis) -> String {
+pub fn state_json(on_air: &OnAir, space: &Space, rung: Rung, now: UnixMillis) -> String {
     text(&document(
         space,
         on_air.counts(),
         on_air.past().recorded(),
         newest_segment(on_air, space, now),
+        rung,
     ))
 }
 
@@ -94,6 +102,7 @@ fn document(
     counts: Counts,
     recorded: Recorded,
     newest_segment: Option<u64>,
+    rung: Rung,
 ) -> StateJson<'_> {
     StateJson {
         slug: space.slug.as_str(),
@@ -107,7 +116,7 @@ fn document(
         segment_seconds: seconds(PARTS_PER_SEGMENT),
         part_seconds: seconds(1),
         newest_segment,
-        rung: 0,
+        rung: rung.number(),
         listening: counts.listening,
         peak: counts.peak,
         joined: counts.joined,

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use thiserror::Error;
 use throng_air::air::Air;
 use throng_core::key::{Key, Role, SeatNumber};
+use throng_core::ladder::Rung;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::Slug;
 use throng_core::space::{Announcement, Refusal, Space};
@@ -152,6 +153,11 @@ impl Origin {
         let mut spaces: Vec<_> = self.spaces.borrow().values().cloned().collect();
         spaces.sort_by_key(|handle| std::cmp::Reverse(handle.space().created_at));
         spaces
+    }
+
+    /// The rung on which listeners are served.
+    pub(crate) fn rung(&self) -> Rung {
+        self.air.rung()
     }
 
     /// Creates a space and puts it on air.

@@ -118,6 +118,7 @@ impl Node {
         let links = links(&config, &listeners, &operator, &stage, tls.is_some())?;
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = empty_air(inits.clone());
+        air.set_rung(config.rung);
         let parts = Parts {
             store,
             stage,
@@ -137,7 +138,7 @@ impl Node {
             speak: pages::speak(),
         });
         let (closing, closed) = watch::channel(false);
-        let doors = listeners.open(&air, &desk, metrics, tls, &closed);
+        let doors = listeners.open(&air, &desk, metrics, tls, &closed)?;
         Ok(Self {
             links,
             origin,

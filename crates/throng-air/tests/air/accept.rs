@@ -5,7 +5,7 @@ use std::time::Duration;
 use throng_core::space::State;
 use tokio::time::Instant;
 
-use crate::house::{CONNECTIONS_MAX, House};
+use crate::house::{CONNECTIONS_MAX, Front, House};
 
 /// How long the server waits for more of a request that begins with these bytes before it closes.
 async fn patience(bytes: &[u8]) -> u64 {
@@ -57,11 +57,13 @@ async fn a_connection_is_kept_for_the_next_request() {
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     // RFC 6585 section 5.
-    let house = House::start(State::Live, 40).await;
-    let mut wire = house.connect().await;
-    let cookie = format!("cookie: {}\r\n", "x".repeat(20_000));
-    wire.ask("GET", "/", &cookie).await;
-    assert_eq!(wire.head().await.unwrap().status, 431);
+    for front in Front::all() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let mut wire = house.connect().await;
+        let cookie = format!("cookie: {}\r\n", "x".repeat(20_000));
+        wire.ask("GET", "/", &cookie).await;
+        assert_eq!(wire.head().await.unwrap().status, 431);
+    }
 }
 
 #[tokio::test]
@@ -119,16 +121,18 @@ async fn a_connection_beyond_the_bound_waits_for_a_place() {
 
 #[tokio::test]
 async fn closing_ends_idle_connections_and_lets_requests_finish() {
-    let house = House::start(State::Live, 40).await;
-    let mut silent = house.connect().await;
-    let mut idle = house.connect().await;
-    assert_eq!(idle.get("/").await.status, 200);
-    let mut held = house.waiting("hls/o48/3.4.m4s").await;
-    house.close();
-    assert!(silent.is_closed().await);
-    assert!(idle.is_closed().await);
-    house.push(40..41);
-    assert_eq!(held.answer("GET").await.text(), "<o48 40>");
-    assert!(held.is_closed().await);
-    house.closed().await;
+    for front in Front::all() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let mut silent = house.connect().await;
+        let mut idle = house.connect().await;
+        assert_eq!(idle.get("/").await.status, 200);
+        let mut held = house.waiting("hls/o48/3.4.m4s").await;
+        house.close();
+        assert!(silent.is_closed().await);
+        assert!(idle.is_closed().await);
+        house.push(40..41);
+        assert_eq!(held.answer("GET").await.text(), "<o48 40>");
+        assert!(held.is_closed().await);
+        house.closed().await;
+    }
 }
