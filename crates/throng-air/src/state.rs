@@ -52,13 +52,7 @@ pub fn of_page(space: &Space, counts: Counts, recorded: Recorded) -> String {
     } else {
         (Counts::default(), Recorded::default())
     };
-    text(&document(
-        space,
-        counts,
-        recorded,
-        None,
-        Rung::default(),
-    ))
+    text(&document(space, counts, recorded, None, Rung::default()))
 }
 
 /// The text of `state.json` at a wall-clock time.

@@ -111,11 +111,11 @@ impl Listeners {
         match self.desk {
             None => audience = audience.merge(desk_routes),
             Some(listener) => {
-                let routes = desk_routes
-                    .route("/", get(to_the_studio))
-                    .fallback(|headers: HeaderMap| async move {
+                let routes = desk_routes.route("/", get(to_the_studio)).fallback(
+                    |headers: HeaderMap| async move {
                         pages::not_found().respond(StatusCode::NOT_FOUND, &headers)
-                    });
+                    },
+                );
                 doors.open(listener, DESK_CONNECTIONS_MAX, tls.clone(), routes);
             }
         }
