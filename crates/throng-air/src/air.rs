@@ -96,6 +96,11 @@ impl Air {
         self.spaces.borrow().get(slug).cloned()
     }
 
+    /// The public list of spaces.
+    pub(crate) fn index(&self) -> Arc<Document> {
+        Arc::clone(&self.index.borrow())
+    }
+
     /// The rung of the ladder on which listeners are served.
     pub fn rung(&self) -> Rung {
         Rung::new(self.rung.load(Ordering::Relaxed)).expect("only rungs are stored")
@@ -165,8 +170,7 @@ async fn readable_cross_origin(mut response: Response) -> Response {
 }
 
 async fn index(State(air): State<Arc<Air>>, headers: HeaderMap) -> Response {
-    let index = Arc::clone(&air.index.borrow());
-    index.respond(StatusCode::OK, &headers)
+    air.index().respond(StatusCode::OK, &headers)
 }
 
 async fn not_found(State(air): State<Arc<Air>>, headers: HeaderMap) -> Response {
@@ -346,7 +350,7 @@ fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
 }
 
 /// The wall clock; before 1970 counts as 1970.
-fn now() -> UnixMillis {
+pub(crate) fn now() -> UnixMillis {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

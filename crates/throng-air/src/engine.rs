@@ -1,11 +1,13 @@
 //! The fan-out engine: the audience's port, owned by event loops of which each serves its share of the listeners.
 //!
 //! It takes bound sockets, the spaces on air and a way to hand connections over, and serves `live.*` itself: a listener
-//! is a socket and a slot of at most 64 bytes, and one span to one listener is one send of bytes that all share. Every
-//! other request goes to the ordinary server with the bytes already read. Nothing is shared between the loops.
+//! is a socket and a slot of at most 64 bytes, and one span to one listener is one send of bytes that all share. It also
+//! answers what a join touches before: the pages and `state.json`. Every other request goes to the ordinary server with
+//! the bytes already read. Nothing is shared between the loops.
 //!
-//! Not here: TLS, and connections on which a stream follows another request; the ordinary server has both.
+//! Not here: TLS; the ordinary server has it.
 
+mod answer;
 mod cursor;
 mod epoll;
 mod head;
@@ -76,8 +78,8 @@ impl Backend {
     }
 
     /// Connections that one loop of `io_uring` takes at most.
-    pub const fn ring_connections_max() -> u32 {
-        uring::CONNECTIONS_MAX
+    pub fn ring_connections_max() -> u32 {
+        uring::connections_max()
     }
 }
 
@@ -137,7 +139,7 @@ impl Start {
             let shard = Shard::new(self.shard, port, self.air, self.hand_over);
             shard.run(self.connections_max, closing);
         } else {
-            let most = self.connections_max.min(uring::CONNECTIONS_MAX);
+            let most = self.connections_max.min(uring::connections_max());
             let port = Uring::new(self.listener, most)?;
             Shard::new(self.shard, port, self.air, self.hand_over).run(most, closing);
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use throng_core::space::Space;
+use throng_core::timeline::PartIndex;
 use throng_core::window::Window;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
@@ -152,6 +153,11 @@ impl OnAir {
     /// The window as it stands, without asking for it to be filled.
     pub fn window_as_it_stands(&self) -> Window {
         self.window.borrow().clone()
+    }
+
+    /// The part that comes next, as the window stands.
+    pub(crate) fn next_part(&self) -> PartIndex {
+        self.window.borrow().next()
     }
 
     /// What the origin last said about the space.

@@ -73,11 +73,11 @@ fn text(document: &StateJson<'_>) -> String {
 /// The newest complete segment. Before doors nobody may be listening, so that the window may be old: the hold
 /// programme runs by the clock.
 fn newest_segment(on_air: &OnAir, space: &Space, now: UnixMillis) -> Option<u64> {
-    let window = on_air.window_as_it_stands();
+    let coming = on_air.next_part();
     let by_clock = PartIndex(now.ms_since(space.created_at) / PART_DURATION_MS);
     let next = match space.doors_part {
-        Some(doors) if window.next() <= doors => by_clock.min(doors),
-        Some(_) => window.next(),
+        Some(doors) if coming <= doors => by_clock.min(doors),
+        Some(_) => coming,
         None => by_clock,
     };
     next.segment().checked_sub(1)

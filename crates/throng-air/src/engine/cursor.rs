@@ -93,6 +93,8 @@ pub(crate) enum Step {
         span: Span,
         /// Parts that are left out before it.
         missed: u64,
+        /// Whether it could have been sent a part's time ago, and would have been but for us.
+        is_late: bool,
     },
     /// Nothing is due.
     Wait,
@@ -160,7 +162,8 @@ impl Cursor {
         if skipped && self.skips > SKIPS_MAX {
             return Step::Close;
         }
-        let before = self.next;
+        let (before, next_end) = (self.next, self.next_end(rung));
+        let is_late = !self.blocked && !skipped && view.next.0 > next_end + 1;
         let span = if skipped {
             self.rendition = self.wanted(rung);
             Some(self.burst(view, rung))
@@ -173,6 +176,7 @@ impl Cursor {
         Step::Send {
             span,
             missed: span.from.0.saturating_sub(before.0),
+            is_late,
         }
     }
 
@@ -238,11 +242,8 @@ impl Cursor {
     /// Where the span that is due ends.
     fn end(&self, view: View, rung: Rung, until: u64) -> Option<u64> {
         let span = self.span_parts(rung);
-        let grid = self.grid(rung);
         let most = OVERDUE_PARTS_MAX.max(span);
-        // The next place of his alignment; the distance is 1 to `span`.
-        let place = u64::from(self.alignment) * grid % span;
-        let mut end = self.next.0 + span - (self.next.0 + span - place) % span;
+        let mut end = self.next_end(rung);
         while end + span <= view.next.0 && end + span - self.next.0 <= most {
             end += span;
         }
@@ -251,6 +252,13 @@ impl Cursor {
             return Some(end);
         }
         view.finished.then_some(view.next.max(self.next).0)
+    }
+
+    /// The next place where a span of his alignment ends, at most a span from here.
+    fn next_end(&self, rung: Rung) -> u64 {
+        let span = self.span_parts(rung);
+        let place = u64::from(self.alignment) * self.grid(rung) % span;
+        self.next.0 + span - (self.next.0 + span - place) % span
     }
 
     /// The longest span that the rung wants and his cushion bears.

@@ -1,11 +1,12 @@
-//! One parser decides about a request head, strictly: a live stream is ours, everything else is handed on with the
-//! bytes already read, and what two parsers could read in two ways is refused.
+//! One parser decides about a request head, strictly: a live stream and the pages on the way to it are ours, everything
+//! else is handed on with the bytes already read, and what two parsers could read in two ways is refused.
 
 use std::mem::MaybeUninit;
 
 use httparse::{Error, Header, Request, Status};
 use throng_core::rendition::Rendition;
 
+use crate::document::takes_gzip;
 use crate::format::Format;
 
 /// Largest request head, as at the ordinary server. A join needs less than 1 KB; browsers send up to 8 KB with cookies
@@ -21,6 +22,8 @@ pub(crate) enum Head<'b> {
     HandOn,
     /// A live stream.
     Live(Asked<'b>),
+    /// A text on the way to one.
+    Text(Text<'b>),
     /// More bytes are needed.
     Partial,
     /// Nobody should answer this.
@@ -36,6 +39,28 @@ pub(crate) struct Asked<'b> {
     pub(crate) format: Format,
     /// The rendition, which the container carries.
     pub(crate) rendition: Rendition,
+}
+
+/// A text that somebody asked for, with nothing said after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Text<'b> {
+    /// Which.
+    pub(crate) name: TextName<'b>,
+    /// Whether it may be compressed.
+    pub(crate) gzip: bool,
+    /// Whether the connection is kept for the next request (RFC 9112 section 9.3).
+    pub(crate) keeps: bool,
+}
+
+/// A text and the slug of its space, as it stands in the path; the space need not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextName<'b> {
+    /// The list of spaces.
+    Index,
+    /// The page of a space.
+    Page(&'b str),
+    /// `state.json` of a space.
+    State(&'b str),
 }
 
 /// Why a head is refused.
@@ -82,34 +107,73 @@ pub(crate) fn read(bytes: &[u8]) -> Head<'_> {
     let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; HEADERS_MAX];
     let mut request = Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, &mut headers) {
-        Ok(Status::Complete(length)) if length <= HEAD_MAX_BYTES => judge(&request),
+        Ok(Status::Complete(length)) if length <= HEAD_MAX_BYTES => {
+            judge(&request, length == bytes.len())
+        }
         Ok(Status::Partial) if bytes.len() < HEAD_MAX_BYTES => Head::Partial,
         Ok(_) | Err(Error::TooManyHeaders) => Head::Refuse(Refusal::TooLarge),
         Err(_) => Head::Refuse(Refusal::Malformed),
     }
 }
 
-fn judge<'b>(request: &Request<'_, 'b>) -> Head<'b> {
-    let count = |name: &str| {
-        let named = request.headers.iter();
-        named
-            .filter(|header| header.name.eq_ignore_ascii_case(name))
-            .count()
-    };
-    let (lengths, codings) = (count("content-length"), count("transfer-encoding"));
+fn judge<'b>(request: &Request<'_, 'b>, is_all: bool) -> Head<'b> {
+    let (lengths, codings) = (
+        values(request, "content-length").count(),
+        values(request, "transfer-encoding").count(),
+    );
     if lengths + codings > 1 {
         return Head::Refuse(Refusal::Framing);
     }
     if request.version != Some(1) {
         return Head::HandOn;
     }
-    if count("host") != 1 {
+    if values(request, "host").count() != 1 {
         return Head::Refuse(Refusal::Host);
     }
+    let Some(target) = request.path else {
+        return Head::HandOn;
+    };
     if request.method != Some("GET") || lengths + codings > 0 {
         return Head::HandOn;
     }
-    request.path.and_then(live).map_or(Head::HandOn, Head::Live)
+    if let Some(asked) = live(target) {
+        return Head::Live(asked);
+    }
+    // Requests sent before their turn are the ordinary server's to sort out.
+    match text(target).filter(|_| is_all) {
+        None => Head::HandOn,
+        Some(name) => Head::Text(Text {
+            name,
+            gzip: takes_gzip(values(request, "accept-encoding")),
+            keeps: !values(request, "connection").any(says_close),
+        }),
+    }
+}
+
+/// The values of a header, by its name in lower case.
+fn values<'h>(request: &'h Request<'_, '_>, name: &str) -> impl Iterator<Item = &'h [u8]> {
+    let named = request.headers.iter();
+    named
+        .filter(move |header| header.name.eq_ignore_ascii_case(name))
+        .map(|header| header.value)
+}
+
+fn says_close(value: &[u8]) -> bool {
+    let mut options = value.split(|byte| *byte == b',');
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+/// The text of `/`, `/s/{slug}` or `/s/{slug}/state.json`, which no query changes.
+fn text(target: &str) -> Option<TextName<'_>> {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    if path == "/" {
+        return Some(TextName::Index);
+    }
+    match path.strip_prefix("/s/")?.split_once('/') {
+        None => path.strip_prefix("/s/").map(TextName::Page),
+        Some((slug, "state.json")) => Some(TextName::State(slug)),
+        Some(_) => None,
+    }
 }
 
 /// The stream of `/s/{slug}/live.{format}` with parameters that we know. In any other spelling it is not ours.
@@ -173,11 +237,36 @@ mod tests {
     }
 
     #[test]
+    fn texts_on_the_way_to_a_stream_are_ours() {
+        let asked = |target: &str, headers: &str| {
+            let text = format!("GET {target} HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
+            match read(text.as_bytes()) {
+                Head::Text(text) => (format!("{:?}", text.name), text.gzip, text.keeps),
+                other => panic!("{other:?}"),
+            }
+        };
+        let page = "Page(\"a\")".to_owned();
+        assert_eq!(asked("/", ""), ("Index".to_owned(), false, true));
+        assert_eq!(
+            asked("/s/a?from=mail", "accept-encoding: br, gzip\r\n"),
+            (page.clone(), true, true)
+        );
+        assert_eq!(
+            asked("/s/a/state.json", "connection: Keep-Alive, Close\r\n"),
+            ("State(\"a\")".to_owned(), false, false)
+        );
+        assert_eq!(
+            asked("/s/a", "connection: keep-alive\r\n"),
+            (page, false, true)
+        );
+    }
+
+    #[test]
     fn whatever_else_is_a_request_is_handed_on() {
         for target in [
-            "/",
-            "/s/a",
-            "/s/a/state.json",
+            "/s",
+            "/s/a/",
+            "/s/a/state.json/",
             "/s/a/live.ogg",
             "/s/a/live.mp4/",
             "/s//a/live.mp4",
@@ -197,6 +286,7 @@ mod tests {
             "HEAD /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\n\r\n",
             "POST /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\n\r\n",
             "GET /s/a/live.mp4 HTTP/1.0\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
             "GET /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi",
             "GET /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
         ] {

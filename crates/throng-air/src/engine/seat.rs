@@ -26,6 +26,8 @@ pub(crate) struct Seat {
     pub(crate) window: Window,
     /// Whether the window could be served as it stands then.
     pub(crate) flowing: bool,
+    /// Whether nothing more comes.
+    pub(crate) is_closed: bool,
     /// Connections that are here or wait to be.
     pub(crate) connections: u32,
     /// Who is listening.
@@ -42,6 +44,7 @@ impl Seat {
     /// Looks at the window, and says that somebody wants it.
     pub(crate) fn look(&mut self) {
         self.flowing = self.on_air.demand();
+        self.is_closed = self.on_air.is_closed();
         self.on_air.follow(&mut self.window);
     }
 
@@ -90,6 +93,7 @@ impl Seats {
             window: on_air.window_as_it_stands(),
             on_air,
             flowing: false,
+            is_closed: false,
             connections: 0,
             audience: Audience::default(),
             reported: 0,
@@ -201,8 +205,10 @@ mod tests {
 
     #[test]
     fn who_left_counts_until_ten_seconds_after_his_last_audio() {
-        let mut audience = Audience::default();
-        audience.heard = [0, 2, 0];
+        let mut audience = Audience {
+            heard: [0, 2, 0],
+            ..Audience::default()
+        };
         let heard = Heard {
             group: 1,
             at_ms: 5_000,

@@ -14,9 +14,9 @@ use tokio::sync::watch;
 
 use super::cursor::{Cursor, Span, Step};
 use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent};
-use super::seat::{GROUPS, Heard, SeatIndex, Seats};
-use super::slot::{Listener, Slot, Waiting};
-use super::span::{self, Key, Spans};
+use super::seat::{GROUPS, Heard, Seats};
+use super::slot::{Listener, Said, Slot, Waiting};
+use super::span::{Key, Spans};
 use super::tally::{Closed, Refused, Tally};
 use crate::air::Air;
 use crate::hand_over::{self, HandOver};
@@ -32,6 +32,8 @@ const LATE_TICK: Duration = Duration::from_millis(250);
 const STALLED_MS: u64 = 30_000;
 /// A peer that was told everything may take so long to read it.
 const LINGER_MS: u64 = 5_000;
+/// Reads, of 4 KB each, of what he goes on to say meanwhile; then he is closed at once.
+const LINGER_READS_MAX: u8 = 16;
 
 /// One event loop.
 pub(crate) struct Shard<P> {
@@ -135,22 +137,19 @@ impl<P: Port> Shard<P> {
     fn visit(&mut self, place: Place) {
         match self.slots[place as usize] {
             Slot::Empty | Slot::Releasing => {}
-            Slot::Lingering { until_ms } => {
+            Slot::Lingering { until_ms, .. } => {
                 if self.now_ms >= until_ms {
                     self.drop(place);
                 }
             }
-            Slot::Undecided {
-                until_ms,
-                has_spoken,
-            } => {
+            Slot::Answering { until_ms, .. } => {
+                if self.now_ms >= until_ms {
+                    self.drop_content(place);
+                }
+            }
+            Slot::Undecided { until_ms, said } => {
                 if self.now_ms >= until_ms || self.is_closing {
-                    let reason = if has_spoken {
-                        Refused::Unfinished
-                    } else {
-                        Refused::Silent
-                    };
-                    self.turn_away(place, reason);
+                    self.lose_patience(place, said);
                 }
             }
             Slot::Waiting(waiting) => self.try_join(place, waiting),
@@ -161,7 +160,7 @@ impl<P: Port> Shard<P> {
     /// What a visit does for a listener.
     fn serve(&mut self, place: Place, mut listener: Listener) {
         let seat = self.seats.at(listener.seat);
-        if seat.on_air.is_closed() && !listener.is_ending {
+        if seat.is_closed && !listener.is_ending {
             return self.dismiss(place, Closed::Cut);
         }
         let (group, heard_ms) = (self.group, listener.heard_ms);
@@ -178,7 +177,11 @@ impl<P: Port> Shard<P> {
         match listener.cursor.step(seat.view(), self.air.rung()) {
             Step::Wait => {}
             Step::Close => return self.dismiss(place, Closed::Slow),
-            Step::Send { span, missed } => {
+            Step::Send {
+                span,
+                missed,
+                is_late,
+            } => {
                 let key = Key {
                     seat: listener.seat,
                     format: listener.cursor.format(),
@@ -189,7 +192,7 @@ impl<P: Port> Shard<P> {
                 listener.is_ending = span.last;
                 let bytes = self.spans.of(key, &seat.window, self.air.headers());
                 self.slots[place as usize] = Slot::Listening(listener);
-                self.tally.sent(bytes.len(), missed);
+                self.tally.sent(bytes.len(), missed, is_late);
                 return self.send(place, &bytes, span.last);
             }
         }
@@ -223,7 +226,7 @@ impl<P: Port> Shard<P> {
         });
         self.seats.joined(index, group_of(place), self.now_ms);
         self.tally.joined(format);
-        self.tally.sent(bytes.len(), 0);
+        self.tally.sent(bytes.len(), 0, false);
         self.port.watch(place, Interest::Leave);
         self.send(place, &bytes, span.last);
     }
@@ -234,31 +237,37 @@ impl<P: Port> Shard<P> {
         }
     }
 
-    /// What became of what a listener was sent.
+    /// What became of what somebody was sent.
     fn sent(&mut self, place: Place, sent: Sent) {
-        let Some(Slot::Listening(listener)) = self.slots.get_mut(place as usize) else {
-            return;
-        };
-        match sent {
-            Sent::Broken => self.dismiss(place, Closed::Left),
-            Sent::Short(rest) => {
-                listener.is_blocked = true;
-                listener.cursor.set_blocked();
+        match (self.slots[place as usize], sent) {
+            (Slot::Listening(_), Sent::Broken) => self.dismiss(place, Closed::Left),
+            (Slot::Answering { .. }, Sent::Broken) => self.drop_content(place),
+            (Slot::Listening(_) | Slot::Answering { .. }, Sent::Short(rest)) => {
                 self.rests.insert(place, rest);
                 self.tally.blocked();
                 self.port.watch(place, Interest::Write);
-            }
-            Sent::Whole => {
-                if listener.is_blocked {
-                    listener.is_blocked = false;
-                    listener.heard_ms = self.now_ms;
-                    self.port.watch(place, Interest::Leave);
-                }
-                if listener.is_ending {
-                    self.part_with(place, Closed::Ended);
-                    self.linger(place);
+                if let Slot::Listening(listener) = &mut self.slots[place as usize] {
+                    listener.is_blocked = true;
+                    listener.cursor.set_blocked();
                 }
             }
+            (Slot::Listening(listener), Sent::Whole) => self.sent_whole(place, listener),
+            (Slot::Answering { keeps, .. }, Sent::Whole) => self.answered(place, keeps),
+            // Whoever else was sent something is not waited for.
+            _ => {}
+        }
+    }
+
+    fn sent_whole(&mut self, place: Place, mut listener: Listener) {
+        if listener.is_ending {
+            self.part_with(place, Closed::Ended);
+            return self.linger(place);
+        }
+        if listener.is_blocked {
+            listener.is_blocked = false;
+            listener.heard_ms = self.now_ms;
+            self.slots[place as usize] = Slot::Listening(listener);
+            self.port.watch(place, Interest::Leave);
         }
     }
 
@@ -283,14 +292,10 @@ impl<P: Port> Shard<P> {
                 at_ms: listener.heard_ms,
                 now_ms: self.now_ms,
             };
-            self.leave(listener.seat, Some(heard));
+            self.seats.leave(listener.seat, Some(heard));
             self.tally.closed(reason);
             self.rests.remove(&place);
         }
-    }
-
-    fn leave(&mut self, seat: SeatIndex, listened: Option<Heard>) {
-        self.seats.leave(seat, listened);
     }
 
     /// Says that nothing more comes, and gives the peer time to read what did.
@@ -298,6 +303,7 @@ impl<P: Port> Shard<P> {
         self.port.shut_down(place);
         self.slots[place as usize] = Slot::Lingering {
             until_ms: self.now_ms + LINGER_MS,
+            reads_left: LINGER_READS_MAX,
         };
         self.port.watch(place, Interest::Read);
     }
@@ -325,6 +331,10 @@ impl<P: Port> Shard<P> {
         match self.slots[place as usize] {
             Slot::Empty => {}
             Slot::Lingering { .. } => self.drop(place),
+            Slot::Answering { .. }
+            | Slot::Undecided {
+                said: Said::Enough, ..
+            } => self.drop_content(place),
             Slot::Listening(_) => self.dismiss(place, Closed::Left),
             Slot::Releasing | Slot::Undecided { .. } | Slot::Waiting(_) => {
                 self.turn_away(place, Refused::Gone);

@@ -9,12 +9,21 @@ use crate::format::Format;
 /// One connection, or none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Slot {
+    /// It is being answered.
+    Answering {
+        /// When it is closed, should the answer not be taken.
+        until_ms: u64,
+        /// Whether more may be asked then.
+        keeps: bool,
+    },
     /// Nobody.
     Empty,
     /// Nothing more will be sent; the peer may finish reading.
     Lingering {
         /// When it is closed all the same.
         until_ms: u64,
+        /// How much more it may say.
+        reads_left: u8,
     },
     /// A listener.
     Listening(Listener),
@@ -24,11 +33,22 @@ pub(crate) enum Slot {
     Undecided {
         /// When it is closed.
         until_ms: u64,
-        /// Whether it has said something.
-        has_spoken: bool,
+        /// What it has said.
+        said: Said,
     },
     /// It wants a programme that is being made ready.
     Waiting(Waiting),
+}
+
+/// What a connection has said of which nobody knows what it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// Nothing since it was answered.
+    Enough,
+    /// Nothing at all.
+    Nothing,
+    /// Part of a head.
+    Part,
 }
 
 /// Somebody who will join.

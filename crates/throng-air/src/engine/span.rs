@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use throng_core::caching::NEVER;
 use throng_core::window::Window;
 
+use super::answer;
 use super::cursor::Span;
-use super::head::Refusal;
-use crate::air::{EXPOSED_HEADERS, Headers};
+use crate::air::Headers;
 use crate::format::Format;
 
 /// The chunk that ends a body.
@@ -82,34 +81,9 @@ fn frame(key: Key, window: &Window, headers: &Headers) -> Bytes {
 /// The head of the answer, up to the empty line.
 fn opening(format: Format) -> String {
     format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: {NEVER}\r\n{}transfer-encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: {NEVER}\r\nx-content-type-options: nosniff\r\n{}\
+         transfer-encoding: chunked\r\n\r\n",
         format.content_type(),
-        always(),
-    )
-}
-
-/// A short answer after which the connection closes.
-pub(crate) fn short(status: &str, cache_control: &str, sentence: &str, more: &str) -> Bytes {
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\ncache-control: \
-         {cache_control}\r\n{more}{}\r\n{sentence}",
-        sentence.len(),
-        always(),
-    )
-    .into()
-}
-
-/// The answer to a head that nobody should answer.
-pub(crate) fn refusal(refusal: Refusal) -> Bytes {
-    let (status, sentence) = refusal.words();
-    short(status, NEVER, sentence, "")
-}
-
-/// What every answer of the engine carries: it may be read from any page, and the connection serves one request.
-fn always() -> String {
-    format!(
-        "connection: close\r\nx-content-type-options: nosniff\r\naccess-control-allow-origin: *\r\n\
-         access-control-expose-headers: {EXPOSED_HEADERS}\r\ndate: {}\r\n",
-        httpdate::fmt_http_date(SystemTime::now()),
+        answer::always(false),
     )
 }

@@ -1,4 +1,4 @@
-//! What one shard counts, for metrics. Doors balance: accepted = joined + handed on + refused + still undecided.
+//! What one shard counts, for metrics. Doors balance: accepted = joined + handed on + refused + content + undecided.
 
 use std::time::Duration;
 
@@ -90,6 +90,8 @@ impl Closed {
 pub(crate) struct Tally {
     accepted: Counter,
     handed_on: Counter,
+    content: Counter,
+    texts: Counter,
     joins: [(Format, Counter); 3],
     refused: [(Refused, Counter); 9],
     closed: [(Closed, Counter); 5],
@@ -98,6 +100,7 @@ pub(crate) struct Tally {
     blocked: Counter,
     skips: Counter,
     missed_parts: Counter,
+    late_spans: Counter,
     late_ticks: Counter,
     lag: Gauge,
     connections: Gauge,
@@ -114,6 +117,8 @@ impl Tally {
         Self {
             accepted: count(metric::ACCEPTED),
             handed_on: count(metric::HANDED_ON),
+            content: count(metric::CONTENT),
+            texts: count(metric::TEXTS),
             joins: Format::ALL.map(|format| {
                 let name = format.name();
                 let joins = counter!(metric::JOINS, "format" => name, "shard" => shard.clone());
@@ -134,6 +139,7 @@ impl Tally {
             blocked: count(metric::BLOCKED),
             skips: count(metric::SKIPS),
             missed_parts: count(metric::MISSED_PARTS),
+            late_spans: count(metric::LATE_SPANS),
             late_ticks: count(metric::LATE_TICKS),
             lag: gauge(metric::LAG_SECONDS),
             connections: gauge(metric::SHARD_CONNECTIONS),
@@ -150,6 +156,16 @@ impl Tally {
     /// A connection went to the ordinary server.
     pub(crate) fn handed_on(&self) {
         self.handed_on.increment(1);
+    }
+
+    /// A text was sent.
+    pub(crate) fn texted(&self) {
+        self.texts.increment(1);
+    }
+
+    /// A connection ended that had got all texts it wanted.
+    pub(crate) fn content(&self) {
+        self.content.increment(1);
     }
 
     /// A connection was refused.
@@ -169,13 +185,16 @@ impl Tally {
         count(&self.closed, reason);
     }
 
-    /// A span of so many bytes was given to the system, with so many parts left out before it.
-    pub(crate) fn sent(&self, bytes: usize, missed_parts: u64) {
+    /// A span of so many bytes was given to the system, late or not, with so many parts left out before it.
+    pub(crate) fn sent(&self, bytes: usize, missed_parts: u64, is_late: bool) {
         self.sends.increment(1);
         self.bytes.increment(bytes as u64);
         if missed_parts > 0 {
             self.skips.increment(1);
             self.missed_parts.increment(missed_parts);
+        }
+        if is_late {
+            self.late_spans.increment(1);
         }
     }
 

@@ -22,6 +22,7 @@ use io_uring::{IoUring, Probe, cqueue, opcode};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use rustix::process::{Resource, getrlimit};
 
 use self::pool::Pool;
 use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent, Taken, ordinary};
@@ -29,7 +30,7 @@ use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent, Taken, ord
 mod pool;
 
 /// Connections of one ring, which finds each in a table; beyond it another ring costs less than a longer table.
-pub(crate) const CONNECTIONS_MAX: u32 = 16_000;
+const CONNECTIONS_MAX: u32 = 16_000;
 /// Entries of the table beyond them: who is accepted while the shard says that it is full.
 const TABLE_RESERVE: u32 = 384;
 /// Submissions at once; more are submitted in several calls.
@@ -40,6 +41,8 @@ const COMPLETIONS: u32 = 32_768;
 const KERNEL_THREADS_MAX: u32 = 2;
 /// Looks back for a buffer that is held already.
 const HELD_LOOKBACK: usize = 4;
+/// From look to look whether the kernel has cancelled what it was asked to.
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(100);
 /// `SHUT_WR` of shutdown(2).
 const SHUT_WRITE: i32 = 1;
 
@@ -112,12 +115,20 @@ struct Seat {
     leave: bool,
     read: bool,
     write: bool,
-    /// The kernel does this on a thread of its own, which finds the socket by its place: the place must stay.
-    shut: bool,
-    /// Closed by us, but not yet by the kernel, as it still shuts it.
-    is_closing: bool,
+    shut: Shut,
     /// Bytes that came: the buffer in the pool and how many; none of them at the end of the stream.
     came: Option<(u16, u16)>,
+}
+
+/// Whether a socket is being shut: the kernel does this on a thread of its own, which finds the socket by its place, so
+/// that the place must stay until then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Shut {
+    #[default]
+    No,
+    /// And closed by us meanwhile.
+    ThenClose,
+    UnderWay,
 }
 
 /// Direct descriptors of one ring.
@@ -132,6 +143,14 @@ pub(crate) struct Uring {
     held: Vec<Bytes>,
     flying: usize,
     completed: Vec<(u64, i32, u32)>,
+}
+
+/// Connections of one ring here: the limit of open files bounds each table, though not their sum.
+pub(crate) fn connections_max() -> u32 {
+    let table = getrlimit(Resource::Nofile).current;
+    let table = table.and_then(|files| u32::try_from(files).ok());
+    let left = table.map_or(CONNECTIONS_MAX, |table| table.saturating_sub(TABLE_RESERVE));
+    left.min(CONNECTIONS_MAX)
 }
 
 /// Whether the system lets this process have rings that can do all this.
@@ -160,7 +179,7 @@ impl Uring {
     /// A port for the connections of a listening socket, at most so many at once. It belongs to the calling thread.
     pub(crate) fn new(listener: TcpListener, connections_max: u32) -> io::Result<Self> {
         let ring = ring()?;
-        let table = connections_max.min(CONNECTIONS_MAX) + TABLE_RESERVE;
+        let table = connections_max + TABLE_RESERVE;
         ring.submitter().register_files_sparse(table)?;
         let mut threads = [KERNEL_THREADS_MAX; 2];
         ring.submitter().register_iowq_max_workers(&mut threads)?;
@@ -314,8 +333,7 @@ impl Uring {
     /// The kernel has shut a socket, which may have been closed by us meanwhile.
     fn shut(&mut self, place: Place) {
         let seat = &mut self.seats[place as usize];
-        seat.shut = false;
-        if std::mem::take(&mut seat.is_closing) {
+        if std::mem::take(&mut seat.shut) == Shut::ThenClose {
             let close = opcode::Close::new(Fixed(place)).build();
             self.push(close, Kind::Forgotten, place);
         }
@@ -435,7 +453,7 @@ impl Port for Uring {
     fn shut_down(&mut self, place: Place) {
         let shut = opcode::Shutdown::new(Fixed(place), SHUT_WRITE).build();
         self.push(shut, Kind::Shut, place);
-        self.seats[place as usize].shut = true;
+        self.seats[place as usize].shut = Shut::UnderWay;
     }
 
     fn close(&mut self, place: Place) {
@@ -446,15 +464,17 @@ impl Port for Uring {
             let cancel = opcode::AsyncCancel2::new(cancel).build();
             self.push(cancel, Kind::Forgotten, place);
         }
-        if !seat.shut {
+        let shut = if seat.shut == Shut::No {
             let close = opcode::Close::new(Fixed(place)).build();
             self.push(close, Kind::Forgotten, place);
-        }
+            Shut::No
+        } else {
+            Shut::ThenClose
+        };
         self.give_back(seat.came.map(|(buffer, _)| buffer));
         self.seats[place as usize] = Seat {
             life: seat.life.wrapping_add(1),
-            shut: seat.shut,
-            is_closing: seat.shut,
+            shut,
             ..Seat::default()
         };
     }
@@ -475,6 +495,10 @@ const ACCEPT: Tag = Tag {
 
 impl Drop for Uring {
     fn drop(&mut self) {
+        // A request to accept keeps the address taken until the kernel has cleaned up behind the ring, at leisure.
+        self.set_accepting(false);
+        let mut events = Vec::new();
+        while self.accepting && self.wait(CANCEL_TIMEOUT, &mut events).is_ok() {}
         if self.flying > 0 {
             // The kernel may still read them.
             std::mem::forget(std::mem::take(&mut self.held));

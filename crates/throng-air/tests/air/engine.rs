@@ -75,19 +75,69 @@ async fn nonsense_is_refused_in_words_and_the_connection_ends() {
 async fn streams_are_served_while_the_ordinary_server_is_full() {
     for front in Front::engines() {
         let house = House::start_on(front, State::Live, 40).await;
-        let mut inside = Vec::new();
-        for _ in 0..CONNECTIONS_MAX {
-            let mut wire = house.connect().await;
-            assert_eq!(wire.get("/").await.status, 200);
-            inside.push(wire);
-        }
-        let refused = house.connect().await.get("/").await;
+        let _inside = fill(&house).await;
+        let refused = house.get("hls/main.m3u8").await;
         assert_eq!(refused.status, 503);
         assert_eq!(refused.header("retry-after"), "5");
+        // The whole way in, on one connection.
         let mut wire = house.connect().await;
+        assert_eq!(wire.get("/").await.text(), "the list");
+        assert_eq!(wire.get(&house.path).await.text(), "the page");
+        let state = format!("{}/state.json", house.path);
+        assert!(wire.get(&state).await.text().contains("\"listening\":0"));
         wire.ask("GET", &format!("{}/live.mp4", house.path), "")
             .await;
         assert_eq!(wire.head().await.unwrap().status, 200);
+    }
+}
+
+/// Takes all places of the ordinary server.
+async fn fill(house: &House) -> Vec<Wire> {
+    let mut inside = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        let mut wire = house.connect().await;
+        let playlist = format!("{}/hls/main.m3u8", house.path);
+        assert_eq!(wire.get(&playlist).await.status, 200);
+        inside.push(wire);
+    }
+    inside
+}
+
+#[tokio::test]
+async fn answers_are_the_same_whoever_owns_the_port() {
+    let mut answers = Vec::new();
+    for front in Front::all() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let mut heads = Vec::new();
+        for file in ["", "/state.json", "/live.webm", "/nothing"] {
+            let mut wire = house.connect().await;
+            let target = format!("{}{file}", house.path);
+            wire.ask("GET", &target, "accept-encoding: gzip\r\n").await;
+            let head = wire.head().await.unwrap();
+            let mut headers = head.headers;
+            // A clock, and what the engine says besides: that a stream is the last answer of its connection.
+            headers.retain(|(name, _)| name != "date" && name != "connection");
+            headers.sort();
+            heads.push((file, head.status, headers));
+        }
+        answers.push(heads);
+    }
+    assert!(
+        answers.windows(2).all(|two| two[0] == two[1]),
+        "{answers:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_ends_when_its_client_says_so() {
+    // RFC 9112 section 9.6.
+    for front in Front::engines() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let mut wire = house.connect().await;
+        let answer = wire.fetch("GET", "/", "connection: close\r\n").await;
+        assert_eq!(answer.header("connection"), "close");
+        assert_eq!(answer.text(), "the list");
+        assert!(wire.is_closed().await);
     }
 }
 

@@ -175,7 +175,7 @@ impl House {
     pub(crate) async fn waiting(&self, file: &str) -> Wire {
         let mut wire = self.connect().await;
         wire.ask("GET", &format!("{}/{file}", self.path), "").await;
-        self.get("state.json").await;
+        self.get("hls/main.m3u8").await;
         wire
     }
 

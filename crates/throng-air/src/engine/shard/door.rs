@@ -3,10 +3,12 @@
 use std::net::TcpStream;
 
 use bytes::Bytes;
-use throng_core::caching::BRIEF;
 use throng_core::space::State;
 
-use super::{Interest, Place, Port, READ_MAX_BYTES, Refused, Shard, Slot, Waiting, span};
+use super::{
+    Interest, Place, Port, READ_MAX_BYTES, Refused, STALLED_MS, Said, Shard, Slot, Waiting,
+};
+use crate::engine::answer;
 use crate::engine::head::{self, Asked, Head};
 use crate::engine::port::Taken;
 use crate::on_air::FILL_TIMEOUT;
@@ -31,7 +33,7 @@ impl<P: Port> Shard<P> {
         }
         self.slots[place as usize] = Slot::Undecided {
             until_ms: self.now_ms + FIRST_BYTE_MS,
-            has_spoken: false,
+            said: Said::Nothing,
         };
         self.connections += 1;
         self.tally.accepted();
@@ -49,15 +51,27 @@ impl<P: Port> Shard<P> {
             self.slots[place as usize],
         ) {
             (Taken::End, _) => self.lose(place),
-            (Taken::Bytes(length), Slot::Undecided { has_spoken, .. }) => {
-                self.judge(place, &bytes[..length], has_spoken);
+            (Taken::Bytes(length), Slot::Undecided { said, .. }) => {
+                self.judge(place, &bytes[..length], said);
             }
-            // Whatever somebody says besides is not heard.
+            (Taken::Bytes(_), Slot::Lingering { .. }) => self.ignore(place),
             (Taken::Nothing | Taken::Bytes(_), _) => self.port.watch(place, Interest::Read),
         }
     }
 
-    fn judge(&mut self, place: Place, bytes: &[u8], has_spoken: bool) {
+    /// Hears nothing of what somebody says who was told everything; closed at once, he might not have read it.
+    fn ignore(&mut self, place: Place) {
+        if let Slot::Lingering { reads_left, .. } = &mut self.slots[place as usize] {
+            if let Some(left) = reads_left.checked_sub(1) {
+                *reads_left = left;
+                self.port.watch(place, Interest::Read);
+            } else {
+                self.drop(place);
+            }
+        }
+    }
+
+    fn judge(&mut self, place: Place, bytes: &[u8], said: Said) {
         let mut read = self.heads.remove(&place).unwrap_or_default();
         let whole = if read.is_empty() {
             bytes
@@ -74,23 +88,65 @@ impl<P: Port> Shard<P> {
                 } else {
                     read
                 };
-                self.wait_for_more(place, read, has_spoken);
+                self.wait_for_more(place, read, said);
             }
             Head::Refuse(refusal) => {
-                self.answer(place, &span::refusal(refusal), Refused::Head(refusal));
+                self.refuse(place, &answer::refusal(refusal), Refused::Head(refusal));
             }
+            Head::Text(asked) => match answer::text(&self.air, asked) {
+                None => self.hand_on(place, whole.to_vec()),
+                Some(text) => self.answer(place, &text, asked.keeps),
+            },
         }
     }
 
-    fn wait_for_more(&mut self, place: Place, read: Vec<u8>, has_spoken: bool) {
+    fn answer(&mut self, place: Place, text: &Bytes, keeps: bool) {
+        self.slots[place as usize] = Slot::Answering {
+            until_ms: self.now_ms + STALLED_MS,
+            keeps,
+        };
+        self.tally.texted();
+        self.send(place, text, true);
+    }
+
+    /// The answer is on its way; the next request may come.
+    pub(super) fn answered(&mut self, place: Place, keeps: bool) {
+        if !keeps || self.is_closing {
+            self.tally.content();
+            return self.linger(place);
+        }
+        self.slots[place as usize] = Slot::Undecided {
+            until_ms: self.now_ms + HEAD_MS,
+            said: Said::Enough,
+        };
+        self.port.watch(place, Interest::Read);
+    }
+
+    /// Somebody did not say in time what he wants.
+    pub(super) fn lose_patience(&mut self, place: Place, said: Said) {
+        match said {
+            Said::Enough => self.drop_content(place),
+            Said::Nothing => self.turn_away(place, Refused::Silent),
+            Said::Part => self.turn_away(place, Refused::Unfinished),
+        }
+    }
+
+    /// Closes a connection that was answered and has asked for no more.
+    pub(super) fn drop_content(&mut self, place: Place) {
+        self.tally.content();
+        self.rests.remove(&place);
+        self.drop(place);
+    }
+
+    fn wait_for_more(&mut self, place: Place, read: Vec<u8>, said: Said) {
         if self.heads.len() >= HEADS_MAX {
             return self.turn_away(place, Refused::Unfinished);
         }
         self.heads.insert(place, read);
-        if !has_spoken {
+        if said != Said::Part {
             self.slots[place as usize] = Slot::Undecided {
                 until_ms: self.now_ms + HEAD_MS,
-                has_spoken: true,
+                said: Said::Part,
             };
         }
         self.port.watch(place, Interest::Read);
@@ -124,15 +180,9 @@ impl<P: Port> Shard<P> {
         let seat = self.seats.at(waiting.seat);
         let view = seat.view();
         let is_ready = view.is_joinable() || is_over && view.next > view.oldest;
-        if seat.on_air.is_closed() || is_over && !(seat.flowing && is_ready) {
+        if seat.is_closed || is_over && !(seat.flowing && is_ready) {
             let sentence = "The programme is being made ready. Please come again in two seconds.\n";
-            let answer = span::short(
-                "503 Service Unavailable",
-                BRIEF,
-                sentence,
-                "retry-after: 2\r\n",
-            );
-            self.answer(place, &answer, Refused::Unready);
+            self.refuse(place, &answer::come_again(2, sentence), Refused::Unready);
         } else if seat.flowing && is_ready {
             self.join(place, waiting);
         }
@@ -143,13 +193,7 @@ impl<P: Port> Shard<P> {
         let Some(reserved) = self.hand_over.place() else {
             let sentence =
                 "Too many people ask for this at once. Please come again in a few seconds.\n";
-            let answer = span::short(
-                "503 Service Unavailable",
-                BRIEF,
-                sentence,
-                "retry-after: 5\r\n",
-            );
-            return self.answer(place, &answer, Refused::Crowded);
+            return self.refuse(place, &answer::come_again(5, sentence), Refused::Crowded);
         };
         self.slots[place as usize] = Slot::Releasing;
         self.releasing.insert(place, (read, reserved));
@@ -167,10 +211,10 @@ impl<P: Port> Shard<P> {
     }
 
     /// Gives a short answer to somebody who is not let in, and closes.
-    fn answer(&mut self, place: Place, answer: &Bytes, reason: Refused) {
+    fn refuse(&mut self, place: Place, answer: &Bytes, reason: Refused) {
         self.tally.refused(reason);
         if let Slot::Waiting(waiting) = self.slots[place as usize] {
-            self.leave(waiting.seat, None);
+            self.seats.leave(waiting.seat, None);
         }
         // A fresh send buffer takes a few hundred bytes, so that nothing is learnt from the outcome.
         let _ = self.port.send(place, answer, false);
@@ -183,7 +227,7 @@ impl<P: Port> Shard<P> {
         self.heads.remove(&place);
         self.releasing.remove(&place);
         if let Slot::Waiting(waiting) = self.slots[place as usize] {
-            self.leave(waiting.seat, None);
+            self.seats.leave(waiting.seat, None);
         }
         self.drop(place);
     }
