@@ -75,14 +75,16 @@ pub fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
-    for (name, counts) in [
-        ("refused", &summary.refused_by_reason),
-        ("troubles", &summary.troubles),
-    ] {
-        if !counts.is_empty() {
-            rows.push((name, listed(counts)));
-        }
-    }
+    rows.extend(exceptions(summary));
+    rows.push(("slots", summary.slots.to_string()));
+    rows
+}
+
+/// What is only told where there was any.
+fn exceptions(summary: &Summary) -> Vec<(&'static str, String)> {
+    let refused = ("refused", listed(&summary.refused_by_reason));
+    let troubles = ("troubles", listed(&summary.troubles));
+    let mut rows = vec![refused, troubles];
     if summary.misbehaved > 0 {
         let words = format!(
             "{} connections, {} shown out",
@@ -90,7 +92,7 @@ pub fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
         );
         rows.push(("misbehaving", words));
     }
-    rows.push(("slots", summary.slots.to_string()));
+    rows.retain(|(_, words)| !words.is_empty());
     rows
 }
 

@@ -88,7 +88,7 @@ impl Cmaf {
                         return Ok(());
                     }
                     self.place = Place::Header;
-                    tell(self.stretch());
+                    tell(self.stretch()?);
                 }
                 Place::Skip { left } => {
                     skip(left, &mut bytes);
@@ -144,18 +144,25 @@ impl Cmaf {
     }
 
     /// The fragment that has just come in.
-    fn stretch(&mut self) -> Stretch {
+    fn stretch(&mut self) -> Result<Stretch, Broken> {
         let fragment = std::mem::take(&mut self.fragment);
         let in_sequence = self
             .last
             .is_none_or(|last| fragment.sequence == last.wrapping_add(1));
         self.last = Some(fragment.sequence);
         let samples = u64::from(fragment.sample_duration) * u64::from(fragment.sample_count);
-        Stretch {
-            sample: Some(self.at_48_khz(fragment.decode_time)),
-            samples: self.at_48_khz(samples),
-            in_sequence,
+        let (sample, samples) = (
+            self.at_48_khz(fragment.decode_time),
+            self.at_48_khz(samples),
+        );
+        if sample > SAMPLE_MAX || samples > FRAGMENT_SAMPLES_MAX {
+            return Err(Broken("mp4"));
         }
+        Ok(Stretch {
+            sample: Some(sample),
+            samples,
+            in_sequence,
+        })
     }
 
     fn at_48_khz(&self, units: u64) -> u64 {
@@ -206,3 +213,7 @@ const HEADER_BYTES: usize = 8;
 const LEAF_BYTES: usize = 24;
 /// A segment of a foreign server has some 100 KB; what says more is not MP4.
 const BOX_BYTES_MAX: u64 = 16 << 20;
+/// Some 5,900 years after the epoch: sums of times stay within 64 bits.
+const SAMPLE_MAX: u64 = 1 << 53;
+/// Five minutes; segments are some seconds long.
+const FRAGMENT_SAMPLES_MAX: u64 = 300 * 48_000;

@@ -147,16 +147,17 @@ fn vint_bytes(first: u8) -> Option<usize> {
 fn opus_samples(toc: u8, second: u8) -> u16 {
     let config = toc >> 3;
     let frame = match config {
-        0..12 => [480, 960, 1_920, 2_880][usize::from(config % 4)],
+        0..12 => [480_u32, 960, 1_920, 2_880][usize::from(config % 4)],
         12..16 => [480, 960][usize::from(config % 2)],
         _ => [120, 240, 480, 960][usize::from(config % 4)],
     };
     let frames = match toc & 3 {
         0 => 1,
         1 | 2 => 2,
-        _ => u16::from(second & 0x3F),
+        _ => u32::from(second & 0x3F),
     };
-    (frame * frames).min(PACKET_SAMPLES_MAX)
+    let samples = (frame * frames).min(PACKET_SAMPLES_MAX);
+    u16::try_from(samples).expect("a packet is bounded")
 }
 
 const BROKEN: Broken = Broken("webm");
@@ -166,7 +167,7 @@ const BLOCK_HEAD_BYTES: usize = 6;
 const FIELD_BYTES: usize = 12;
 const SAMPLES_PER_MS: u64 = 48;
 /// 120 ms (RFC 6716, section 2.1.4).
-const PACKET_SAMPLES_MAX: u16 = 5_760;
+const PACKET_SAMPLES_MAX: u32 = 5_760;
 /// Some 30,000 years; products below stay within 64 bits.
 const TIME_MAX_MS: u64 = 1 << 50;
 /// A packet or a track's description is far shorter; what says more is not `WebM`.
