@@ -45,6 +45,9 @@ use tokio::sync::watch;
 /// Listeners of one loop.
 const SHARD_LISTENERS_MAX: usize = 15_000;
 
+/// Connections that wait to be accepted; the kernel cuts it to `somaxconn`.
+const BACKLOG: i32 = 65_535;
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let word =
@@ -70,7 +73,12 @@ fn main() {
     };
     let shards = listeners.div_ceil(SHARD_LISTENERS_MAX);
     let sockets: Vec<_> = (0..shards)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .map(|_| {
+            let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+            // Of 128, as the standard library has it, a rush is retried in seconds.
+            rustix::net::listen(&socket, BACKLOG).unwrap();
+            socket
+        })
         .collect();
     let addresses: Vec<_> = sockets.iter().map(|s| s.local_addr().unwrap()).collect();
     let _engine = Engine::start(sockets, &connections, &closed).unwrap();

@@ -24,6 +24,8 @@ struct Shadow {
     /// Bytes on his line, in thousandths of a second of o48, and what his line takes of them per part.
     queued: u64,
     line: u64,
+    /// Whether his last span did not fit.
+    blocked: bool,
 }
 
 /// What the send buffer holds, in thousandths of a second of o48: ten seconds.
@@ -107,6 +109,7 @@ impl World {
             cushion_parts: span.parts,
             ended: false,
             queued: span.parts * 320,
+            blocked: false,
             line: [60, 200, 310, 2_000][usize::try_from(chance.below(4)).unwrap()],
         };
         Self {
@@ -132,7 +135,7 @@ impl World {
             3 => self.shadow.line = self.chance.below(3_000),
             // The shard or the origin was stopped for a while.
             4 => {
-                let parts = 2 + self.chance.below(40);
+                let parts = 2 + self.chance.below(100);
                 self.come(parts);
             }
             _ => self.come(1),
@@ -169,10 +172,11 @@ impl World {
                 self.closed = true;
             }
             Step::Send { span, missed, .. } => {
-                assert!(missed == 0 || gone || self.cursor_was_blocked(before));
+                assert!(missed == 0 || gone || self.is_far_behind(before));
                 self.skips += u64::from(missed > 0);
                 self.shadow.take(span, missed, self.view, self.rung);
-                if self.shadow.queued > BUFFER {
+                self.shadow.blocked = self.shadow.queued > BUFFER;
+                if self.shadow.blocked {
                     self.cursor.set_blocked();
                 }
             }
@@ -181,9 +185,9 @@ impl World {
         self.cursor.check();
     }
 
-    /// Who is skipped has not been served for long.
-    fn cursor_was_blocked(&self, next: u64) -> bool {
-        self.view.next.0 - next >= 48
+    /// Who is skipped could not keep up for long, and not because of us.
+    fn is_far_behind(&self, next: u64) -> bool {
+        self.shadow.blocked && self.view.next.0 - next >= 48
     }
 
     fn nothing_is_due(&self, gone: bool) {
