@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -42,6 +43,10 @@ const LISTENERS_MAX: u64 = 4_000_000;
 const DESK_CONNECTIONS_MAX: u32 = 1_000;
 /// Connections at the internal address: a scraper and a person.
 const INTERNAL_CONNECTIONS_MAX: u32 = 64;
+/// A port that is taken for longer belongs to somebody who lives.
+const PORT_FREE_MAX: Duration = Duration::from_secs(2);
+/// Pause before the port is tried again.
+const PORT_FREE_PAUSE: Duration = Duration::from_millis(10);
 /// Connections that wait to be accepted; the kernel cuts it to `somaxconn`.
 const BACKLOG: u32 = 65_535;
 
@@ -217,7 +222,7 @@ fn bind_for_threads(
     };
     if address.port() != 0 {
         // Sockets that share a port would also share it with another process of this user.
-        drop(listen(address).map_err(wrong)?);
+        once_free(|| socket(address)?.bind(address)).map_err(wrong)?;
     }
     let shared = |address| shared_socket(address).map_err(wrong);
     let mut listeners = vec![shared(address)?];
@@ -226,6 +231,19 @@ fn bind_for_threads(
         listeners.push(shared(bound)?);
     }
     Ok(listeners)
+}
+
+/// Takes a port as soon as it is free: the rings of a process that was killed are torn down a moment after it is gone.
+fn once_free(mut take: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let deadline = Instant::now() + PORT_FREE_MAX;
+    loop {
+        match take() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(PORT_FREE_PAUSE);
+            }
+            taken => return taken,
+        }
+    }
 }
 
 fn shared_socket(address: SocketAddr) -> io::Result<TcpListener> {
