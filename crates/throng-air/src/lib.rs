@@ -26,3 +26,4 @@ mod hls;
 mod metric;
 mod progressive;
 mod recording;
+mod room;

@@ -10,6 +10,7 @@ pub mod store;
 pub mod tls;
 
 mod api;
+mod capacity;
 mod chance;
 mod origin;
 mod pages;

@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use self::doors::Listeners;
 pub use self::error::ServeError;
 use crate::api::Desk;
+use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::origin::{Mixers, Origin, Parts, Router as StageRouter};
 use crate::store::Store;
@@ -104,6 +105,7 @@ impl Node {
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         raise_file_limit();
         let metrics = internal::recorder();
+        let capacity = Capacity::of(&config).map_err(ServeError::Capacity)?;
         let lock = data::open(&config.data)?;
         let operator = data::operator_key(&config.data.join("operator.key"))?;
         let store = Store::open(&config.data.join("throng.db")).await?;
@@ -119,6 +121,9 @@ impl Node {
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = empty_air(inits.clone());
         air.set_rung(config.rung);
+        if let Some(most) = capacity.slots {
+            air.set_listeners_max(most);
+        }
         let parts = Parts {
             store,
             stage,
@@ -131,6 +136,7 @@ impl Node {
         let desk = Arc::new(Desk {
             origin: Arc::clone(&origin),
             operator: operator.digest(),
+            capacity,
             public_url: links.listen.clone(),
             url: links.desk.clone(),
             studio: pages::studio(),

@@ -14,6 +14,8 @@ use crate::presence::Shard;
 pub(crate) enum Refused {
     /// The ordinary server had no place.
     Crowded,
+    /// There was no place for another listener.
+    Full,
     /// He went before he had asked.
     Gone,
     /// His head was not fit to be answered.
@@ -27,8 +29,9 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Crowded,
+        Self::Full,
         Self::Gone,
         Self::Silent,
         Self::Unfinished,
@@ -42,6 +45,7 @@ impl Refused {
     const fn name(self) -> &'static str {
         match self {
             Self::Crowded => "crowded",
+            Self::Full => "full",
             Self::Gone => "gone",
             Self::Head(refusal) => refusal.name(),
             Self::Silent => "silent",
@@ -93,7 +97,7 @@ pub(crate) struct Tally {
     content: Counter,
     texts: Counter,
     joins: [(Format, Counter); 3],
-    refused: [(Refused, Counter); 9],
+    refused: [(Refused, Counter); 10],
     closed: [(Closed, Counter); 5],
     sends: Counter,
     bytes: Counter,

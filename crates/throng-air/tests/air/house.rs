@@ -45,6 +45,8 @@ pub(crate) const CONNECTIONS_MAX: u32 = 8;
 pub(crate) struct House {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// What it serves.
+    pub(crate) air: Arc<Air>,
     /// Its one space.
     pub(crate) on_air: Arc<OnAir>,
     /// The prefix of its paths.
@@ -142,11 +144,12 @@ impl House {
                 let door = Door::new(listener, CONNECTIONS_MAX, None);
                 tokio::spawn(door.serve(routes, closed))
             }
-            Front::Epoll => engine(Backend::Epoll, listener, air, routes, closed),
-            Front::IoUring => engine(Backend::IoUring, listener, air, routes, closed),
+            Front::Epoll => engine(Backend::Epoll, listener, Arc::clone(&air), routes, closed),
+            Front::IoUring => engine(Backend::IoUring, listener, Arc::clone(&air), routes, closed),
         };
         Self {
             address,
+            air,
             on_air,
             path,
             closing,
@@ -261,6 +264,7 @@ fn space(state: State) -> Space {
         title: "A talk".to_owned(),
         scheduled_at: None,
         speakers: 2,
+        expected_listeners: None,
     };
     let mut space = Space::announce(EPOCH, announcement).unwrap();
     space.state = state;
