@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
@@ -16,13 +16,17 @@ use throng_core::caching::{BRIEF, IMMUTABLE, NEVER};
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::space;
 use throng_core::time::UnixMillis;
-use throng_core::window::Wanted;
+use throng_core::timeline::PartIndex;
+use throng_core::window::{Part, Wanted};
 use tokio::sync::{Semaphore, watch};
 
 use crate::accept::ConnectionId;
 use crate::answer;
+use crate::counting::count;
 use crate::document::Document;
+use crate::feed::reports::Reports;
 use crate::hls::{self, File};
+use crate::ledger::Ledger;
 use crate::on_air::OnAir;
 use crate::presence::Player;
 use crate::progressive::{self, Format};
@@ -30,6 +34,7 @@ use crate::recording;
 use crate::state::state_json;
 
 /// What precedes the parts of each rendition; Air links no codec, so it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headers {
     /// CMAF initialisation segments by [`Rendition::index`].
     pub init: [Bytes; RENDITION_COUNT],
@@ -50,6 +55,49 @@ pub struct Air {
     headers: Headers,
     pages: Pages,
     held: Semaphore,
+    hold: watch::Sender<Option<Arc<HoldParts>>>,
+    rung: watch::Sender<u8>,
+    ledger: Arc<Ledger>,
+    reports: Reports,
+}
+
+/// The hold loop as parts, numbered from 0: what a worker plays when parts stop.
+#[derive(Debug)]
+pub struct HoldParts {
+    fingerprint: u64,
+    parts: Vec<Part>,
+}
+
+impl HoldParts {
+    /// The parts of a whole loop, in their order.
+    pub fn new(parts: Vec<Part>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        for part in &parts {
+            for packaged in &part.renditions {
+                packaged.cmaf.hash(&mut hasher);
+            }
+        }
+        // 0 says that there is none.
+        let fingerprint = hasher.finish().max(1);
+        Self { fingerprint, parts }
+    }
+
+    /// Tells this loop from another.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Its parts.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The part whose sound belongs at a place of any programme; it is still to be numbered.
+    pub fn at(&self, index: PartIndex) -> Option<&Part> {
+        let length = self.parts.len() as u64;
+        let place = usize::try_from(index.0.checked_rem(length)?).ok()?;
+        self.parts.get(place)
+    }
 }
 
 impl Air {
@@ -61,6 +109,10 @@ impl Air {
             headers,
             pages,
             held: hls::held_places(),
+            hold: watch::Sender::new(None),
+            rung: watch::Sender::new(0),
+            ledger: Arc::default(),
+            reports: Reports::default(),
         })
     }
 
@@ -83,13 +135,68 @@ impl Air {
         self.index.send_replace(Arc::new(index));
     }
 
+    /// Every space that is on air, by its slug, and a watch on them.
+    pub fn spaces(&self) -> watch::Receiver<BTreeMap<String, Arc<OnAir>>> {
+        self.spaces.subscribe()
+    }
+
+    /// The public list, and a watch on it.
+    pub(crate) fn index(&self) -> watch::Receiver<Arc<Document>> {
+        self.index.subscribe()
+    }
+
+    /// What precedes the parts.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// Keeps the hold loop, to stand in for parts that do not come.
+    pub fn set_hold(&self, hold: HoldParts) {
+        self.hold.send_replace(Some(Arc::new(hold)));
+    }
+
+    /// The hold loop, once it is there.
+    pub fn hold(&self) -> watch::Receiver<Option<Arc<HoldParts>>> {
+        self.hold.subscribe()
+    }
+
+    /// The ladder has decided.
+    pub fn set_rung(&self, rung: u8) {
+        self.rung.send_replace(rung);
+    }
+
+    /// The rung of the ladder.
+    pub fn rung(&self) -> watch::Receiver<u8> {
+        self.rung.subscribe()
+    }
+
+    /// What the doors of this process count into.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// What workers and edges have reported.
+    pub fn reports(&self) -> &Reports {
+        &self.reports
+    }
+
     /// The space of a slug.
     pub fn find(&self, slug: &str) -> Option<Arc<OnAir>> {
         self.spaces.borrow().get(slug).cloned()
     }
 
-    /// The routes of the audience.
+    /// The routes of the audience, whose requests are counted.
     pub fn routes(self: &Arc<Self>) -> Router {
+        self.counted(self.uncounted_routes())
+    }
+
+    /// Counts every request to these routes in the ledger.
+    pub fn counted(&self, routes: Router) -> Router {
+        routes.layer(from_fn_with_state(Arc::clone(&self.ledger), count))
+    }
+
+    /// The routes of the audience, for who adds to them before they are counted.
+    pub fn uncounted_routes(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", get(index))
             .route("/s/{slug}", get(page))
@@ -155,7 +262,7 @@ async fn file(
     let query = query.unwrap_or_default();
     match file.as_str() {
         "state.json" => answer::ok(
-            state_json(&on_air, &on_air.facts().space, now()),
+            state_json(&on_air, &on_air.facts().space, *air.rung.borrow(), now()),
             "application/json",
             BRIEF,
         ),
@@ -199,7 +306,7 @@ async fn live(
         return progressive::head(format);
     }
     let player = Player::Connection(connection.0);
-    progressive::live(on_air, &air.headers, format, rendition, player).await
+    progressive::live(on_air, &air.headers, format, rendition, player, &air.ledger).await
 }
 
 /// After the end the stream's name leads to the recording in the same codec.

@@ -9,15 +9,19 @@
 pub mod accept;
 pub mod air;
 pub mod document;
+pub mod feed;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod ledger;
 pub mod on_air;
 pub mod past;
 pub mod presence;
 pub mod state;
 
 mod answer;
+mod behind;
+mod counting;
 mod hls;
 mod metric;
 mod progressive;

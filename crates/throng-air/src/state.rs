@@ -46,16 +46,18 @@ pub fn initial(space: &Space) -> String {
         Counts::default(),
         Recorded::default(),
         None,
+        0,
     ))
 }
 
 /// The text of `state.json` at a wall-clock time.
-pub fn state_json(on_air: &OnAir, space: &Space, now: UnixMillis) -> String {
+pub fn state_json(on_air: &OnAir, space: &Space, rung: u8, now: UnixMillis) -> String {
     text(&document(
         space,
         on_air.counts(),
         on_air.past().recorded(),
         newest_segment(on_air, space, now),
+        rung,
     ))
 }
 
@@ -89,6 +91,7 @@ fn document(
     counts: Counts,
     recorded: Recorded,
     newest_segment: Option<u64>,
+    rung: u8,
 ) -> StateJson<'_> {
     StateJson {
         slug: space.slug.as_str(),
@@ -102,7 +105,7 @@ fn document(
         segment_seconds: seconds(PARTS_PER_SEGMENT),
         part_seconds: seconds(1),
         newest_segment,
-        rung: 0,
+        rung,
         listening: counts.listening,
         peak: counts.peak,
         joined: counts.joined,

@@ -44,10 +44,16 @@ impl Part {
 }
 
 /// The newest [`PARTS_KEPT`] parts, one after the other without a hole.
+///
+/// Away from the origin the newest of them may be *stand-ins*: parts of the hold loop that are played where the true
+/// ones have not come. A part is never changed, but a stand-in is none: the true part takes its place when it comes,
+/// so that no cache may keep a stand-in under the name of the part.
 #[derive(Clone, Debug)]
 pub struct Window {
     parts: VecDeque<Arc<Part>>,
     next: PartIndex,
+    /// The first part that has not truly come; what is held from there on stands in.
+    true_next: PartIndex,
     finished: bool,
 }
 
@@ -120,6 +126,8 @@ pub enum Found {
     Gone,
     /// Here: the parts, in their order.
     Ready(Vec<Arc<Part>>),
+    /// Here, but not all are the true parts, so that no cache may keep them.
+    StandIn(Vec<Arc<Part>>),
     /// Farther ahead than a request may wait for.
     TooFar,
 }
@@ -131,30 +139,63 @@ impl Window {
         Self {
             parts: VecDeque::with_capacity(PARTS_KEPT),
             next: first,
+            true_next: first,
             finished: false,
         }
     }
 
-    /// Adds the part that follows; the oldest goes when there are more than [`PARTS_KEPT`].
+    /// Adds the part that follows the true ones, in the place of its stand-in where there is one; the oldest goes when
+    /// there are more than [`PARTS_KEPT`].
     pub fn push(&mut self, part: Arc<Part>) -> Result<(), OutOfOrder> {
-        if self.finished || part.index != self.next {
-            return Err(OutOfOrder {
-                pushed: part.index,
-                expected: self.next,
-                finished: self.finished,
-            });
+        self.expect(&part, self.true_next)?;
+        self.true_next = self.true_next.next();
+        let stands_in = part.index < self.next;
+        match self.place(part.index) {
+            Some(place) => self.parts[place] = part,
+            // A stand-in that was played so long ago that it has left the window already.
+            None if stands_in => {}
+            None => self.append(part),
         }
-        if self.parts.len() == PARTS_KEPT {
-            self.parts.pop_front();
-        }
-        self.next = self.next.next();
-        self.parts.push_back(part);
         Ok(())
     }
 
-    /// Marks the end of the programme: no part follows.
+    /// Adds a part that stands in for the one that follows and has not come.
+    pub fn push_stand_in(&mut self, part: Arc<Part>) -> Result<(), OutOfOrder> {
+        self.expect(&part, self.next)?;
+        self.append(part);
+        Ok(())
+    }
+
+    fn expect(&self, part: &Part, expected: PartIndex) -> Result<(), OutOfOrder> {
+        if self.finished || part.index != expected {
+            return Err(OutOfOrder {
+                pushed: part.index,
+                expected,
+                finished: self.finished,
+            });
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, part: Arc<Part>) {
+        if self.parts.len() == PARTS_KEPT {
+            self.parts.pop_front();
+        }
+        self.next = part.index.next();
+        self.parts.push_back(part);
+    }
+
+    /// Marks the end of the programme: no part follows. What stands in after it was never part of it.
     pub fn finish(&mut self) {
         self.finished = true;
+        while self
+            .parts
+            .back()
+            .is_some_and(|part| part.index >= self.true_next)
+        {
+            self.parts.pop_back();
+        }
+        self.next = self.true_next;
     }
 
     /// Whether the programme has ended.
@@ -172,10 +213,20 @@ impl Window {
         self.next
     }
 
+    /// The part that truly comes next: what is held from here on are stand-ins. The same as [`Window::next`] at the
+    /// origin.
+    pub fn true_next(&self) -> PartIndex {
+        self.true_next
+    }
+
     /// The part of a number, if it is here.
     pub fn part(&self, index: PartIndex) -> Option<&Arc<Part>> {
-        let place = index.0.checked_sub(self.oldest().0)?;
-        self.parts.get(usize::try_from(place).ok()?)
+        self.parts.get(self.place(index)?)
+    }
+
+    fn place(&self, index: PartIndex) -> Option<usize> {
+        let place = usize::try_from(index.0.checked_sub(self.oldest().0)?).ok()?;
+        (place < self.parts.len()).then_some(place)
     }
 
     /// The parts from one number on, in their order; from the oldest if that number has gone.
@@ -225,11 +276,14 @@ impl Window {
         } else if end > self.next {
             Found::Due
         } else {
-            Found::Ready(
-                (first.0..end.0)
-                    .filter_map(|index| self.part(PartIndex(index)).cloned())
-                    .collect(),
-            )
+            let parts = (first.0..end.0)
+                .filter_map(|index| self.part(PartIndex(index)).cloned())
+                .collect();
+            if end > self.true_next {
+                Found::StandIn(parts)
+            } else {
+                Found::Ready(parts)
+            }
         }
     }
 }
@@ -327,6 +381,63 @@ pub(crate) mod tests {
             Found::Gone
         );
         assert_eq!(window.find(whole(1)), Found::Gone);
+    }
+
+    #[test]
+    fn a_stand_in_is_served_until_the_true_part_takes_its_place() {
+        let silent = part(PartIndex(0)).renditions.clone();
+        let mut window = window(24, 34);
+        for index in 34..40 {
+            window.push_stand_in(part(PartIndex(index))).unwrap();
+        }
+        assert_eq!(
+            (window.next(), window.true_next()),
+            (PartIndex(40), PartIndex(34))
+        );
+        assert!(matches!(window.find(whole(2)), Found::StandIn(parts) if parts.len() == 12));
+        let place = |part| Wanted {
+            segment: 2,
+            part: Some(part),
+        };
+        assert!(matches!(window.find(place(9)), Found::Ready(_)));
+        assert!(matches!(window.find(place(10)), Found::StandIn(_)));
+        assert!(
+            window.push(part(PartIndex(40))).is_err(),
+            "the true ones follow one another"
+        );
+        for index in 34..36 {
+            let index = PartIndex(index);
+            let mut renditions = silent.clone();
+            renditions[0].cmaf = Bytes::from_static(b"true");
+            window.push(Arc::new(Part { index, renditions })).unwrap();
+            assert_eq!(window.part(index).unwrap().renditions[0].cmaf, "true");
+        }
+        assert_eq!(
+            (window.next(), window.true_next()),
+            (PartIndex(40), PartIndex(36))
+        );
+        assert!(matches!(window.find(whole(2)), Found::Ready(_)));
+        for index in 36..42 {
+            window.push(part(PartIndex(index))).unwrap();
+        }
+        assert_eq!(
+            (window.next(), window.true_next()),
+            (PartIndex(42), PartIndex(42))
+        );
+    }
+
+    #[test]
+    fn what_truly_comes_after_its_stand_in_has_left_changes_no_number() {
+        let mut window = window(0, 1);
+        for index in 1..=PARTS_KEPT as u64 + 5 {
+            window.push_stand_in(part(PartIndex(index))).unwrap();
+        }
+        let oldest = window.oldest();
+        window.push(part(PartIndex(1))).unwrap();
+        assert_eq!(
+            (window.oldest(), window.true_next()),
+            (oldest, PartIndex(2))
+        );
     }
 
     #[test]

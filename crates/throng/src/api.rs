@@ -26,6 +26,8 @@ const JSON_MAX_BYTES: usize = 16 * 1024;
 pub(crate) struct Desk {
     pub(crate) origin: Arc<Origin>,
     pub(crate) operator: KeyDigest,
+    /// What edges from afar show at the desk.
+    pub(crate) feed: KeyDigest,
     /// How listeners reach the audience's address, without a slash at the end.
     pub(crate) public_url: String,
     /// How hosts and speakers reach the desk.
@@ -160,7 +162,7 @@ impl Desk {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<Key, Problem> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Key, Problem> {
     let value = headers
         .get("authorization")
         .and_then(|value| value.to_str().ok());
@@ -177,7 +179,7 @@ fn bearer(headers: &HeaderMap) -> Result<Key, Problem> {
     Key::parse(key.trim()).map_err(|_| bad_key("This is not a key. Copy the whole link again."))
 }
 
-fn bad_key(detail: &str) -> Problem {
+pub(crate) fn bad_key(detail: &str) -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "bad-key",

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// What is wrong with the configuration.
@@ -108,6 +108,12 @@ pub const SETTINGS: &[Setting] = &[
         "Private key (PEM) of `tls_cert`.",
     ),
     setting(
+        "air_workers",
+        "0",
+        true,
+        "Processes that serve listeners beside the origin, one per core for instance; 0 keeps everything in one process.",
+    ),
+    setting(
         "hold",
         "\"/etc/throng/hold.flac\"",
         false,
@@ -196,6 +202,9 @@ pub struct ServeArgs {
         requires = "tls_cert"
     )]
     pub tls_key: Option<PathBuf>,
+    /// Processes that serve listeners beside the origin; 0 keeps everything in one process [default: 0]
+    #[arg(long, env = "THRONG_AIR_WORKERS", value_name = "N", value_parser = clap::value_parser!(u32).range(..=AIR_WORKERS_MAX))]
+    pub air_workers: Option<u32>,
     /// Sound file (WAV, FLAC, Ogg, MP3) to play as the hold programme instead of our own music
     #[arg(long, env = "THRONG_HOLD", value_name = "FILE")]
     pub hold: Option<PathBuf>,
@@ -205,8 +214,11 @@ pub struct ServeArgs {
     pub config: Option<PathBuf>,
 }
 
+/// Most Air workers: more than one for each core of the largest machine serve nobody better.
+const AIR_WORKERS_MAX: i64 = 256;
+
 /// The resolved settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Config {
     /// Address of the audience.
     pub listen: SocketAddr,
@@ -226,11 +238,18 @@ pub struct Config {
     pub desk_url: Option<String>,
     /// Certificate and key files.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Processes that serve listeners beside the origin.
+    pub air_workers: u32,
     /// The operator's own hold programme.
     pub hold: Option<PathBuf>,
 }
 
 impl Config {
+    /// Whether hosts and speakers come by the audience's port.
+    pub fn shares_desk(&self) -> bool {
+        self.desk == self.listen && self.listen.port() != 0
+    }
+
     /// Resolves flags and environment (already merged by clap) with the file that they name.
     pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
         let file = args
@@ -277,6 +296,7 @@ impl Config {
                 .as_deref()
                 .map(without_slash),
             tls,
+            air_workers: args.air_workers.or(file.air_workers).unwrap_or(0),
             hold: args.hold.or(file.hold),
         })
     }

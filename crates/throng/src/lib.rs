@@ -8,8 +8,10 @@ pub mod serve;
 pub mod sound_file;
 pub mod store;
 pub mod tls;
+pub mod worker;
 
 mod api;
 mod chance;
 mod origin;
 mod pages;
+mod supervisor;

@@ -270,9 +270,13 @@ impl Desk {
     /// The space as the API shows it: `state.json` as it is now, with what only the desk may see.
     fn describe(&self, handle: &SpaceHandle) -> Map<String, Value> {
         let space = handle.space();
-        let mut document: Map<String, Value> =
-            serde_json::from_str(&state_json(&handle.on_air, &space, now()))
-                .expect("state.json is an object");
+        let mut document: Map<String, Value> = serde_json::from_str(&state_json(
+            &handle.on_air,
+            &space,
+            self.origin.rung(),
+            now(),
+        ))
+        .expect("state.json is an object");
         document.insert("id".to_owned(), Value::from(space.id.clone()));
         document.insert(
             "listen_url".to_owned(),

@@ -1,0 +1,160 @@
+//! The doors of the ordinary server write into the ledger: every request and every answer, to its last byte.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+
+use crate::ledger::{Closed, Door, Ledger, Refused};
+
+/// Goes with an answer that carries audio: how much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) samples: u64,
+}
+
+/// The layer around the routes.
+pub(crate) async fn count(
+    State(ledger): State<Arc<Ledger>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let door = Door::of(request.uri().path());
+    let bodiless = *request.method() == Method::HEAD;
+    let arrival = Arrival::new(ledger, door);
+    let answer = next.run(request).await;
+    let delivered = answer.extensions().get::<Delivered>().copied();
+    let Some(admission) = arrival.decide(answer.status()) else {
+        return answer;
+    };
+    if let Some(Delivered { samples }) = delivered {
+        admission
+            .ledger
+            .write(door, |account| account.deliver(samples));
+    }
+    answer.map(|body| {
+        if bodiless || body.is_end_stream() {
+            admission.close(Closed::Ended);
+            body
+        } else {
+            Body::new(Counted { body, admission })
+        }
+    })
+}
+
+/// A request that is not decided yet. One that goes away undecided has failed.
+struct Arrival {
+    ledger: Arc<Ledger>,
+    door: Door,
+    decided: bool,
+}
+
+impl Arrival {
+    fn new(ledger: Arc<Ledger>, door: Door) -> Self {
+        ledger.write(door, |account| account.arrive());
+        Self {
+            ledger,
+            door,
+            decided: false,
+        }
+    }
+
+    fn decide(mut self, status: StatusCode) -> Option<Admission> {
+        self.decided = true;
+        let refusal = match status {
+            StatusCode::NOT_FOUND => Refused::Absent,
+            StatusCode::SERVICE_UNAVAILABLE => Refused::Busy,
+            StatusCode::GONE => Refused::Over,
+            other if other.is_client_error() => Refused::Malformed,
+            other if other.is_server_error() => {
+                self.ledger.write(self.door, |account| account.fail());
+                return None;
+            }
+            _ => {
+                self.ledger.write(self.door, |account| account.admit());
+                return Some(Admission {
+                    ledger: Arc::clone(&self.ledger),
+                    door: self.door,
+                    closed: false,
+                });
+            }
+        };
+        self.ledger
+            .write(self.door, |account| account.refuse(refusal));
+        None
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if !self.decided {
+            self.ledger.write(self.door, |account| account.fail());
+        }
+    }
+}
+
+/// An answer that goes on. One that is dropped was left by its listener.
+struct Admission {
+    ledger: Arc<Ledger>,
+    door: Door,
+    closed: bool,
+}
+
+impl Admission {
+    fn close(mut self, reason: Closed) {
+        self.write(reason);
+    }
+
+    fn write(&mut self, reason: Closed) {
+        if !self.closed {
+            self.closed = true;
+            self.ledger
+                .write(self.door, |account| account.close(reason));
+        }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.write(Closed::Left);
+    }
+}
+
+struct Counted {
+    body: Body,
+    admission: Admission,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            None => self.admission.write(Closed::Ended),
+            Some(Err(_)) => self.admission.write(Closed::Stopped),
+            Some(Ok(_)) if self.body.is_end_stream() => self.admission.write(Closed::Ended),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,32 @@
+//! The Air worker of a node: started by its supervisor, served by the origin in the same data folder.
+
+use crate::serve::{ServeError, bind_shared, wait_for_signal};
+use crate::supervisor::child::{self, WorkerOrder};
+use crate::tls;
+
+use super::upstream::Upstream;
+use super::{Identity, Worker};
+
+/// Runs until the supervisor says stop, or is gone. The order comes over standard input.
+pub async fn run() -> Result<(), ServeError> {
+    let WorkerOrder { config, place } = child::take_order(c"throng-air")?;
+    let tls = config
+        .tls
+        .as_ref()
+        .map(|(cert, key)| tls::acceptor(cert, key))
+        .transpose()?;
+    let mut worker = Worker::start(Identity {
+        place,
+        upstream: Upstream::local(config.data.clone()),
+        desk: config.shares_desk(),
+    });
+    worker.wait_until_listed().await;
+    let routes = worker.routes.clone();
+    worker.open(bind_shared(config.listen)?, tls, routes);
+    child::say(&serde_json::json!({ "ready": place }))?;
+    wait_for_signal().await?;
+    tokio::select! {
+        () = worker.stop() => Ok(()),
+        stopped = wait_for_signal() => Ok(stopped?),
+    }
+}
