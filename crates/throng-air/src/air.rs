@@ -59,6 +59,7 @@ pub struct Air {
     rung: watch::Sender<u8>,
     ledger: Arc<Ledger>,
     reports: Reports,
+    closed: watch::Sender<bool>,
 }
 
 /// The hold loop as parts, numbered from 0: what a worker plays when parts stop.
@@ -113,6 +114,7 @@ impl Air {
             rung: watch::Sender::new(0),
             ledger: Arc::default(),
             reports: Reports::default(),
+            closed: watch::Sender::new(false),
         })
     }
 
@@ -168,6 +170,16 @@ impl Air {
     /// The rung of the ladder.
     pub fn rung(&self) -> watch::Receiver<u8> {
         self.rung.subscribe()
+    }
+
+    /// This process is about to end: who follows its feed is let go.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Whether this process is about to end.
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
     }
 
     /// What the doors of this process count into.

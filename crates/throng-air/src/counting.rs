@@ -158,3 +158,125 @@ impl http_body::Body for Counted {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::pending;
+    use std::io;
+
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use futures_util::{FutureExt, StreamExt, stream};
+    use tower_service::Service;
+
+    use super::*;
+    use crate::ledger::Account;
+
+    const DOOR: Door = Door::Stream;
+
+    /// Doors whose answers are their names.
+    fn doors() -> (Router, Arc<Ledger>) {
+        let ledger = Arc::new(Ledger::default());
+        let endless = || stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(b"sound")));
+        let broken = || {
+            stream::iter([
+                Ok(Bytes::from_static(b"sound")),
+                Err(io::ErrorKind::ConnectionAborted),
+            ])
+            .map(|piece| piece.map_err(io::Error::from))
+        };
+        let routes = Router::new()
+            .route("/short/live.mp4", get(|| async { "all of it" }))
+            .route(
+                "/endless/live.mp4",
+                get(move || async move { Body::from_stream(endless()) }),
+            )
+            .route(
+                "/broken/live.mp4",
+                get(move || async move { Body::from_stream(broken()) }),
+            )
+            .route("/never/live.mp4", get(pending::<()>))
+            .route(
+                "/full/live.mp4",
+                get(|| async { StatusCode::SERVICE_UNAVAILABLE }),
+            )
+            .route("/wrong/live.mp4", get(|| async { StatusCode::BAD_REQUEST }))
+            .route("/over/live.mp4", get(|| async { StatusCode::GONE }))
+            .route(
+                "/bug/live.mp4",
+                get(|| async { StatusCode::INTERNAL_SERVER_ERROR }),
+            );
+        (
+            routes.layer(from_fn_with_state(Arc::clone(&ledger), count)),
+            ledger,
+        )
+    }
+
+    async fn ask(routes: &mut Router, method: Method, name: &str) -> Response {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/{name}/live.mp4"))
+            .body(Body::empty())
+            .unwrap();
+        routes.call(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_request_is_in_one_place_of_the_books_at_every_moment() {
+        let (mut routes, ledger) = doors();
+        let account = || ledger.accounts()[DOOR.index()];
+        for name in ["full", "wrong", "over", "bug", "nowhere"] {
+            ask(&mut routes, Method::GET, name).await;
+        }
+        let expected = Account {
+            arrived: 5,
+            failed: 1,
+            refused: [1, 1, 1, 1],
+            ..Account::default()
+        };
+        assert_eq!(account(), expected);
+
+        let waiting = ask(&mut routes, Method::GET, "never");
+        let mut waiting = Box::pin(waiting);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!(account().pending(), Some(1));
+        drop(waiting);
+        assert_eq!(
+            (account().pending(), account().failed),
+            (Some(0), 2),
+            "it went unanswered"
+        );
+
+        let mut answers = Vec::new();
+        for name in ["short", "endless", "broken"] {
+            answers.push(
+                ask(&mut routes, Method::GET, name)
+                    .await
+                    .into_body()
+                    .into_data_stream(),
+            );
+        }
+        assert_eq!(account().held(), Some(3));
+        for answer in &mut answers {
+            answer.next().await.unwrap().unwrap();
+        }
+        assert_eq!(
+            (account().held(), account().closed[Closed::Ended as usize]),
+            (Some(2), 1)
+        );
+        assert!(answers[2].next().await.unwrap().is_err());
+        drop(answers);
+        assert_eq!(account().closed, [1, 1, 1], "ended, left, stopped");
+        assert_eq!(account().held(), Some(0));
+
+        drop(ask(&mut routes, Method::HEAD, "endless").await);
+        assert_eq!(
+            account().closed[Closed::Ended as usize],
+            2,
+            "a head is a whole answer"
+        );
+        assert_eq!((account().pending(), account().held()), (Some(0), Some(0)));
+    }
+}

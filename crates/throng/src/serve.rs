@@ -42,7 +42,6 @@ use crate::{pages, sound_file, tls};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
-
 /// What an earlier process still holds is free within this time, where it was killed just now.
 pub(crate) const HAND_OVER_MAX: Duration = Duration::from_secs(3);
 /// Pause between two looks at what an earlier process still holds.
@@ -71,6 +70,7 @@ pub struct Node {
     pub links: Links,
     addresses: Addresses,
     origin: Arc<Origin>,
+    air: Arc<Air>,
     closing: watch::Sender<bool>,
     doors: JoinSet<()>,
     _lock: DataLock,
@@ -198,6 +198,7 @@ impl Node {
             links,
             addresses,
             origin,
+            air,
             closing,
             doors,
             _lock: lock,
@@ -216,6 +217,7 @@ impl Node {
     /// Stops accepting, ends the threads, writes what waits.
     pub async fn stop(mut self) {
         self.closing.send_replace(true);
+        self.air.close();
         self.origin.close().await;
         let finish = async { while self.doors.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, finish).await.is_err() {

@@ -103,6 +103,7 @@ impl Worker {
     /// Stops accepting, tells what was counted, sends listeners away; they come back to whoever is there then.
     async fn stop(mut self) {
         self.closing.send_replace(true);
+        self.air.close();
         let spaces = self.air.spaces().borrow().clone();
         for on_air in spaces.values() {
             on_air.close();

@@ -90,6 +90,11 @@ struct Publisher {
     followers: JoinSet<Result<(), Lost>>,
 }
 
+async fn over(closed: &mut watch::Receiver<bool>) {
+    // The sender lives in the Air.
+    let _ = closed.wait_for(|closed| *closed).await;
+}
+
 /// A space that the consumer knows.
 struct Following {
     slug: Slug,
@@ -116,7 +121,7 @@ impl Publisher {
         self.tell_index(&mut index).await?;
         self.tell_rung(&mut rung).await?;
         self.tell_hold(&mut hold, hello.hold).await?;
-        let mut beat = interval(BEAT_EVERY);
+        let (mut beat, mut closed) = (interval(BEAT_EVERY), self.air.closed());
         // A sender lives as long as the Air that is held here, so that `changed` fails for none of them.
         loop {
             tokio::select! {
@@ -126,6 +131,7 @@ impl Publisher {
                 _ = rung.changed() => self.tell_rung(&mut rung).await?,
                 _ = beat.tick() => self.beat().await?,
                 Some(Ok(ended)) = self.followers.join_next() => ended?,
+                () = over(&mut closed) => return Ok(()),
             }
         }
     }

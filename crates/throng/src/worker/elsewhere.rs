@@ -2,6 +2,7 @@
 //! where it shares the audience's port. Bounded, and with a clear answer while the upstream is away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -12,16 +13,20 @@ use futures_util::{StreamExt, stream};
 use throng_air::air::Air;
 use throng_air::on_air::OnAir;
 use throng_core::caching::BRIEF;
+use throng_core::slug::Slug;
 use throng_core::window::{Found, Wanted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 
 use super::upstream::{Upstream, UpstreamError};
 
 /// Requests at the upstream at once; each is a connection there. More are asked to come again.
 const FETCHES_MAX: usize = 512;
-/// Of them, those for spaces that nobody here knows: a new one that has not been told yet, or a name that somebody
+/// Questions at once for spaces that are not known here: a new one that has not been told yet, or a name that somebody
 /// guessed. More are answered that there is no such space.
 const STRANGERS_MAX: usize = 32;
+/// Time for the feed to tell of a space that the upstream knows.
+const TELL_MAX: Duration = Duration::from_secs(2);
 /// What belongs to one connection and goes no further (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
@@ -43,7 +48,7 @@ pub(super) struct Elsewhere {
     desk: bool,
     listed: watch::Receiver<bool>,
     fetches: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
+    strangers: Semaphore,
 }
 
 impl Elsewhere {
@@ -59,7 +64,7 @@ impl Elsewhere {
             upstream,
             desk,
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
-            strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
+            strangers: Semaphore::new(STRANGERS_MAX),
         })
     }
 
@@ -87,20 +92,18 @@ pub(super) async fn route(
     request: Request,
     next: Next,
 ) -> Response {
-    // Who does not know yet what there is does not say that there is nothing.
-    let place = if *elsewhere.listed.borrow() {
-        place_of(&elsewhere.air, elsewhere.desk, request.uri().path())
-    } else {
-        Place::Upstream
-    };
-    let places = match place {
-        Place::Here => return next.run(request).await,
-        Place::Unknown => &elsewhere.strangers,
-        Place::Upstream => &elsewhere.fetches,
-    };
-    match Arc::clone(places).try_acquire_owned() {
+    let mut place = elsewhere.place_of(request.uri().path());
+    if let Place::Unknown(slug) = place {
+        if let Err(answer) = elsewhere.introduce(&slug).await {
+            return answer;
+        }
+        place = elsewhere.place_of(request.uri().path());
+    }
+    if place != Place::Upstream {
+        return next.run(request).await;
+    }
+    match Arc::clone(&elsewhere.fetches).try_acquire_owned() {
         Ok(place) => elsewhere.fetch(request, place).await,
-        Err(_) if Arc::ptr_eq(places, &elsewhere.strangers) => next.run(request).await,
         Err(_) => {
             come_again("Too many ask for this at once. Please come again in a second.\n".to_owned())
         }
@@ -108,51 +111,79 @@ pub(super) async fn route(
 }
 
 /// Who answers a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     /// This process.
     Here,
-    /// The upstream may know the space; we do not.
-    Unknown,
+    /// The upstream may know this space; we do not.
+    Unknown(Slug),
     /// The upstream.
     Upstream,
 }
 
-fn place_of(air: &Air, desk: bool, path: &str) -> Place {
-    let mut names = path.trim_start_matches('/').split('/');
-    match names.next() {
-        Some("s") => {}
-        Some("api" | "assets" | "openapi.json" | "studio") if desk => return Place::Upstream,
-        _ => return Place::Here,
+impl Elsewhere {
+    fn place_of(&self, path: &str) -> Place {
+        // Who does not know yet what there is does not say that there is nothing.
+        if !*self.listed.borrow() {
+            return Place::Upstream;
+        }
+        let mut names = path.trim_start_matches('/').split('/');
+        match names.next() {
+            Some("s") => {}
+            Some("api" | "assets" | "openapi.json" | "studio") if self.desk => {
+                return Place::Upstream;
+            }
+            _ => return Place::Here,
+        }
+        let Some(slug) = names.next().and_then(|name| Slug::parse(name).ok()) else {
+            return Place::Here;
+        };
+        let rest: Vec<_> = names.collect();
+        match self.air.find(slug.as_str()) {
+            Some(on_air) if is_here(&on_air, &rest) => Place::Here,
+            Some(_) => Place::Upstream,
+            None => Place::Unknown(slug),
+        }
     }
-    let Some(slug) = names.next().filter(|slug| !slug.is_empty()) else {
-        return Place::Here;
-    };
-    let Some(on_air) = air.find(slug) else {
-        return Place::Unknown;
-    };
-    let rest: Vec<_> = names.collect();
-    match rest.as_slice() {
+
+    /// Asks the upstream whether there is such a space, and if so waits until the feed has told of it.
+    async fn introduce(&self, slug: &Slug) -> Result<(), Response> {
+        // Where too many ask for what nobody knows, there is no such thing.
+        let Ok(_place) = self.strangers.try_acquire() else {
+            return Ok(());
+        };
+        let question = Request::get(format!("/s/{slug}/state.json")).body(Body::empty());
+        let question = question.expect("the path of a space is valid");
+        let answer = self.upstream.fetch(question).await;
+        if answer.map_err(|error| away(&error))?.status() == StatusCode::OK {
+            let mut spaces = self.air.spaces();
+            let told = spaces.wait_for(|spaces| spaces.contains_key(slug.as_str()));
+            // A feed that is late answers as if there were none yet.
+            let _ = timeout(TELL_MAX, told).await;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a worker answers this of a space from what it has. A space that was over before the worker knew it has no
+/// window here; and what has left the window is gone from here.
+fn is_here(on_air: &OnAir, rest: &[&str]) -> bool {
+    let has_window = on_air.is_flowing() || !on_air.facts().space.state.is_over();
+    match rest {
         []
         | ["state.json" | "live.aac" | "live.mp4" | "live.webm"]
         | ["hls", "main.m3u8"]
-        | ["hls", _, "init.mp4" | "replay.m3u8"] => Place::Here,
-        ["hls", _, "event.m3u8" | "media.m3u8"] if has_window(&on_air) => Place::Here,
-        ["hls", _, file] if has_window(&on_air) => match Wanted::parse(file) {
-            Some(wanted) if is_in_window(&on_air, wanted) => Place::Here,
-            _ => Place::Upstream,
-        },
-        _ => Place::Upstream,
+        | ["hls", _, "init.mp4" | "replay.m3u8"] => true,
+        ["hls", _, "event.m3u8" | "media.m3u8"] => has_window,
+        ["hls", _, file] => {
+            has_window && Wanted::parse(file).is_some_and(|wanted| is_in_window(on_air, wanted))
+        }
+        _ => false,
     }
 }
 
-/// A space that was over before this process knew it has no window here.
-fn has_window(on_air: &OnAir) -> bool {
-    on_air.is_flowing() || !on_air.facts().space.state.is_over()
-}
-
+/// A window into which nothing flows is filled when somebody asks.
 fn is_in_window(on_air: &OnAir, wanted: Wanted) -> bool {
-    // A window into which nothing flows is filled when somebody asks.
     !on_air.is_flowing() || !matches!(on_air.window_as_it_stands().find(wanted), Found::Gone)
 }
 

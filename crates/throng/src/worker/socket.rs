@@ -50,7 +50,7 @@ pub(crate) async fn serve(
         let place = Arc::clone(&places).acquire_owned().await;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = closing.wait_for(|closing| *closing) => return,
+            () = closed(&mut closing) => return,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -66,6 +66,11 @@ pub(crate) async fn serve(
             }
         }
     }
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // A sender that is gone will not open again either.
+    let _ = closing.wait_for(|closing| *closing).await;
 }
 
 /// A path to the socket that the kernel takes, however long that of the folder is, and what it needs to stay valid.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::uri::{InvalidUri, Uri};
-use axum::http::{HeaderValue, Request, Response, header};
+use axum::http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -159,6 +159,8 @@ impl Upstream {
         *request.uri_mut() = uri
             .parse()
             .map_err(|_: InvalidUri| UpstreamError::NotAnAddress(uri))?;
+        // What the audience speaks ends here.
+        *request.version_mut() = Version::HTTP_11;
         if let Some(key) = &self.key {
             request
                 .headers_mut()

@@ -47,6 +47,7 @@ impl House {
             public_url: None,
             desk_url: None,
             tls: None,
+            air_workers: 0,
             hold: Some(hold(folder.path())),
         };
         Self::start_with(config, folder).await

@@ -1,0 +1,152 @@
+"""Listeners by the hundred, each on one connection that it never gives up, and the processes that serve them."""
+
+import http.client
+import os
+import pathlib
+import signal
+import struct
+import threading
+import urllib.parse
+
+from throng import wait_until
+
+PARTS_PER_SEGMENT = 12
+
+
+class Seat(threading.Thread):
+    """One progressive listener: every part that it is given, in the order in which it came, until its line ends."""
+
+    def __init__(self, listen_url):
+        super().__init__(daemon=True)
+        self.url = urllib.parse.urlsplit(f"{listen_url}/live.mp4")
+        self.heard = []
+        self.lost = False
+        self.left = False
+        self.start()
+
+    def run(self):
+        line = http.client.HTTPConnection(self.url.netloc, timeout=30)
+        try:
+            line.request("GET", self.url.path)
+            with line.getresponse() as answer:
+                assert answer.status == 200, answer.status
+                for part, chunk in chunks(answer):
+                    self.heard.append((part, chunk))
+                    if self.left:
+                        return
+        except (OSError, EOFError, http.client.HTTPException):
+            pass
+        finally:
+            line.close()
+            self.lost = not self.left
+
+    def numbers(self):
+        return [part for part, _ in list(self.heard)]
+
+    def newest(self):
+        return self.heard[-1][0] if self.heard else -1
+
+    def leave(self):
+        self.left = True
+
+
+class Crowd:
+    """So many listeners of one space, who have begun to hear it."""
+
+    def __init__(self, listen_url, size):
+        self.seats = [Seat(listen_url) for _ in range(size)]
+        self.hear_on()
+
+    def newest(self):
+        """The newest part that everybody on a line has."""
+        return min(seat.newest() for seat in self.seats if not seat.lost)
+
+    def hear_on(self, parts=4):
+        """Waits until everybody has heard so many parts more."""
+        goal = max(seat.newest() for seat in self.seats) + parts
+        self.hear_until(goal)
+
+    def hear_until(self, part):
+        wait_until(lambda: self.newest() >= part, f"everybody has heard part {part}", 60)
+
+    def leave(self):
+        for seat in self.seats:
+            seat.leave()
+        for seat in self.seats:
+            seat.join()
+
+
+def chunks(stream):
+    """The chunks of a fragmented MP4 with the number that each gives itself (ISO/IEC 14496-12, `mfhd`)."""
+    while box := read_box(stream):
+        if box[4:8] == b"moof":
+            number = struct.unpack_from(">I", box, box.index(b"mfhd") + 8)[0] - 1
+            yield number, box + (read_box(stream) or b"")
+
+
+def read_box(stream):
+    head = stream.read(8)
+    if len(head) < 8:
+        return None
+    rest = struct.unpack_from(">I", head)[0] - 8
+    body = stream.read(rest)
+    return head + body if len(body) == rest else None
+
+
+def packets(chunk):
+    """The packets of a chunk (ISO/IEC 14496-12, `trun` with the size of each sample)."""
+    run = chunk.index(b"trun") + 8
+    count = struct.unpack_from(">I", chunk, run)[0]
+    sizes = struct.unpack_from(f">{count}I", chunk, run + 8)
+    at = chunk.index(b"mdat") + 4
+    for size in sizes:
+        yield chunk[at : at + size]
+        at += size
+
+
+class Hold:
+    """The hold loop as the node keeps it."""
+
+    def __init__(self, node):
+        path = node.data / "hold" / "loop.bin"
+        wait_until(path.exists, "the hold programme is encoded", 180)
+        self.loop = path.read_bytes()
+
+    def has(self, chunk):
+        return all(packet in self.loop for packet in packets(chunk))
+
+
+def missing(numbers):
+    """The numbers that are left out between the first and the last."""
+    return sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers))
+
+
+def assert_whole(seat):
+    """Every number once, in its order."""
+    numbers = seat.numbers()
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), missing(numbers)
+
+
+def part_path(part):
+    """Where one part is, by its number."""
+    return f"hls/o48/{part // PARTS_PER_SEGMENT}.{part % PARTS_PER_SEGMENT}.m4s"
+
+
+def processes(node, command):
+    """The living processes of a node that do this, by their number."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except (OSError, IndexError):
+                continue
+            if parent == node.process.pid and command.encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+def kill(pid):
+    """As a bug or the kernel's memory killer would."""
+    os.kill(pid, signal.SIGKILL)
