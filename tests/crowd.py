@@ -1,5 +1,6 @@
 """Listeners by the hundred, each on one connection that it never gives up, and the processes that serve them."""
 
+import contextlib
 import http.client
 import os
 import pathlib
@@ -147,6 +148,30 @@ def processes(node, command):
     return found
 
 
+class Outage(threading.Thread):
+    """While it lasts, every origin of the node is killed before it is of any use."""
+
+    def __init__(self, node):
+        super().__init__(daemon=True)
+        self.node = node
+        self.over = threading.Event()
+
+    def run(self):
+        while not self.over.wait(0.03):
+            for origin in processes(self.node, "origin"):
+                kill(origin)
+
+    def __enter__(self):
+        for origin in processes(self.node, "origin"):
+            kill(origin)
+        self.start()
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+
 def kill(pid):
     """As a bug or the kernel's memory killer would."""
-    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 import crowd
-from crowd import Crowd, Hold, assert_whole, kill, part_path, processes
+from crowd import Crowd, Hold, Outage, assert_whole, kill, part_path, processes
 from throng import Node, request, wait_until
 
 WORKERS = 2
@@ -66,19 +66,15 @@ def test_the_origin_dies_and_everybody_hears_on(house, talk):
     def hears_hold(seat):
         return sum(hold.has(chunk) for _, chunk in list(seat.heard)[-4 * HOLD_PARTS :]) >= HOLD_PARTS
 
-    def outage():
-        for origin in processes(house, "origin"):
-            kill(origin)
-        return all(hears_hold(seat) for seat in listeners.seats)
-
-    wait_until(outage, "everybody hears the hold loop", BACK_SECONDS)
-    stand_in = listeners.newest()
-    answer = talk.get(part_path(stand_in))
-    if answer.status == 200 and hold.has(answer.body):
+    with Outage(house):
+        wait_until(lambda: all(map(hears_hold, listeners.seats)), "everybody hears the hold loop", BACK_SECONDS)
+        stand_in = listeners.newest()
+        answer = talk.get(part_path(stand_in))
+        assert answer.status == 200 and hold.has(answer.body)
         assert answer.header("cache-control") == "no-store", "a stand-in is not the part of its name"
-    away = talk.get("recording.mp4")
-    assert away.status == 503 and away.header("cache-control") == "public, max-age=1", away
-    assert b"away" in away.body, "and says why"
+        away = talk.get("recording.mp4")
+        assert away.status == 503 and away.header("cache-control") == "public, max-age=1", away
+        assert b"away" in away.body, "and says why"
 
     wait_until(lambda: back(talk), "the speaker talks again", BACK_SECONDS)
     listeners.hear_on(8)

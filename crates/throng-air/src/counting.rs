@@ -12,7 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use crate::ledger::{Closed, Door, Ledger, Refused};
+use crate::ledger::{Account, Closed, Door, Ledger, Refused};
 
 /// Goes with an answer that carries audio: how much.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,7 @@ struct Arrival {
 
 impl Arrival {
     fn new(ledger: Arc<Ledger>, door: Door) -> Self {
-        ledger.write(door, |account| account.arrive());
+        ledger.write(door, Account::arrive);
         Self {
             ledger,
             door,
@@ -74,11 +74,11 @@ impl Arrival {
             StatusCode::GONE => Refused::Over,
             other if other.is_client_error() => Refused::Malformed,
             other if other.is_server_error() => {
-                self.ledger.write(self.door, |account| account.fail());
+                self.ledger.write(self.door, Account::fail);
                 return None;
             }
             _ => {
-                self.ledger.write(self.door, |account| account.admit());
+                self.ledger.write(self.door, Account::admit);
                 return Some(Admission {
                     ledger: Arc::clone(&self.ledger),
                     door: self.door,
@@ -95,7 +95,7 @@ impl Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         if !self.decided {
-            self.ledger.write(self.door, |account| account.fail());
+            self.ledger.write(self.door, Account::fail);
         }
     }
 }
@@ -172,8 +172,6 @@ mod tests {
     use tower_service::Service;
 
     use super::*;
-    use crate::ledger::Account;
-
     const DOOR: Door = Door::Stream;
 
     /// Doors whose answers are their names.

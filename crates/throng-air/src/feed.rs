@@ -10,6 +10,7 @@
 //! talk: the feed is between machines of one operator, which are upgraded together.
 
 pub mod decoder;
+pub mod hold;
 pub mod message;
 pub mod mirror;
 pub mod publisher;

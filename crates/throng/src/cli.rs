@@ -30,10 +30,6 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, and it lives as long as the process"
-)]
 enum Command {
     /// Run a node.
     Serve(ServeCommand),

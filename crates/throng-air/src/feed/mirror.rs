@@ -17,8 +17,9 @@ use throng_core::window::{OutOfOrder, Part, Window};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::hold::HoldParts;
 use super::message::{Down, Hello, Here};
-use crate::air::{Air, Headers, HoldParts};
+use crate::air::{Air, Headers};
 use crate::metric;
 use crate::on_air::{Facts, OnAir};
 use crate::past::{Past, Recorded, Recording};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io, thread};
 
-use throng_air::air::{Air, HoldParts};
+use throng_air::air::Air;
+use throng_air::feed::hold::HoldParts;
 use throng_air::on_air::OnAir;
 use throng_core::space::{Space, playhead};
 use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};

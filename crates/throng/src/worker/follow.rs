@@ -67,7 +67,7 @@ impl Following {
     ) -> Self {
         let asked = Arc::new(Notify::new());
         let last = Arc::new(Notify::new());
-        let reports = Reports {
+        let reports = Reporting {
             upstream: upstream.clone(),
             air,
             mirror: Arc::clone(&mirror),
@@ -157,7 +157,8 @@ async fn tick(mirror: Arc<Mutex<Mirror>>, asked: Arc<Notify>) {
     }
 }
 
-struct Reports {
+/// The task that reports.
+struct Reporting {
     upstream: Upstream,
     air: Arc<Air>,
     mirror: Arc<Mutex<Mirror>>,
@@ -165,7 +166,7 @@ struct Reports {
     place: u32,
 }
 
-impl Reports {
+impl Reporting {
     async fn run(mut self, asked: Arc<Notify>, last: Arc<Notify>) {
         let mut seconds = interval(SECOND);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,6 +1,6 @@
 //! The Air worker of a node: started by its supervisor, served by the origin in the same data folder.
 
-use crate::serve::{ServeError, bind_shared, wait_for_signal};
+use crate::serve::{ServeError, bind_shared, raise_file_limit, wait_for_signal};
 use crate::supervisor::child::{self, WorkerOrder};
 use crate::tls;
 
@@ -9,6 +9,7 @@ use super::{Identity, Worker};
 
 /// Runs until the supervisor says stop, or is gone. The order comes over standard input.
 pub async fn run() -> Result<(), ServeError> {
+    raise_file_limit();
     let WorkerOrder { config, place } = child::take_order(c"throng-air")?;
     let tls = config
         .tls

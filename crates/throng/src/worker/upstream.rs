@@ -75,7 +75,7 @@ pub(super) struct Upstream {
 impl Upstream {
     /// The origin in the same data folder.
     pub(super) fn local(data: PathBuf) -> Self {
-        Self::through(Place::Socket(data), LOCAL.to_owned(), None)
+        Self::through(Address::Socket(data), LOCAL.to_owned(), None)
     }
 
     /// An origin or edge from afar, with the key of its feed where it asks for one.
@@ -102,7 +102,11 @@ impl Upstream {
             .map(|key| HeaderValue::from_str(&format!("Bearer {key}")))
             .transpose()
             .map_err(|_| UpstreamError::Key)?;
-        Ok(Self::through(Place::Network { host, port, tls }, base, key))
+        Ok(Self::through(
+            Address::Network { host, port, tls },
+            base,
+            key,
+        ))
     }
 
     /// Longest wait before it is tried again: an origin beside us has one worker for each core, not a thousand edges.
@@ -114,9 +118,9 @@ impl Upstream {
         }
     }
 
-    fn through(place: Place, base: String, key: Option<HeaderValue>) -> Self {
+    fn through(address: Address, base: String, key: Option<HeaderValue>) -> Self {
         let connector = Connector {
-            place: Arc::new(place),
+            address: Arc::new(address),
         };
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(IDLE_MAX)
@@ -178,7 +182,7 @@ impl Upstream {
 }
 
 /// Where the upstream is.
-enum Place {
+enum Address {
     Network {
         host: String,
         port: u16,
@@ -188,7 +192,7 @@ enum Place {
     Socket(PathBuf),
 }
 
-impl Place {
+impl Address {
     async fn connect(&self) -> io::Result<Line> {
         match self {
             Self::Socket(data) => Ok(Line(Box::new(socket::connect(data).await?))),
@@ -210,7 +214,7 @@ impl Place {
 /// Makes connections for the client.
 #[derive(Clone)]
 struct Connector {
-    place: Arc<Place>,
+    address: Arc<Address>,
 }
 
 impl tower_service::Service<Uri> for Connector {
@@ -223,9 +227,9 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let place = Arc::clone(&self.place);
+        let address = Arc::clone(&self.address);
         Box::pin(async move {
-            let line = timeout(CONNECT_TIMEOUT, place.connect())
+            let line = timeout(CONNECT_TIMEOUT, address.connect())
                 .await
                 .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
             line.map(TokioIo::new)
