@@ -7,6 +7,7 @@ mod edge;
 mod elsewhere;
 mod follow;
 mod local;
+mod shelf;
 pub(crate) mod socket;
 mod upstream;
 

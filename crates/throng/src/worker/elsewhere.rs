@@ -4,24 +4,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use throng_air::air::Air;
 use throng_air::on_air::OnAir;
-use throng_core::caching::BRIEF;
+use throng_core::caching::{BRIEF, IMMUTABLE};
 use throng_core::slug::Slug;
 use throng_core::window::{Found, Wanted};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use super::shelf::{Segment, Shelf};
 use super::upstream::{Upstream, UpstreamError};
 
 /// Requests at the upstream at once; each is a connection there. More are asked to come again.
 const FETCHES_MAX: usize = 512;
+/// Longest segment: 31 KB at the highest rate, with room.
+const SEGMENT_MAX_BYTES: usize = 256 << 10;
 /// Questions at once for spaces that are not known here: a new one that has not been told yet, or a name that somebody
 /// guessed. More are answered that there is no such space.
 const STRANGERS_MAX: usize = 32;
@@ -47,6 +50,7 @@ pub(super) struct Elsewhere {
     /// Whether the desk shares the audience's port.
     desk: bool,
     listed: watch::Receiver<bool>,
+    shelf: Shelf,
     fetches: Arc<Semaphore>,
     strangers: Semaphore,
 }
@@ -63,12 +67,18 @@ impl Elsewhere {
             air,
             upstream,
             desk,
+            shelf: Shelf::default(),
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
             strangers: Semaphore::new(STRANGERS_MAX),
         })
     }
 
-    async fn fetch(&self, mut request: Request, place: OwnedSemaphorePermit) -> Response {
+    /// The upstream's answer to a request.
+    async fn fetch(&self, mut request: Request) -> Response {
+        let Ok(place) = Arc::clone(&self.fetches).try_acquire_owned() else {
+            let words = "Too many ask for this at once. Please come again in a second.\n";
+            return come_again(words.to_owned());
+        };
         strip(request.headers_mut());
         match self.upstream.fetch(request).await {
             Ok(answer) => {
@@ -82,6 +92,36 @@ impl Elsewhere {
                 Response::from_parts(head, Body::from_stream(pieces))
             }
             Err(error) => away(&error),
+        }
+    }
+
+    /// A segment or part that has left the window, or one of the replay: fetched once for all who ask.
+    async fn segment(&self, request: Request) -> Response {
+        let path = request.uri().path().to_owned();
+        let fetch = async {
+            let answer = self.fetch(request).await;
+            let caching = answer.headers().get(header::CACHE_CONTROL);
+            if answer.status() != StatusCode::OK || caching.is_none_or(|value| value != IMMUTABLE) {
+                return Err(answer);
+            }
+            let (mut head, body) = answer.into_parts();
+            head.headers.remove(header::DATE);
+            let bytes = to_bytes(body, SEGMENT_MAX_BYTES).await;
+            let bytes = bytes.map_err(|_| {
+                come_again("The origin broke off. Please come again in a second.\n".to_owned())
+            })?;
+            Ok(Segment {
+                headers: head.headers,
+                bytes,
+            })
+        };
+        match self.shelf.take(&path, fetch).await {
+            Ok(Segment { headers, bytes }) => {
+                let mut answer = Response::new(Body::from(bytes));
+                *answer.headers_mut() = headers;
+                answer
+            }
+            Err(answer) => answer,
         }
     }
 }
@@ -102,11 +142,11 @@ pub(super) async fn route(
     if place != Place::Upstream {
         return next.run(request).await;
     }
-    match Arc::clone(&elsewhere.fetches).try_acquire_owned() {
-        Ok(place) => elsewhere.fetch(request, place).await,
-        Err(_) => {
-            come_again("Too many ask for this at once. Please come again in a second.\n".to_owned())
-        }
+    let is_segment = request.method() == Method::GET && request.uri().path().ends_with(".m4s");
+    if is_segment {
+        elsewhere.segment(request).await
+    } else {
+        elsewhere.fetch(request).await
     }
 }
 
