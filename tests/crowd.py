@@ -1,12 +1,14 @@
-"""Listeners by the hundred, each on one connection that it never gives up, and the processes that serve them."""
+"""Listeners by the hundred, and the processes that serve them."""
 
 import contextlib
 import http.client
+import itertools
 import os
 import pathlib
 import signal
 import struct
 import threading
+import time
 import urllib.parse
 
 from throng import wait_until
@@ -15,37 +17,50 @@ PARTS_PER_SEGMENT = 12
 
 
 class Seat(threading.Thread):
-    """One progressive listener: every part that it is given, in the order in which it came, until its line ends."""
+    """One progressive listener: every part that it is given on each of its lines, in the order in which it came."""
 
-    def __init__(self, listen_url):
+    def __init__(self, listen_url, comes_back=False):
         super().__init__(daemon=True)
         self.url = urllib.parse.urlsplit(f"{listen_url}/live.mp4")
-        self.heard = []
+        self.comes_back = comes_back
+        self.lines = [[]]
         self.lost = False
         self.left = False
         self.start()
 
     def run(self):
+        while not self.left:
+            with contextlib.suppress(OSError, EOFError, http.client.HTTPException):
+                self.listen()
+            self.lost = self.lost or not self.left
+            if self.lost and not self.comes_back:
+                return
+            if self.lines[-1]:
+                self.lines.append([])
+            time.sleep(0.02)
+
+    def listen(self):
         line = http.client.HTTPConnection(self.url.netloc, timeout=30)
-        try:
+        with contextlib.closing(line):
             line.request("GET", self.url.path)
             with line.getresponse() as answer:
-                assert answer.status == 200, answer.status
-                for part, chunk in chunks(answer):
-                    self.heard.append((part, chunk))
+                if answer.status != 200:
+                    return
+                for heard in chunks(answer):
+                    self.lines[-1].append(heard)
                     if self.left:
                         return
-        except (OSError, EOFError, http.client.HTTPException):
-            pass
-        finally:
-            line.close()
-            self.lost = not self.left
+
+    @property
+    def heard(self):
+        """All that it was given."""
+        return [heard for line in list(self.lines) for heard in list(line)]
 
     def numbers(self):
-        return [part for part, _ in list(self.heard)]
+        return [part for part, _ in self.heard]
 
     def newest(self):
-        return self.heard[-1][0] if self.heard else -1
+        return max(self.numbers(), default=-1)
 
     def leave(self):
         self.left = True
@@ -54,13 +69,13 @@ class Seat(threading.Thread):
 class Crowd:
     """So many listeners of one space, who have begun to hear it."""
 
-    def __init__(self, listen_url, size):
-        self.seats = [Seat(listen_url) for _ in range(size)]
+    def __init__(self, listen_url, size, comes_back=False):
+        self.seats = [Seat(listen_url, comes_back) for _ in range(size)]
         self.hear_on()
 
     def newest(self):
-        """The newest part that everybody on a line has."""
-        return min(seat.newest() for seat in self.seats if not seat.lost)
+        """The newest part that everybody has who is there still."""
+        return min(seat.newest() for seat in self.seats if seat.comes_back or not seat.lost)
 
     def hear_on(self, parts=4):
         """Waits until everybody has heard so many parts more."""
@@ -123,9 +138,12 @@ def missing(numbers):
 
 
 def assert_whole(seat):
-    """Every number once, in its order."""
-    numbers = seat.numbers()
-    assert numbers == list(range(numbers[0], numbers[-1] + 1)), missing(numbers)
+    """On each line every number once, in its order; from line to line none is left out."""
+    lines = [[part for part, _ in line] for line in seat.lines if line]
+    for numbers in lines:
+        assert numbers == list(range(numbers[0], numbers[-1] + 1)), missing(numbers)
+    for before, after in itertools.pairwise(lines):
+        assert after[0] <= before[-1] + 1, (before[-1], after[0])
 
 
 def part_path(part):

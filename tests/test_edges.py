@@ -118,8 +118,9 @@ def test_an_edge_behind_an_edge_gives_the_same_bytes_and_counts_to_the_origin(or
                 assert shared and all(heard[part] == chunk for part, chunk in seat.heard if part in shared)
             for crowd in crowds:
                 crowd.leave()
-            for path in ("", "hls/main.m3u8", "hls/o48/init.mp4", part_path(max(heard))):
-                answers = [talk.get(path), near.get(talk, path), far.get(talk, path)]
+            for path in ("", "/hls/main.m3u8", "/hls/o48/init.mp4", "/" + part_path(max(heard))):
+                urls = (talk.listen_url, near.listen_url(talk), far.listen_url(talk))
+                answers = [request("GET", url + path) for url in urls]
                 assert len({answer.body for answer in answers}) == 1 and answers[0].status == 200, path
                 assert len({answer.header("cache-control") for answer in answers}) == 1, path
             ranged = {"Range": "bytes=0-999"}

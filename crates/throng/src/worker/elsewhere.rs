@@ -142,8 +142,8 @@ pub(super) async fn route(
     if place != Place::Upstream {
         return next.run(request).await;
     }
-    let is_segment = request.method() == Method::GET && request.uri().path().ends_with(".m4s");
-    if is_segment {
+    let extension = request.uri().path().rsplit('.').next();
+    if request.method() == Method::GET && extension == Some("m4s") {
         elsewhere.segment(request).await
     } else {
         elsewhere.fetch(request).await
