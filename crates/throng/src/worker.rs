@@ -13,6 +13,7 @@ mod upstream;
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -24,6 +25,7 @@ use throng_media::package;
 use throng_media::rendering::Silence;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 pub use self::edge::{EdgeArgs, run as edge};
@@ -32,7 +34,10 @@ use self::follow::Following;
 pub use self::local::run as local;
 use self::upstream::Upstream;
 pub use self::upstream::UpstreamError;
-use crate::serve::{LISTENERS_MAX, empty_air};
+use crate::serve::{DRAIN_TIMEOUT, LISTENERS_MAX, empty_air};
+
+/// Time for the windows of the spaces on air. One whose origin has no parts keeps no worker from serving the others.
+const FILL_MAX: Duration = Duration::from_secs(3);
 
 /// Who a worker is to its upstream, and what it serves for it.
 struct Identity {
@@ -51,6 +56,8 @@ struct Worker {
     doors: JoinSet<()>,
     /// Whether every space of the upstream is known.
     listed: watch::Receiver<bool>,
+    /// Whether every space between doors and end has its window, too.
+    filled: watch::Receiver<bool>,
     following: Following,
 }
 
@@ -60,7 +67,7 @@ impl Worker {
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = empty_air(inits);
         let mirror = Mirror::new(Arc::clone(&air), stand_in(&air));
-        let listed = mirror.listed();
+        let (listed, filled) = (mirror.listed(), mirror.filled());
         let following = Following::start(
             identity.upstream.clone(),
             Arc::clone(&air),
@@ -82,6 +89,7 @@ impl Worker {
             closing: watch::Sender::new(false),
             doors: JoinSet::new(),
             listed,
+            filled,
             following,
         }
     }
@@ -95,10 +103,11 @@ impl Worker {
             .spawn(door.serve(routes, self.closing.subscribe()));
     }
 
-    /// Waits until every space of the upstream is known.
-    async fn wait_until_listed(&mut self) {
-        // The sender lives in the task that follows.
+    /// Waits until every space of the upstream is known, and a little for the windows of those that are on air.
+    async fn wait_until_filled(&mut self) {
+        // The senders live in the task that follows.
         let _ = self.listed.wait_for(|listed| *listed).await;
+        let _ = timeout(FILL_MAX, self.filled.wait_for(|filled| *filled)).await;
     }
 
     /// Stops accepting, tells what was counted, sends listeners away; they come back to whoever is there then.
@@ -110,10 +119,7 @@ impl Worker {
             on_air.close();
         }
         let finish = async { while self.doors.join_next().await.is_some() {} };
-        if tokio::time::timeout(crate::serve::DRAIN_TIMEOUT, finish)
-            .await
-            .is_err()
-        {
+        if timeout(DRAIN_TIMEOUT, finish).await.is_err() {
             tracing::warn!("some connections did not finish in time");
         }
         self.following.stop().await;

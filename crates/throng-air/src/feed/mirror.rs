@@ -58,6 +58,7 @@ pub struct Mirror {
     /// The parts of a hold loop that is not whole yet.
     hold: Vec<Part>,
     listed: watch::Sender<bool>,
+    filled: watch::Sender<bool>,
 }
 
 /// A space of the upstream.
@@ -87,12 +88,18 @@ impl Mirror {
             listing: None,
             hold: Vec::new(),
             listed: watch::Sender::new(false),
+            filled: watch::Sender::new(false),
         }
     }
 
     /// Whether every space of the upstream has been told once.
     pub fn listed(&self) -> watch::Receiver<bool> {
         self.listed.subscribe()
+    }
+
+    /// Whether, besides, every space between doors and end has its window.
+    pub fn filled(&self) -> watch::Receiver<bool> {
+        self.filled.subscribe()
     }
 
     /// Begins a new line: what we have.
@@ -165,6 +172,10 @@ impl Mirror {
     /// Plays stand-ins where parts are late, and says which spaces somebody has begun to ask for.
     pub fn tick(&mut self, now: Instant) -> Vec<Slug> {
         let mut asked = Vec::new();
+        if *self.listed.borrow() && !*self.filled.borrow() {
+            let filled = self.spaces.values().all(Mirrored::is_filled);
+            self.filled.send_replace(filled);
+        }
         for (slug, mirrored) in &mut self.spaces {
             mirrored.stand_in(&self.stand_in, now);
             let demanded_at = mirrored.on_air.demanded_at();
@@ -298,10 +309,19 @@ impl Mirrored {
         self.on_air.set_flowing(true);
     }
 
-    /// From doors to the end parts are always to be expected: an origin that has none yet has just come back.
-    fn set_flowing(&mut self, flowing: bool) {
+    /// Whether parts are always to be expected: from doors to the end.
+    fn is_in_programme(&self) -> bool {
         let space = self.on_air.facts().space;
-        let in_programme = space.doors_part.is_some() && !space.state.is_over();
+        space.doors_part.is_some() && !space.state.is_over()
+    }
+
+    fn is_filled(&self) -> bool {
+        self.on_air.is_flowing() || !self.is_in_programme()
+    }
+
+    /// In its programme an origin that has no parts yet has just come back.
+    fn set_flowing(&mut self, flowing: bool) {
+        let in_programme = self.is_in_programme();
         let (_, _, finished) = self.on_air.standing();
         if flowing || !in_programme {
             self.flowing = flowing && !finished;

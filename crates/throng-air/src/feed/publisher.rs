@@ -23,8 +23,6 @@ use super::{BEAT_EVERY, GREETING};
 use crate::air::Air;
 use crate::metric;
 use crate::on_air::{OnAir, Watched};
-use crate::past::Recorded;
-use crate::presence::Counts;
 
 /// Frames that wait for one consumer's line, about 1 MB of parts. When it is full, the tasks that fill it wait.
 const QUEUE_FRAMES: usize = 64;
@@ -99,7 +97,8 @@ struct Following {
     slug: Slug,
     on_air: Arc<OnAir>,
     follower: AbortHandle,
-    told: Option<(Counts, Recorded)>,
+    /// The counts that it was told last.
+    told: Option<Bytes>,
 }
 
 impl Publisher {
@@ -179,6 +178,7 @@ impl Publisher {
         self.line.tell(&Down::Space(facts)).await?;
         let follower = Follower {
             slug: slug.clone(),
+            on_air: Arc::clone(&on_air),
             watched,
             // Nothing flows at a consumer that has nothing; of the others nobody knows.
             flowing: cursor.is_none().then_some(false),
@@ -234,28 +234,30 @@ impl Publisher {
     async fn beat(&mut self) -> Result<(), Lost> {
         self.line.tell(&Down::Beat).await?;
         for following in self.following.values_mut() {
-            let (counts, recorded) = (
-                following.on_air.counts(),
-                following.on_air.past().recorded(),
-            );
-            if following.told != Some((counts, recorded)) {
-                following.told = Some((counts, recorded));
-                let slug = following.slug.clone();
-                let message = Down::Counts {
-                    slug,
-                    counts,
-                    recorded,
-                };
+            let message = counts(&following.slug, &following.on_air);
+            let frame = message.to_frame();
+            if following.told != frame {
                 self.line.tell(&message).await?;
+                following.told = frame;
             }
         }
         Ok(())
     }
 }
 
+/// The counts of a space as they are now.
+fn counts(slug: &Slug, on_air: &OnAir) -> Down {
+    Down::Counts {
+        slug: slug.clone(),
+        counts: on_air.counts(),
+        recorded: on_air.past().recorded(),
+    }
+}
+
 /// Tells one space to one consumer, as it changes.
 struct Follower {
     slug: Slug,
+    on_air: Arc<OnAir>,
     watched: Watched,
     /// The part for which the consumer's window waits; `None` before it has one.
     cursor: Option<PartIndex>,
@@ -280,6 +282,8 @@ impl Follower {
                         return Ok(());
                     }
                     let facts = facts.borrow_and_update().clone();
+                    // A space that has ended has its whole recording in the same breath.
+                    self.line.tell(&counts(&self.slug, &self.on_air)).await?;
                     self.line.tell(&Down::Space(facts)).await?;
                 }
                 _ = flowing.changed() => {}

@@ -139,7 +139,14 @@ pub(super) async fn route(
         }
         place = elsewhere.place_of(request.uri().path());
     }
-    if place != Place::Upstream {
+    // Who asks a space that nobody knows for more than a look is told so by who knows how.
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_here = match place {
+        Place::Here => true,
+        Place::Unknown(_) => looks,
+        Place::Upstream => false,
+    };
+    if is_here {
         return next.run(request).await;
     }
     let extension = request.uri().path().rsplit('.').next();

@@ -21,7 +21,7 @@ pub async fn run() -> Result<(), ServeError> {
         upstream: Upstream::local(config.data.clone()),
         desk: config.shares_desk(),
     });
-    worker.wait_until_listed().await;
+    worker.wait_until_filled().await;
     let routes = worker.routes.clone();
     worker.open(bind_shared(config.listen)?, tls, routes);
     child::say(&serde_json::json!({ "ready": place }))?;

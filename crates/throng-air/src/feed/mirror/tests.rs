@@ -137,7 +137,9 @@ async fn a_mirror_holds_what_its_upstream_holds_and_gets_only_what_is_missing() 
     let mut mirror = mirror();
     let mut cable = Cable::plug(&origin, &mut mirror);
     cable.carry(&mut mirror).await;
-    assert!(*mirror.listed().borrow());
+    assert!(*mirror.listed().borrow() && !*mirror.filled().borrow());
+    mirror.tick(Instant::now());
+    assert!(*mirror.filled().borrow());
     let here = mirror.air.find("talk").unwrap();
     let (window, there) = (here.window_as_it_stands(), talk.window_as_it_stands());
     assert_eq!(
