@@ -14,7 +14,7 @@ import signal_kit
 from playwright.sync_api import sync_playwright
 from scipy.signal import resample_poly
 
-from throng import wait_until
+from throng import next_after_makers, wait_until
 
 HERE = pathlib.Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -126,5 +126,9 @@ def heard(page, seconds):
 @contextlib.contextmanager
 def started():
     """The library that drives the browsers."""
-    with sync_playwright() as playwright:
-        yield playwright
+    library = sync_playwright()
+    # Browsers are children of the library's own process.
+    with next_after_makers():
+        playwright = library.start()
+    yield playwright
+    playwright.stop()

@@ -10,10 +10,10 @@ import sys
 import numpy as np
 
 import signal_kit
-from throng import wait_until
+from throng import ahead_of_others, wait_until
 
 AIORTC = pathlib.Path(__file__).parent / "aiortc_peer.py"
-# From start to the last second asked for: the player's own buffering and a busy machine included.
+# Liveness only: for the first sound, however long the player's own start takes, and then again for all of it.
 PATIENCE_SECONDS = 60
 BYTES_PER_SAMPLE = 2
 
@@ -39,9 +39,11 @@ def vlc(url, seconds, folder):
             above.chmod(above.stat().st_mode | 0o011)
     out = home / "vlc.raw"
     aside = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    # The rendition that is compared, not the one for which a busy machine seems quick enough.
+    choice = ["--adaptive-logic=highest"]
     shape = ["--no-audiofile-wav", "--audiofile-format=s16", "--audiofile-channels=1", f"--audiofile-file={out}"]
     return heard(
-        [*aside, "cvlc", "-I", "dummy", "--no-dbus", "--no-video", "--play-and-exit", "--aout=afile", *shape, url]
+        [*aside, "cvlc", "-I", "dummy", "--no-dbus", "--no-video", "--play-and-exit", "--aout=afile", *choice, *shape, url]
         + ["vlc://quit"],
         out,
         seconds,
@@ -73,11 +75,12 @@ def heard(arguments, out, seconds, **more):
     with open(out.with_suffix(".log"), "wb") as log:
         player = subprocess.Popen(arguments, stdout=log, stderr=log, **more)
         try:
-            wait_until(
-                lambda: drain(pipe, taken) >= wanted or player.poll() is not None,
-                f"{seconds} s heard by {arguments}",
-                PATIENCE_SECONDS,
-            )
+            for enough in (BYTES_PER_SAMPLE, wanted):
+                wait_until(
+                    lambda: drain(pipe, taken) >= enough or player.poll() is not None,
+                    f"{enough} bytes of sound heard by {arguments}",
+                    PATIENCE_SECONDS,
+                )
         finally:
             player.kill()
             player.wait()
@@ -100,7 +103,9 @@ class Aside:
     """A program beside the test, asked to leave by closing its standard input."""
 
     def __init__(self, arguments):
-        self.process = subprocess.Popen(list(map(str, arguments)), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        arguments = list(map(str, arguments))
+        self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        ahead_of_others(self.process)
 
     def leave(self):
         self.process.stdin.close()

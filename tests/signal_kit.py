@@ -27,8 +27,8 @@ SILENCE_DBFS = -75.0
 GAP_MIN_SECONDS = 0.02
 # Alignment is followed in windows of this length; a jump between two is a hole or a repetition.
 WINDOW_SECONDS = 0.5
-# Far enough for the jitter buffer's own adjustment within a window, near enough not to find another syllable.
-WINDOW_SEARCH_SECONDS = 0.06
+# Farther than a jitter buffer moves at once, nearer than the next syllable.
+WINDOW_SEARCH_SECONDS = 0.2
 # A likeness (1 is the same) from which on a window's place is believed.
 CERTAIN = 0.5
 # A likeness that no other place will exceed.
@@ -147,9 +147,9 @@ class Match:
 def compare(reference, heard, looped=True):
     """Finds what was heard in the reference, looped or not, and measures it."""
     heard = trimmed(heard)
-    seconds = len(heard) / RATE_HZ
-    assert seconds >= 3, f"only {seconds:.2f} s were heard: too little to compare"
     said, heard, offset, likeness = aligned(reference, heard, looped)
+    seconds = len(heard) / RATE_HZ
+    assert seconds >= 3, f"only {seconds:.2f} s were heard of what was said: too little to compare"
     followed, jumps = follow(said, heard)
     return Match(
         seconds=seconds,
@@ -173,9 +173,15 @@ def trimmed(heard):
 def aligned(reference, heard, looped):
     """The stretch of the reference that was heard, and as much of the heard as the reference has."""
     if looped:
-        reference = np.tile(reference, 2 + len(heard) // len(reference))
-    start, at, likeness = likest_second(reference, heard)
-    heard, offset = heard[max(0, start - at) :], max(0, at - start)
+        around = np.concatenate([reference, reference[:RATE_HZ]])
+        start, at, likeness = likest_second(around, heard)
+        offset = (at - start) % len(reference)
+        said = np.tile(reference, 2 + len(heard) // len(reference))[offset : offset + len(heard)]
+        return said, heard, offset, likeness
+    # The same words come again: only the whole of what was heard tells one time from another.
+    at, likeness = find(heard, np.pad(reference, len(heard)))
+    at -= len(heard)
+    heard, offset = heard[max(0, -at) :], max(0, at)
     said = reference[offset : offset + len(heard)]
     return said, heard[: len(said)], offset, likeness
 

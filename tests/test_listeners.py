@@ -11,8 +11,6 @@ import signal_kit
 SECONDS = 7
 # Players that run side by side: few enough that none starves on two cores.
 PLAYERS_AT_ONCE = 4
-# What a live player has just heard lies within the newest minute, however far behind it plays.
-RECENT_SECONDS = 60
 # The player's own resampler and the lower renditions that some choose lie between the programme and what is compared.
 STOI_MIN = 0.95
 LEVEL_TOLERANCE_DB = 1.0
@@ -43,8 +41,8 @@ def captures(live, ended, tmp_path_factory):
     """What every player hears, some at a time: they mostly wait for the programme."""
 
     def play(space, player, path):
-        heard = players.ALL[player](f"{space.listen_url}/{path}", SECONDS, tmp_path_factory.mktemp("player"))
-        return space.recording(RECENT_SECONDS), heard
+        url, folder = f"{space.listen_url}/{path}", tmp_path_factory.mktemp("player")
+        return space.hearing(lambda: players.ALL[player](url, SECONDS, folder))
 
     with concurrent.futures.ThreadPoolExecutor(PLAYERS_AT_ONCE) as pool:
         jobs = [(live, player, path) for player in players.ALL for path in LIVE]
@@ -67,8 +65,7 @@ def test_a_player_hears_the_replay_from_its_start(captures, ended, player, path)
 @pytest.mark.parametrize("library", ["hls", "shaka"])
 def test_a_library_in_a_strangers_page_hears_a_live_space(live, chromium, strangers, library):
     with chromium.page(strangers.url(f"{library}.html", url=f"{live.listen_url}/hls/main.m3u8")) as page:
-        heard = browser.heard(page, SECONDS)
-        assert_same(live.recording(RECENT_SECONDS), heard)
+        assert_same(*live.hearing(lambda: browser.heard(page, SECONDS)))
         assert page.evaluate("errors") == []
         assert page.complaints == []
 
@@ -86,8 +83,7 @@ def test_a_library_in_a_strangers_page_hears_the_replay(ended, chromium, strange
 
 def test_our_page_hears_a_live_space(live, chromium):
     with chromium.page(live.listen_url) as page:
-        heard = browser.heard(page, SECONDS)
-        assert_same(live.recording(RECENT_SECONDS), heard)
+        assert_same(*live.hearing(lambda: browser.heard(page, SECONDS)))
         assert page.complaints == []
 
 

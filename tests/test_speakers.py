@@ -13,7 +13,7 @@ from throng import wait_until
 
 SECONDS = 6
 # The speaker's codec and the browser's clock lie between the said and the heard.
-STOI_MIN = 0.85
+STOI_MIN = 0.8
 LEVEL_TOLERANCE_DB = 1.5
 # A session that dies ends within 15 s; as much again for a busy machine.
 SEAT_FREE_SECONDS = 30
@@ -43,7 +43,9 @@ def aiortc(space, _chromium, _strangers, voices):
 
 @contextlib.contextmanager
 def ffmpeg(space, _chromium, _strangers, voices):
-    say = ["-re", "-stream_loop", "-1", "-i", str(voices["ada-stereo"]), "-c:a", "libopus", "-ar", "48000", "-ac", "2"]
+    # As a microphone does it: 20 ms at a time, nothing ahead, and no faster after a delay.
+    pace = ["-readrate", "1", "-readrate_initial_burst", "0.04", "-readrate_catchup", "1", "-max_size", "3840"]
+    say = [*pace, "-stream_loop", "-1", "-i", str(voices["ada-stereo"]), "-c:a", "libopus", "-ar", "48000", "-ac", "2"]
     whip = ["-authorization", space.speaker_key(1), "-f", "whip", space.whip_url]
     with throng.Speaker([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *say, "-b:a", "48k", *whip]):
         yield

@@ -17,6 +17,10 @@ BINARY = os.environ.get("THRONG_BIN", str(pathlib.Path(__file__).parent.parent /
 # Liveness only: far more than any step takes on a busy machine, far less than a person would wait for a broken test.
 PATIENCE_SECONDS = 30
 POLL_SECONDS = 0.05
+# Whoever begins to listen hears nothing older: the twelve segments of a live playlist, and the one in the making.
+BEHIND_SECONDS = 50
+# What is heard is recorded by then: as much as a power cut may cost.
+RECORDED_AFTER_SECONDS = 1
 
 
 def wait_until(condition, what, seconds=PATIENCE_SECONDS):
@@ -78,6 +82,18 @@ def ahead_of_others(process):
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, process.pid, -15)
     return process
+
+
+@contextlib.contextmanager
+def next_after_makers():
+    """A browser plays in real time, too: what is started within comes after the programme's makers, before the rest."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, own)
 
 
 def command(*arguments, timeout=PATIENCE_SECONDS, env=None):
@@ -201,11 +217,18 @@ class Space:
         return self.state()["recording"]["seconds"]
 
     def recording(self, last_seconds=None):
-        """The programme as it was recorded up to now, as samples."""
-        now = self.recorded_seconds() if self.state()["state"] == "live" else 0
-        wait_until(lambda: self.recorded_seconds() >= now, "what is heard now is recorded")
+        """The programme as it was recorded, as samples, with all that was heard until now."""
+        if self.state()["state"] == "live":
+            enough = self.recorded_seconds() + RECORDED_AFTER_SECONDS
+            wait_until(lambda: self.recorded_seconds() >= enough, "what is heard now is recorded")
         samples = signal_kit.decode(f"{self.listen_url}/recording.mp4")
         return samples if last_seconds is None else samples[-int(last_seconds * signal_kit.RATE_HZ) :]
+
+    def hearing(self, capture):
+        """The programme that there was to hear meanwhile, and what a capture of it returns, however long it takes."""
+        since = max(0, self.recorded_seconds() - BEHIND_SECONDS)
+        heard = capture()
+        return self.recording()[int(since * signal_kit.RATE_HZ) :], heard
 
 
 class Speaker:

@@ -38,7 +38,8 @@ def first_sounds(space):
 
 
 def first_of_all(space):
-    """Nobody has listened before: the hold programme of the space stands still until now."""
+    """Nobody has listened before: the hold programme of the space stands still until now. Sound there is to be had."""
+    wait_until(lambda: space.state()["newest_segment"] is not None, "the space is older than its first segment")
     first_ms = listen(space, "progressive", "20ms")["first_sound_ms"]
     figure("first sound of the first listener of an announced space", f"{first_ms} ms", "target <= 150 ms")
 

@@ -14,6 +14,9 @@ const GONE = 410;
 const unreachable = () => new Problem(0, 'The server cannot be reached', 'Check your connection. This page keeps trying.');
 const sleep = ms => new Promise(done => setTimeout(done, ms));
 
+/** Offers to send a packet again that got lost: browsers can, and offer it for video alone. */
+const resending = sdp => sdp.replace(/^a=rtpmap:(\d+) opus\/48000\/2\r\n/im, '$&a=rtcp-fb:$1 nack\r\n');
+
 export class Whip extends EventTarget {
   #url; #key; #track; #link;
   #run = 0; // every join has a number; whatever belongs to an older one stops
@@ -77,7 +80,8 @@ export class Whip extends EventTarget {
       this.dispatchEvent(new CustomEvent('heard', { detail }));
     });
     link.pc.addTransceiver(this.#track, { direction: 'sendrecv' });
-    await link.pc.setLocalDescription();
+    const offer = await link.pc.createOffer();
+    await link.pc.setLocalDescription({ type: 'offer', sdp: resending(offer.sdp) });
     await gathered(link.pc);
     const answer = await this.#offer(link);
     if (this.#link !== link) this.#close(link); // left meanwhile: give the seat back

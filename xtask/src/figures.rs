@@ -44,6 +44,8 @@ pub(crate) const PROVE: Suite = Suite {
 pub(crate) struct Call {
     names: Vec<String>,
     check: bool,
+    /// How many listeners are brought, where a measurement brings any.
+    listeners: Option<u32>,
     /// How long each of many runs is to last.
     seconds: Option<u32>,
     write: bool,
@@ -54,6 +56,7 @@ impl Call {
         let mut call = Self {
             names: Vec::new(),
             check: false,
+            listeners: None,
             seconds: None,
             write: false,
         };
@@ -61,6 +64,7 @@ impl Call {
         while let Some(word) = words.next() {
             match *word {
                 "--check" => call.check = true,
+                "--listeners" => call.listeners = Some(words.next()?.parse().ok()?),
                 "--seconds" => call.seconds = Some(words.next()?.parse().ok()?),
                 "--write" => call.write = true,
                 flag if flag.starts_with('-') => return None,
@@ -130,8 +134,12 @@ fn measure(suite: &Suite, name: &str, call: &Call) -> Result<String, String> {
         return measure(call);
     }
     install::run()?;
+    install::packages_of(&format!("{}/{name}.packages", suite.folder))?;
     built_in::release_programs()?;
     let mut python = program(install::python(), &[&format!("{}/{name}.py", suite.folder)]);
+    if let Some(listeners) = call.listeners {
+        python.env("THRONG_BENCH_LISTENERS", listeners.to_string());
+    }
     output(
         python
             .env("THRONG_BIN", target().join("release/throng"))
@@ -216,6 +224,8 @@ mod tests {
             (call.seconds, call.names),
             (Some(5), vec!["fuzz".to_owned()])
         );
+        let call = Call::read(&["air", "--listeners", "3000"]).unwrap();
+        assert_eq!(call.listeners, Some(3_000));
         assert!(Call::read(&["pages", "--check"]).is_some_and(|call| call.check && !call.write));
     }
 }

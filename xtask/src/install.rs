@@ -39,6 +39,15 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
+/// Installs what one measurement needs besides: the packages of a list, in the same form, if there is such a list.
+pub(crate) fn packages_of(list: &str) -> Outcome {
+    let listed = fs::read_to_string(root().join(list)).unwrap_or_default();
+    match missing(&listed, is_there) {
+        missing if missing.is_empty() => Ok(()),
+        missing => packages(&missing),
+    }
+}
+
 /// The packages of a list that are not there.
 fn missing(list: &str, is_there: impl Fn(&str, Option<&str>) -> bool) -> Vec<&str> {
     let lines = list
@@ -74,7 +83,7 @@ fn packages(missing: &[&str]) -> Outcome {
     let is_root = output(&mut program("id", &["-u"])).is_ok_and(|id| id.trim() == "0");
     if !is_root || !is_on_path("apt-get") {
         return Err(format!(
-            "the player tests need more programs; on Debian, as root:\n  {by_hand}"
+            "this needs more programs; on Debian, as root:\n  {by_hand}"
         ));
     }
     println!("{by_hand}");

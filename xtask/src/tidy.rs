@@ -7,8 +7,13 @@ mod rust;
 mod shape;
 mod words;
 
+use std::path::Path;
+
 use crate::shell::{Outcome, cargo, must, output, program, root};
 use crate::tree::{self, Source};
+
+/// Knows no clock, thread, file or socket: what builds for it is pure.
+const WASM: &str = "wasm32-unknown-unknown";
 
 /// What a rule found.
 pub(crate) struct Finding {
@@ -63,16 +68,14 @@ pub(crate) fn run() -> Outcome {
     pure_crates_build_for_wasm()
 }
 
-/// No clock, thread, file or socket exists on wasm32-unknown-unknown: what builds there is pure.
 fn pure_crates_build_for_wasm() -> Outcome {
-    const TARGET: &str = "wasm32-unknown-unknown";
-    let folder = output(&mut program(
-        "rustc",
-        &["--print", "target-libdir", "--target", TARGET],
-    ))?;
-    if !std::path::Path::new(folder.trim()).is_dir() {
+    if !has_wasm()? {
+        // Where there is no rustup, or no way to its server, the build is left out and said to be.
+        let _ = output(&mut program("rustup", &["target", "add", WASM]));
+    }
+    if !has_wasm()? {
         println!(
-            "notice: the {TARGET} target is not installed: purity is proved by bans and reach alone"
+            "notice: the {WASM} target is not installed: purity is proved by bans and reach alone"
         );
         return Ok(());
     }
@@ -83,10 +86,18 @@ fn pure_crates_build_for_wasm() -> Outcome {
             "--package",
             pure,
             "--target",
-            TARGET,
+            WASM,
         ]))?;
     }
     Ok(())
+}
+
+fn has_wasm() -> Result<bool, String> {
+    let folder = output(&mut program(
+        "rustc",
+        &["--print", "target-libdir", "--target", WASM],
+    ))?;
+    Ok(Path::new(folder.trim()).is_dir())
 }
 
 #[cfg(test)]

@@ -4,16 +4,19 @@
 //! (slowloris). Here the first byte and each head have a deadline, connections are counted, and an audience too large
 //! for the process waits in the backlog instead of failing.
 
+use std::future::ready;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{self, Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::{StatusCode, Version, header};
 use bytes::Bytes;
+use futures_util::future::Either;
 use hyper::Request;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::{Service, service_fn};
@@ -24,6 +27,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+
+use crate::answer;
+use crate::hand_over::{Connection, Handed, Replay};
 
 /// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
 /// close that this one was not needed.
@@ -102,6 +108,28 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
+/// Serves `app` to connections that the engine handed on, with the bytes that it read, until the engine has ended and
+/// the last of them has finished.
+pub async fn serve_handed(mut handed: Handed, app: Router, closing: watch::Receiver<bool>) {
+    while let Some(connection) = handed.next().await {
+        let Connection {
+            stream,
+            read,
+            place,
+        } = connection;
+        let Ok(stream) = TcpStream::from_std(stream) else {
+            continue;
+        };
+        let stream = Replay { read, stream };
+        let serving = requests(stream, app.clone(), closing.clone());
+        tokio::spawn(async move {
+            serving.await;
+            drop(place);
+        });
+    }
+    handed.finished().await;
+}
+
 async fn connection(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
@@ -151,9 +179,13 @@ pub async fn requests(
     let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
     let app = TowerToHyperService::new(app);
     let service = service_fn(move |request: Request<Incoming>| {
+        if !names_one_host(&request) {
+            let refusal = answer::refuse(StatusCode::BAD_REQUEST, "Name one Host.\n");
+            return Either::Left(ready(Ok(refusal)));
+        }
         let mut request = request.map(timely);
         request.extensions_mut().insert(id);
-        app.call(request)
+        Either::Right(app.call(request))
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -170,6 +202,16 @@ pub async fn requests(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header
+/// field and to any request message that contains more than one Host header field line" (RFC 9112 section 3.2).
+fn names_one_host(request: &Request<Incoming>) -> bool {
+    match request.headers().get_all(header::HOST).iter().count() {
+        0 => request.version() < Version::HTTP_11,
+        1 => true,
+        _ => false,
     }
 }
 
@@ -203,7 +245,7 @@ impl hyper::body::Body for Timely {
                 io::ErrorKind::TimedOut,
             )))));
         }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let frame = task::ready!(Pin::new(&mut self.body).poll_frame(context));
         Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)))
     }
 

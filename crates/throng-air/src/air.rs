@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_response, map_response_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use throng_core::caching::{BRIEF, IMMUTABLE, NEVER};
+use throng_core::ladder::Rung;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::space;
 use throng_core::time::UnixMillis;
@@ -25,11 +27,12 @@ use crate::counting::count;
 use crate::document::Document;
 use crate::feed::hold::HoldParts;
 use crate::feed::reports::Reports;
+use crate::format::Format;
 use crate::hls::{self, File};
 use crate::ledger::Ledger;
 use crate::on_air::OnAir;
 use crate::presence::Player;
-use crate::progressive::{self, Format};
+use crate::progressive;
 use crate::recording;
 use crate::state::state_json;
 
@@ -48,6 +51,9 @@ pub struct Pages {
     pub not_found: Document,
 }
 
+/// What a script of another origin may read of an answer.
+pub(crate) const EXPOSED_HEADERS: &str = "content-length, content-range, date, retry-after";
+
 /// All spaces that are on air, and the pages around them.
 pub struct Air {
     spaces: watch::Sender<BTreeMap<String, Arc<OnAir>>>,
@@ -55,8 +61,8 @@ pub struct Air {
     headers: Headers,
     pages: Pages,
     held: Semaphore,
+    rung: AtomicU8,
     hold: watch::Sender<Option<Arc<HoldParts>>>,
-    rung: watch::Sender<u8>,
     ledger: Arc<Ledger>,
     reports: Reports,
     closed: watch::Sender<bool>,
@@ -71,8 +77,8 @@ impl Air {
             headers,
             pages,
             held: hls::held_places(),
+            rung: AtomicU8::new(0),
             hold: watch::Sender::new(None),
-            rung: watch::Sender::new(0),
             ledger: Arc::default(),
             reports: Reports::default(),
             closed: watch::Sender::new(false),
@@ -103,8 +109,8 @@ impl Air {
         self.spaces.subscribe()
     }
 
-    /// The public list, and a watch on it.
-    pub(crate) fn index(&self) -> watch::Receiver<Arc<Document>> {
+    /// A watch on the public list.
+    pub(crate) fn watch_index(&self) -> watch::Receiver<Arc<Document>> {
         self.index.subscribe()
     }
 
@@ -121,16 +127,6 @@ impl Air {
     /// The hold loop, once it is there.
     pub fn hold(&self) -> watch::Receiver<Option<Arc<HoldParts>>> {
         self.hold.subscribe()
-    }
-
-    /// The ladder has decided.
-    pub fn set_rung(&self, rung: u8) {
-        self.rung.send_replace(rung);
-    }
-
-    /// The rung of the ladder.
-    pub fn rung(&self) -> watch::Receiver<u8> {
-        self.rung.subscribe()
     }
 
     /// This process is about to end: who follows its feed is let go.
@@ -158,6 +154,21 @@ impl Air {
         self.spaces.borrow().get(slug).cloned()
     }
 
+    /// The public list of spaces.
+    pub(crate) fn index(&self) -> Arc<Document> {
+        Arc::clone(&self.index.borrow())
+    }
+
+    /// The rung of the ladder on which listeners are served.
+    pub fn rung(&self) -> Rung {
+        Rung::new(self.rung.load(Ordering::Relaxed)).expect("only rungs are stored")
+    }
+
+    /// Moves everybody to a rung.
+    pub fn set_rung(&self, rung: Rung) {
+        self.rung.store(rung.number(), Ordering::Relaxed);
+    }
+
     /// The routes of the audience, whose requests are counted.
     pub fn routes(self: &Arc<Self>) -> Router {
         self.counted(self.uncounted_routes())
@@ -179,11 +190,31 @@ impl Air {
             .route("/s/{slug}/hls/{rendition}/replay/{file}", get(replay_file))
             .fallback(not_found)
             .with_state(Arc::clone(self))
+            .layer(map_response_with_state(Arc::clone(self), explained))
             .layer(map_response(readable_cross_origin))
     }
 
     fn unknown(&self, headers: &HeaderMap) -> Response {
         self.pages.not_found.respond(StatusCode::NOT_FOUND, headers)
+    }
+}
+
+/// What is refused before our own code reads it is told in words, too, and briefly cached like every refusal.
+async fn explained(State(air): State<Arc<Air>>, response: Response) -> Response {
+    if response.headers().contains_key(header::CACHE_CONTROL) {
+        return response;
+    }
+    match response.status() {
+        // A path that is no text names nothing.
+        StatusCode::BAD_REQUEST => air.unknown(&HeaderMap::new()),
+        status @ StatusCode::METHOD_NOT_ALLOWED => {
+            let mut told = answer::refuse(status, "Listening is done with GET.\n");
+            if let Some(allow) = response.headers().get(header::ALLOW) {
+                told.headers_mut().insert(header::ALLOW, allow.clone());
+            }
+            told
+        }
+        _ => response,
     }
 }
 
@@ -196,14 +227,13 @@ async fn readable_cross_origin(mut response: Response) -> Response {
     );
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("content-length, content-range, date, retry-after"),
+        HeaderValue::from_static(EXPOSED_HEADERS),
     );
     response
 }
 
 async fn index(State(air): State<Arc<Air>>, headers: HeaderMap) -> Response {
-    let index = Arc::clone(&air.index.borrow());
-    index.respond(StatusCode::OK, &headers)
+    air.index().respond(StatusCode::OK, &headers)
 }
 
 async fn not_found(State(air): State<Arc<Air>>, headers: HeaderMap) -> Response {
@@ -235,7 +265,7 @@ async fn file(
     let query = query.unwrap_or_default();
     match file.as_str() {
         "state.json" => answer::ok(
-            state_json(&on_air, &on_air.facts().space, *air.rung.borrow(), now()),
+            state_json(&on_air, &on_air.facts().space, air.rung(), now()),
             "application/json",
             BRIEF,
         ),
@@ -383,7 +413,7 @@ fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
 }
 
 /// The wall clock; before 1970 counts as 1970.
-fn now() -> UnixMillis {
+pub(crate) fn now() -> UnixMillis {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

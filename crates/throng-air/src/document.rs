@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use flate2::Compression;
@@ -81,44 +81,50 @@ impl Document {
         self.gzip.len()
     }
 
+    /// The body, compressed or not.
+    pub(crate) fn body(&self, gzip: bool) -> &Bytes {
+        if gzip { &self.gzip } else { &self.plain }
+    }
+
+    /// The headers of its answers, and their values; none of them depends on who asks but the last.
+    pub(crate) fn headers(&self, gzip: bool) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let fixed = [
+            (header::CONTENT_TYPE, self.head.content_type.clone()),
+            (header::CACHE_CONTROL, self.head.cache_control.clone()),
+            (header::VARY, HeaderValue::from_static("accept-encoding")),
+            (
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ),
+            (
+                header::REFERRER_POLICY,
+                HeaderValue::from_static("no-referrer"),
+            ),
+        ];
+        let policy = self.head.content_security_policy.clone();
+        let policy = policy.map(|policy| (header::CONTENT_SECURITY_POLICY, policy));
+        let coding = (header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        fixed
+            .into_iter()
+            .chain(policy)
+            .chain(gzip.then_some(coding))
+    }
+
     /// The answer to a request with these headers.
     pub fn respond(&self, status: StatusCode, request: &HeaderMap) -> Response {
-        let gzip = takes_gzip(request);
-        let body = if gzip {
-            self.gzip.clone()
-        } else {
-            self.plain.clone()
-        };
-        let mut response = Response::new(Body::from(body));
+        let codings = request.get_all(header::ACCEPT_ENCODING).iter();
+        let gzip = takes_gzip(codings.map(HeaderValue::as_bytes));
+        let mut response = Response::new(Body::from(self.body(gzip).clone()));
         *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, self.head.content_type.clone());
-        headers.insert(header::CACHE_CONTROL, self.head.cache_control.clone());
-        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
-        headers.insert(
-            header::REFERRER_POLICY,
-            HeaderValue::from_static("no-referrer"),
-        );
-        if gzip {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        if let Some(policy) = &self.head.content_security_policy {
-            headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
-        }
+        response.headers_mut().extend(self.headers(gzip));
         response
     }
 }
 
-/// Whether `Accept-Encoding` names gzip without forbidding it (RFC 9110 section 12.5.3).
-fn takes_gzip(request: &HeaderMap) -> bool {
-    request
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+/// Whether one of these values of `Accept-Encoding` names gzip without forbidding it (RFC 9110 section 12.5.3).
+pub(crate) fn takes_gzip<'v>(values: impl Iterator<Item = &'v [u8]>) -> bool {
+    values
+        .filter_map(|value| str::from_utf8(value).ok())
         .any(|value| {
             value.split(',').any(|coding| {
                 let mut fields = coding.split(';').map(str::trim);
@@ -137,9 +143,7 @@ mod tests {
     use super::*;
 
     fn takes(value: &'static str) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-        takes_gzip(&headers)
+        takes_gzip([value.as_bytes()].into_iter())
     }
 
     #[test]
@@ -148,6 +152,6 @@ mod tests {
         assert!(takes("br;q=1.0, GZIP;q=0.5"));
         assert!(!takes("identity"));
         assert!(!takes("gzip;q=0"));
-        assert!(!takes_gzip(&HeaderMap::new()));
+        assert!(!takes_gzip(std::iter::empty()));
     }
 }

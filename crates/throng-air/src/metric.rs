@@ -2,8 +2,38 @@
 
 /// Progressive joins, by format.
 pub(crate) const JOINS: &str = "throng_air_joins_total";
-/// Listeners that fell behind the window and were moved to the newest part.
+/// Listeners that fell behind and were moved to the newest part.
 pub(crate) const SKIPS: &str = "throng_air_skips_total";
+/// Connections of a shard now.
+pub(crate) const SHARD_CONNECTIONS: &str = "throng_air_shard_connections";
+/// Listeners of a shard now.
+pub(crate) const SHARD_LISTENERS: &str = "throng_air_shard_listeners";
+/// Connections accepted by a shard.
+pub(crate) const ACCEPTED: &str = "throng_air_accepted_total";
+/// Connections that a shard handed to the ordinary server.
+pub(crate) const HANDED_ON: &str = "throng_air_handed_on_total";
+/// Pages and `state.json` answered by a shard.
+pub(crate) const TEXTS: &str = "throng_air_texts_total";
+/// Connections that ended after such answers, wanting no more.
+pub(crate) const CONTENT: &str = "throng_air_content_total";
+/// Requests that a shard refused, by reason.
+pub(crate) const REFUSED: &str = "throng_air_refused_total";
+/// Listeners that a shard closed or lost, by reason.
+pub(crate) const CLOSED: &str = "throng_air_closed_total";
+/// Spans sent.
+pub(crate) const SENDS: &str = "throng_air_sends_total";
+/// Bytes sent.
+pub(crate) const SENT_BYTES: &str = "throng_air_sent_bytes_total";
+/// Spans that did not fit into the listener's send buffer.
+pub(crate) const BLOCKED: &str = "throng_air_blocked_sends_total";
+/// Parts that were left out for listeners who fell behind.
+pub(crate) const MISSED_PARTS: &str = "throng_air_missed_parts_total";
+/// Spans sent more than a part's time after their last part had come, for want of time.
+pub(crate) const LATE_SPANS: &str = "throng_air_late_spans_total";
+/// Ticks that began too late.
+pub(crate) const LATE_TICKS: &str = "throng_air_late_ticks_total";
+/// How late the latest tick of the last second began.
+pub(crate) const LAG_SECONDS: &str = "throng_air_shard_lag_seconds";
 /// Requests held until their part is there.
 pub(crate) const HELD: &str = "throng_air_held_requests";
 /// Requests refused because too many were held.

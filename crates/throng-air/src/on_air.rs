@@ -15,10 +15,10 @@ use tokio::time::{Instant, timeout};
 use crate::behind::Behind;
 use crate::document::Document;
 use crate::past::Past;
-use crate::presence::{Counts, Player, Presence};
+use crate::presence::{Counts, Player, Presence, Shard};
 
 /// How long a listener waits for the hold programme to be made ready before he is told to come again.
-const FILL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const FILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the origin says about a space, and its page that says the same.
 #[derive(Clone, Debug)]
@@ -137,6 +137,50 @@ impl OnAir {
         (!*self.closed.borrow()).then(|| self.window.subscribe())
     }
 
+    /// Says that somebody listens or wants to; asks for the window to be filled where nothing flows into it. Whether
+    /// it can be served as it stands.
+    pub(crate) fn demand(&self) -> bool {
+        self.demanded_at.send_replace(Instant::now());
+        let flowing = *self.flowing.borrow();
+        if !flowing {
+            self.ask();
+        }
+        flowing
+    }
+
+    /// Whether nothing more will come.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    /// Brings a copy of the window up to this one. Usually a part or two have come, and only they are copied.
+    pub(crate) fn follow(&self, copy: &mut Window) {
+        let window = self.window.borrow();
+        if (window.next(), window.true_next()) == (copy.next(), copy.true_next())
+            && (window.oldest(), window.is_finished()) == (copy.oldest(), copy.is_finished())
+        {
+            return;
+        }
+        let stands_in = |window: &Window| window.true_next() < window.next();
+        let continues = (window.oldest()..=window.next()).contains(&copy.next());
+        // Where true parts take the places of stand-ins, the copy changes in its middle.
+        if !continues
+            || copy.is_finished() && !window.is_finished()
+            || stands_in(copy)
+            || stands_in(&window)
+        {
+            *copy = window.clone();
+            return;
+        }
+        for part in window.since(copy.next()) {
+            copy.push(Arc::clone(part))
+                .expect("parts of a window follow each other");
+        }
+        if window.is_finished() {
+            copy.finish();
+        }
+    }
+
     /// The window as it stands, without asking for it to be filled.
     pub fn window_as_it_stands(&self) -> Window {
         self.window.borrow().clone()
@@ -146,6 +190,11 @@ impl OnAir {
     pub(crate) fn standing(&self) -> (PartIndex, PartIndex, bool) {
         let window = self.window.borrow();
         (window.next(), window.true_next(), window.is_finished())
+    }
+
+    /// The part that comes next, as the window stands.
+    pub(crate) fn next_part(&self) -> PartIndex {
+        self.window.borrow().next()
     }
 
     /// What the origin last said about the space.
@@ -206,6 +255,11 @@ impl OnAir {
     pub fn delivered(&self, player: Player) {
         self.demanded_at.send_replace(Instant::now());
         self.present(|presence, now| presence.delivered(player, now));
+    }
+
+    /// A shard has so many listeners now, of which so many have just joined.
+    pub(crate) fn counted(&self, shard: Shard, listening: u64, just_joined: u64) {
+        self.present(|presence, _| presence.counted(shard, listening, just_joined));
     }
 
     fn present<T>(&self, act: impl FnOnce(&mut Presence, Duration) -> T) -> T {

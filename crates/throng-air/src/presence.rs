@@ -23,6 +23,10 @@ pub enum Player {
     Connection(u64),
 }
 
+/// A part of the fan-out that counts its listeners itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shard(pub u32);
+
 /// The three counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -38,6 +42,8 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub struct Presence {
     players: BTreeMap<Player, Duration>,
+    /// Listeners of each shard that has any; as many as there are cores.
+    shards: BTreeMap<Shard, u64>,
     peak: u64,
     joined: u64,
     doors_open: bool,
@@ -59,8 +65,21 @@ impl Presence {
         if !self.doors_open {
             self.doors_open = true;
             self.sweep(now);
-            self.joined += self.players.len() as u64;
-            self.peak = self.peak.max(self.players.len() as u64);
+            self.joined += self.listening();
+            self.note_peak();
+        }
+    }
+
+    /// A shard has so many listeners now, by the same definition, of which so many have just joined.
+    pub fn counted(&mut self, shard: Shard, listening: u64, just_joined: u64) {
+        if listening == 0 {
+            self.shards.remove(&shard);
+        } else {
+            self.shards.insert(shard, listening);
+        }
+        if self.doors_open {
+            self.joined += just_joined;
+            self.note_peak();
         }
     }
 
@@ -79,7 +98,7 @@ impl Presence {
         self.players.insert(player, now);
         if self.doors_open {
             self.joined += 1;
-            self.peak = self.peak.max(self.players.len() as u64);
+            self.note_peak();
         }
     }
 
@@ -87,10 +106,18 @@ impl Presence {
     pub fn counts(&mut self, now: Duration) -> Counts {
         self.sweep(now);
         Counts {
-            listening: self.players.len() as u64,
+            listening: self.listening(),
             peak: self.peak,
             joined: self.joined,
         }
+    }
+
+    fn listening(&self) -> u64 {
+        self.players.len() as u64 + self.shards.values().sum::<u64>()
+    }
+
+    fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.listening());
     }
 
     fn sweep(&mut self, now: Duration) {
@@ -165,6 +192,25 @@ mod tests {
                 listening: most,
                 peak: most,
                 joined: most
+            }
+        );
+    }
+
+    #[test]
+    fn what_shards_count_is_added_and_joins_before_doors_count_once() {
+        let mut presence = Presence::resume(2, 7);
+        presence.counted(Shard(0), 3, 3);
+        presence.counted(Shard(1), 1, 1);
+        presence.delivered(Player::Chosen(1), at(0));
+        presence.open_doors(at(1));
+        presence.counted(Shard(0), 4, 2);
+        presence.counted(Shard(1), 0, 0);
+        assert_eq!(
+            presence.counts(at(1)),
+            Counts {
+                listening: 5,
+                peak: 6,
+                joined: 14
             }
         );
     }

@@ -11,13 +11,14 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use throng_core::caching::NEVER;
-use throng_core::rendition::{Codec, Rendition};
+use throng_core::rendition::Rendition;
 use throng_core::timeline::{PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
 use throng_core::window::{Part, Window};
 use tokio::sync::watch;
 
 use crate::air::Headers;
 use crate::answer;
+use crate::format::Format;
 use crate::ledger::{Door, Ledger};
 use crate::metric;
 use crate::on_air::OnAir;
@@ -29,76 +30,6 @@ const BURST_SAMPLES: u64 = 4 * SAMPLE_RATE_HZ;
 const SPAN_PARTS: u64 = 3;
 /// The most that is queued for one listener at once: the burst, or what he missed while his line was slow.
 const PARTS_AT_ONCE_MAX: usize = 13;
-
-/// The container of a progressive stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// ADTS AAC, for players without Opus.
-    Aac,
-    /// CMAF, for our page.
-    Mp4,
-    /// WebM Opus, for every other player.
-    Webm,
-}
-
-impl Format {
-    /// The format of `live.{extension}`.
-    pub(crate) fn of(file: &str) -> Option<Self> {
-        match file {
-            "live.aac" => Some(Self::Aac),
-            "live.mp4" => Some(Self::Mp4),
-            "live.webm" => Some(Self::Webm),
-            _ => None,
-        }
-    }
-
-    const fn content_type(self) -> &'static str {
-        match self {
-            Self::Aac => "audio/aac",
-            Self::Mp4 => "audio/mp4",
-            Self::Webm => "audio/webm",
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Aac => "aac",
-            Self::Mp4 => "mp4",
-            Self::Webm => "webm",
-        }
-    }
-
-    /// The rendition that is sent, if this container carries the one asked for.
-    pub(crate) fn rendition(self, asked: Option<Rendition>) -> Option<Rendition> {
-        let fits = |rendition: &Rendition| match self {
-            Self::Aac => rendition.codec() == Codec::Aac,
-            Self::Webm => rendition.codec() == Codec::Opus,
-            Self::Mp4 => true,
-        };
-        let default = if self == Self::Aac {
-            Rendition::A64
-        } else {
-            Rendition::O48
-        };
-        Some(asked.unwrap_or(default)).filter(fits)
-    }
-
-    fn header(self, headers: &Headers, rendition: Rendition) -> Bytes {
-        match self {
-            Self::Mp4 => headers.init[rendition.index()].clone(),
-            Self::Aac | Self::Webm => headers.stream[rendition.index()].clone(),
-        }
-    }
-
-    fn bytes(self, part: &Part, rendition: Rendition) -> Bytes {
-        let packaged = part.packaged(rendition);
-        if self == Self::Mp4 {
-            packaged.cmaf.clone()
-        } else {
-            packaged.stream.clone()
-        }
-    }
-}
 
 /// Answers `HEAD` of `live.*`: what a listener would get, without becoming one.
 pub(crate) fn head(format: Format) -> Response {
@@ -136,7 +67,7 @@ pub(crate) async fn live(
         span_parts: 1,
     };
     let first = stream::iter(
-        Some(format.header(headers, rendition))
+        Some(format.header(headers, rendition).clone())
             .filter(|header| !header.is_empty())
             .map(Ok),
     );
@@ -179,7 +110,7 @@ impl Listener {
             }
         }
         let part = self.pending.pop()?;
-        Some(Ok(self.format.bytes(&part, self.rendition)))
+        Some(Ok(self.format.bytes(&part, self.rendition).clone()))
     }
 
     /// The parts of the next span, last first; empty at the end of the programme.
@@ -204,26 +135,5 @@ impl Listener {
         self.span_parts = SPAN_PARTS;
         span.reverse();
         Ok(span)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_container_carries_only_the_codecs_it_is_for() {
-        assert_eq!(Format::Mp4.rendition(None), Some(Rendition::O48));
-        assert_eq!(
-            Format::Mp4.rendition(Some(Rendition::A32)),
-            Some(Rendition::A32)
-        );
-        assert_eq!(
-            Format::Webm.rendition(Some(Rendition::O16)),
-            Some(Rendition::O16)
-        );
-        assert_eq!(Format::Webm.rendition(Some(Rendition::A64)), None);
-        assert_eq!(Format::Aac.rendition(None), Some(Rendition::A64));
-        assert_eq!(Format::Aac.rendition(Some(Rendition::O24)), None);
     }
 }

@@ -1,6 +1,7 @@
 //! `state.json`: what a page and a player want to know, the same for everyone, one second old at most.
 
 use serde::Serialize;
+use throng_core::ladder::Rung;
 use throng_core::rendition::Rendition;
 use throng_core::space::Space;
 use throng_core::time::UnixMillis;
@@ -39,19 +40,23 @@ struct RecordingJson {
     bytes: u64,
 }
 
-/// The text that a page carries, before anything is counted: what changes rarely.
-pub fn initial(space: &Space) -> String {
-    text(&document(
-        space,
-        Counts::default(),
-        Recorded::default(),
-        None,
-        0,
-    ))
+/// The text that a page carries: what changes rarely. Counts and recording are in it once they are final, so that the
+/// page of a space that is over needs nothing else.
+pub fn of_page(space: &Space, counts: Counts, recorded: Recorded) -> String {
+    let (counts, recorded) = if space.state.is_over() {
+        let final_counts = Counts {
+            listening: 0,
+            ..counts
+        };
+        (final_counts, recorded)
+    } else {
+        (Counts::default(), Recorded::default())
+    };
+    text(&document(space, counts, recorded, None, Rung::default()))
 }
 
 /// The text of `state.json` at a wall-clock time.
-pub fn state_json(on_air: &OnAir, space: &Space, rung: u8, now: UnixMillis) -> String {
+pub fn state_json(on_air: &OnAir, space: &Space, rung: Rung, now: UnixMillis) -> String {
     text(&document(
         space,
         on_air.counts(),
@@ -68,11 +73,11 @@ fn text(document: &StateJson<'_>) -> String {
 /// The newest complete segment. Before doors nobody may be listening, so that the window may be old: the hold
 /// programme runs by the clock.
 fn newest_segment(on_air: &OnAir, space: &Space, now: UnixMillis) -> Option<u64> {
-    let window = on_air.window_as_it_stands();
+    let coming = on_air.next_part();
     let by_clock = PartIndex(now.ms_since(space.created_at) / PART_DURATION_MS);
     let next = match space.doors_part {
-        Some(doors) if window.next() <= doors => by_clock.min(doors),
-        Some(_) => window.next(),
+        Some(doors) if coming <= doors => by_clock.min(doors),
+        Some(_) => coming,
         None => by_clock,
     };
     next.segment().checked_sub(1)
@@ -91,7 +96,7 @@ fn document(
     counts: Counts,
     recorded: Recorded,
     newest_segment: Option<u64>,
-    rung: u8,
+    rung: Rung,
 ) -> StateJson<'_> {
     StateJson {
         slug: space.slug.as_str(),
@@ -105,7 +110,7 @@ fn document(
         segment_seconds: seconds(PARTS_PER_SEGMENT),
         part_seconds: seconds(1),
         newest_segment,
-        rung,
+        rung: rung.number(),
         listening: counts.listening,
         peak: counts.peak,
         joined: counts.joined,

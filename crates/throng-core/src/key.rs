@@ -1,6 +1,7 @@
 //! Keys: who holds one may do what it grants. They are random, travel in link fragments and `Authorization` headers,
 //! expire, and can be revoked. Only their digests are stored, and only digests are compared.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use base64::Engine as _;
@@ -128,6 +129,23 @@ pub struct Grant {
     pub revoked_at: Option<UnixMillis>,
 }
 
+/// Keys of one seat that are remembered after they were taken back, so that their holders are told why; older ones are
+/// as good as never given out.
+pub const REVOKED_KEPT: usize = 8;
+
+/// Gives a role to a new key alone: all others of the role are taken back, the oldest forgotten.
+pub fn renew(grants: &mut Vec<Grant>, new: Grant, now: UnixMillis) {
+    let same_role = |grant: &Grant| grant.role == new.role;
+    for old in grants.iter_mut().filter(|grant| same_role(grant)) {
+        old.revoked_at.get_or_insert(now);
+    }
+    let mut revoked: Vec<_> = grants.extract_if(.., |grant| same_role(grant)).collect();
+    revoked.sort_by_key(|grant| Reverse(grant.revoked_at));
+    revoked.truncate(REVOKED_KEPT);
+    grants.extend(revoked);
+    grants.push(new);
+}
+
 impl Grant {
     fn verdict(&self, now: UnixMillis) -> Result<Role, KeyRefusal> {
         if self.revoked_at.is_some_and(|revoked_at| revoked_at <= now) {
@@ -220,6 +238,27 @@ mod tests {
             Ok(Role::Host),
             "in any order"
         );
+    }
+
+    #[test]
+    fn a_renewed_role_has_one_good_key_and_remembers_a_few_that_were_taken_back() {
+        let seat = |number| Role::Speaker(SeatNumber(number));
+        let key = |byte| Key::from_random([byte; 32]);
+        let mut grants = vec![grant(seat(1), &key(0)), grant(seat(2), &key(100))];
+        let renewals = 1..=20;
+        for byte in renewals.clone() {
+            let now = UnixMillis(i64::from(byte));
+            renew(&mut grants, grant(seat(1), &key(byte)), now);
+        }
+        let verdict = |byte| admit(&grants, &key(byte), NOW);
+        assert_eq!(grants.len(), REVOKED_KEPT + 2);
+        assert_eq!(verdict(100), Ok(seat(2)), "another seat");
+        assert_eq!(verdict(20), Ok(seat(1)));
+        let told: Vec<_> = renewals
+            .filter(|&byte| verdict(byte) == Err(KeyRefusal::Revoked))
+            .collect();
+        assert_eq!(told, [12, 13, 14, 15, 16, 17, 18, 19], "the newest");
+        assert_eq!(verdict(11), Err(KeyRefusal::Unknown));
     }
 
     #[test]

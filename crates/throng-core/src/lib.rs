@@ -6,6 +6,7 @@
 
 pub mod caching;
 pub mod key;
+pub mod ladder;
 pub mod playlist;
 pub mod rendition;
 pub mod slug;

@@ -57,6 +57,17 @@ impl Rendition {
             .find(|rendition| rendition.name() == name)
     }
 
+    /// The rendition so many steps below in the same codec; the lowest where there are no more.
+    #[must_use]
+    pub const fn lowered(self, steps: u8) -> Self {
+        match (self, steps) {
+            (_, 0) => self,
+            (Self::O48, 1) => Self::O24,
+            (Self::O48 | Self::O24 | Self::O16, _) => Self::O16,
+            (Self::A64 | Self::A32, _) => Self::A32,
+        }
+    }
+
     /// The codec.
     pub const fn codec(self) -> Codec {
         match self {

@@ -14,7 +14,7 @@ use str0m::config::DtlsVersion;
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{Protocol, Receive, TcpType, Transmit};
-use str0m::rtp::{RtpPacket, RtpWrite};
+use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, IceCreds, Input, Output, Rtc, RtcConfig, RtcError};
 
 use crate::error::OfferRefusal;
@@ -57,6 +57,10 @@ pub(crate) struct Peer {
     voice: Option<Voice>,
     numbering: Numbering,
     redundancy: Redundancy,
+    /// Whether the far end sends again what we ask for.
+    resends: bool,
+    /// The stream that is asked for what is missing.
+    asked: Option<Ssrc>,
     connected: bool,
     dead: bool,
     due: Instant,
@@ -70,7 +74,12 @@ impl Peer {
         reachable: &[SocketAddr],
         redundancy: Redundancy,
     ) -> Result<(Self, String), OfferRefusal> {
-        let mut peer = Self::new(now, config(true).set_ice_lite(true), redundancy);
+        let mut config = config(true).set_ice_lite(true);
+        for params in config.codec_config().iter_mut() {
+            params.set_fb_nack(offer.resends());
+        }
+        let mut peer = Self::new(now, config, redundancy);
+        peer.resends = offer.resends();
         guarded(|| {
             for &address in reachable {
                 peer.add_local(Candidate::builder().udp().host(address).build());
@@ -263,6 +272,8 @@ impl Peer {
             voice: None,
             numbering: Numbering::default(),
             redundancy,
+            resends: false,
+            asked: None,
             connected: false,
             dead: false,
             due: now,
@@ -340,9 +351,24 @@ impl Peer {
                 self.mid = Some(media.mid);
                 self.open_voice();
             }
-            RtcEvent::RtpPacket(packet) => out.extend(self.audio(&packet).map(PeerOutput::Audio)),
+            RtcEvent::RtpPacket(packet) => {
+                self.ask_for_what_is_missing(packet.header.ssrc);
+                out.extend(self.audio(&packet).map(PeerOutput::Audio));
+            }
             RtcEvent::Closed => out.push(PeerOutput::Closed),
             _ => {}
+        }
+    }
+
+    /// The library asks by itself only where packets come again in a stream of their own (RTX, RFC 4588), which
+    /// browsers do not offer for audio; they send the packet again as it was.
+    fn ask_for_what_is_missing(&mut self, ssrc: Ssrc) {
+        if !self.resends || self.asked == Some(ssrc) {
+            return;
+        }
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc) {
+            stream.suppress_nack(false);
+            self.asked = Some(ssrc);
         }
     }
 

@@ -40,7 +40,7 @@ fn describe(command: &mut Command, text: &mut String) {
     text.extend(["\n## ", &name, "\n\n```text\n", &lines, "\n```\n"]);
     for subcommand in command
         .get_subcommands_mut()
-        .filter(|subcommand| subcommand.get_name() != "help")
+        .filter(|subcommand| subcommand.get_name() != "help" && !subcommand.is_hide_set())
     {
         describe(subcommand, text);
     }

@@ -17,6 +17,11 @@ pub(crate) fn key() -> Key {
     Key::from_random(bytes())
 }
 
+/// A secret from which a signing key is made.
+pub(crate) fn secret() -> [u8; 32] {
+    bytes()
+}
+
 /// A new opaque id.
 pub(crate) fn id() -> String {
     format!("{:032x}", u128::from_be_bytes(bytes()))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::client::interrupt::Interrupt;
-use crate::client::{self, listen, space, speak};
+use crate::client::{self, listen, plan, rehearse, space, speak, verify};
 use crate::config::{Config, ServeArgs};
 use crate::demo::{self, DemoArgs};
 use crate::worker::{self, EdgeArgs};
@@ -45,6 +45,12 @@ enum Command {
     Space(space::SpaceArgs),
     Speak(speak::SpeakArgs),
     Listen(listen::ListenArgs),
+    Rehearse(rehearse::RehearseArgs),
+    /// Be an agent of a rehearsal, which is started by `rehearse`.
+    #[command(name = rehearse::AGENT, hide = true)]
+    RehearseAgent,
+    Plan(plan::PlanArgs),
+    Verify(verify::VerifyArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -96,6 +102,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Listen(args) => {
             listen::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?;
         }
+        Command::Rehearse(args) => {
+            rehearse::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?;
+        }
+        Command::RehearseAgent => rehearse::run_agent()?,
+        Command::Plan(args) => plan::run(&args, &mut io::stdout().lock())?,
+        Command::Verify(args) => verify::run(&args, &mut io::stdout().lock())?,
     }
     Ok(())
 }

@@ -1,17 +1,21 @@
-//! The blocking clients of the command line: `throng space`, `throng speak` and `throng listen`.
+//! The blocking clients of the command line: `throng space`, `speak`, `listen`, `rehearse`, `plan` and `verify`.
 //!
 //! Each command is a clap `Args` struct and a `run` that writes its answer to the given output and gives back an
-//! [`Error`] that knows its exit status. Non-goals: these are clients of one space for one person; load is
-//! `throng rehearse`'s business.
+//! [`Error`] that knows its exit status. Non-goals: but for `rehearse` these are clients of one space for one
+//! person.
 
 pub mod backoff;
 pub mod http;
 pub mod interrupt;
 pub mod link;
 pub mod listen;
+pub mod plan;
+pub mod rehearse;
 pub mod session;
+mod signing_key;
 pub mod space;
 pub mod speak;
+pub mod verify;
 mod wav_file;
 
 #[cfg(test)]
@@ -28,6 +32,9 @@ pub enum Error {
     /// The stream broke off and could not be taken up again; what was heard until then has been reported.
     #[error("the sound broke off: {0}")]
     BrokeOff(Box<Self>),
+    /// The crowd of a rehearsal could not be brought together.
+    #[error("the crowd cannot be run: {0}")]
+    Crowd(io::Error),
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     File {
@@ -35,6 +42,14 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A signed file does not hold.
+    #[error("{path} is not valid: {reason}", path = path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What does not hold.
+        reason: String,
     },
     /// The other side sent what its standard does not allow.
     #[error("{url} sent what cannot be understood: {reason}")]
@@ -58,6 +73,9 @@ pub enum Error {
         /// What went wrong on the way.
         reason: String,
     },
+    /// A certificate does not carry a plan.
+    #[error(transparent)]
+    NoPlan(#[from] throng_rehearsal::plan::NoPlan),
     /// The output could not be written.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),

@@ -2,11 +2,14 @@
 //! default. Unknown keys of the file are refused.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use throng_air::engine::Backend;
+use throng_core::ladder::Rung;
 
 /// What is wrong with the configuration.
 #[derive(Debug, Error)]
@@ -119,6 +122,24 @@ pub const SETTINGS: &[Setting] = &[
         false,
         "Sound file (WAV, FLAC, Ogg, MP3) to play as the hold programme instead of our own music.",
     ),
+    setting(
+        "rung",
+        "0",
+        true,
+        "Rung of the ladder, 0 to 4: longer spans and, from 3, fewer bits per listener.",
+    ),
+    setting(
+        "air_backend",
+        "\"auto\"",
+        true,
+        "How listeners are served: `io_uring`, `epoll`, or `auto` for io_uring where the system allows it.",
+    ),
+    setting(
+        "air_threads",
+        "4",
+        false,
+        "Threads that serve listeners. By default one per core; with io_uring at least 16, for 16,000 listeners each.",
+    ),
 ];
 
 const fn setting(
@@ -208,6 +229,15 @@ pub struct ServeArgs {
     /// Sound file (WAV, FLAC, Ogg, MP3) to play as the hold programme instead of our own music
     #[arg(long, env = "THRONG_HOLD", value_name = "FILE")]
     pub hold: Option<PathBuf>,
+    /// Rung of the ladder, 0 to 4: longer spans and, from 3, fewer bits per listener [default: 0]
+    #[arg(long, env = "THRONG_RUNG", value_name = "RUNG")]
+    pub rung: Option<u8>,
+    /// How listeners are served; `auto` takes `io_uring` where the system allows it [default: auto]
+    #[arg(long, env = "THRONG_AIR_BACKEND", value_name = "NAME")]
+    pub air_backend: Option<AirBackend>,
+    /// Threads that serve listeners [default: one per core; with `io_uring` at least 16, for 16,000 listeners each]
+    #[arg(long, env = "THRONG_AIR_THREADS", value_name = "N")]
+    pub air_threads: Option<NonZeroU8>,
     /// File with these settings
     #[arg(long, env = "THRONG_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -216,6 +246,30 @@ pub struct ServeArgs {
 
 /// Most Air workers: more than one for each core of the largest machine serve nobody better.
 const AIR_WORKERS_MAX: i64 = 256;
+
+/// How listeners are served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum AirBackend {
+    /// `io_uring` where the system allows it.
+    #[default]
+    Auto,
+    /// Everywhere.
+    Epoll,
+    /// With direct descriptors, which the limit of open files does not bind.
+    IoUring,
+}
+
+impl From<AirBackend> for Backend {
+    fn from(backend: AirBackend) -> Self {
+        match backend {
+            AirBackend::Auto => Self::Auto,
+            AirBackend::Epoll => Self::Epoll,
+            AirBackend::IoUring => Self::IoUring,
+        }
+    }
+}
 
 /// The resolved settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -242,6 +296,12 @@ pub struct Config {
     pub air_workers: u32,
     /// The operator's own hold programme.
     pub hold: Option<PathBuf>,
+    /// Rung of the ladder.
+    pub rung: Rung,
+    /// How listeners are served.
+    pub air_backend: AirBackend,
+    /// Threads that serve listeners; one per core where absent.
+    pub air_threads: Option<NonZeroU8>,
 }
 
 impl Config {
@@ -275,6 +335,8 @@ impl Config {
                 ));
             }
         };
+        let rung = Rung::new(args.rung.or(file.rung).unwrap_or_default())
+            .ok_or(ConfigError::Conflict("rung is a number from 0 to 4"))?;
         Ok(Self {
             listen: address(args.listen, file.listen, 8080),
             desk: address(args.desk, file.desk, 8081),
@@ -298,6 +360,9 @@ impl Config {
             tls,
             air_workers: args.air_workers.or(file.air_workers).unwrap_or(0),
             hold: args.hold.or(file.hold),
+            rung,
+            air_backend: args.air_backend.or(file.air_backend).unwrap_or_default(),
+            air_threads: args.air_threads.or(file.air_threads),
         })
     }
 }
@@ -381,6 +446,9 @@ mod tests {
         };
         let config = Config::resolve(args.clone()).unwrap();
         assert_eq!((config.listen.port(), config.desk.port()), (3, 2));
+        std::fs::write(file.path(), "rung = 5\n").unwrap();
+        let error = Config::resolve(args.clone()).unwrap_err().to_string();
+        assert!(error.contains("0 to 4"), "{error}");
         std::fs::write(file.path(), "lissten = \"127.0.0.1:1\"\n").unwrap();
         let error = Config::resolve(args).unwrap_err().to_string();
         assert!(error.contains("lissten"), "{error}");

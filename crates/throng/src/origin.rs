@@ -19,6 +19,7 @@ use bytes::Bytes;
 use thiserror::Error;
 use throng_air::air::Air;
 use throng_core::key::{Key, Role, SeatNumber};
+use throng_core::ladder::Rung;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::Slug;
 use throng_core::space::{Announcement, Refusal, Space};
@@ -77,6 +78,8 @@ pub(crate) struct Wish {
     pub(crate) title: String,
     pub(crate) scheduled_at: Option<UnixMillis>,
     pub(crate) speakers: u32,
+    /// From when on the speakers' links open nothing, if ever.
+    pub(crate) speaker_links_expire_at: Option<UnixMillis>,
 }
 
 /// All spaces of this node.
@@ -156,6 +159,11 @@ impl Origin {
         spaces
     }
 
+    /// The rung on which listeners are served.
+    pub(crate) fn rung(&self) -> Rung {
+        self.air.rung()
+    }
+
     /// Creates a space and puts it on air.
     pub(crate) async fn create(&self, wish: Wish) -> Result<Created, CreateError> {
         if self.spaces.borrow().len() >= SPACES_MAX {
@@ -171,10 +179,14 @@ impl Origin {
         let space = Space::announce(now(), announcement)?;
         let host = chance::key();
         let speakers: Vec<Key> = (0..space.speakers).map(|_| chance::key()).collect();
-        let seats = (1..)
-            .zip(&speakers)
-            .map(|(seat, key)| grant(Role::Speaker(SeatNumber(seat)), key));
-        let grants: Vec<_> = std::iter::once(grant(Role::Host, &host))
+        let seats = (1..).zip(&speakers).map(|(seat, key)| {
+            grant(
+                Role::Speaker(SeatNumber(seat)),
+                key,
+                wish.speaker_links_expire_at,
+            )
+        });
+        let grants: Vec<_> = std::iter::once(grant(Role::Host, &host, None))
             .chain(seats)
             .collect();
         self.shared.store.create(&space, &grants).await?;
@@ -210,11 +222,6 @@ impl Origin {
         }
         self.shared.listed.send_replace(());
         Ok(())
-    }
-
-    /// The rung of the ladder.
-    pub(crate) fn rung(&self) -> u8 {
-        *self.air.rung().borrow()
     }
 
     /// What the stage has counted.

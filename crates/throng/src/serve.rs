@@ -1,10 +1,12 @@
 //! `throng serve`: everything put together, until it is told to stop.
 
+mod audience;
 mod data;
 mod doors;
 mod error;
 mod feed;
 mod internal;
+mod ports;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -24,13 +26,13 @@ use throng_media::package;
 use throng_stage::{Stage, StageConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+pub(crate) use self::audience::{Audience, Doors, Plan};
 use self::doors::Listeners;
-pub(crate) use self::doors::{LISTENERS_MAX, bind_plain, bind_shared, reserve};
 pub use self::error::ServeError;
 pub(crate) use self::feed::feed_behind_key;
 pub(crate) use self::internal::{ledger, readiness, recorder, render_edge};
+pub(crate) use self::ports::{bind_plain, keep};
 use crate::api::Desk;
 use crate::config::Config;
 use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
@@ -72,7 +74,7 @@ pub struct Node {
     origin: Arc<Origin>,
     air: Arc<Air>,
     closing: watch::Sender<bool>,
-    doors: JoinSet<()>,
+    doors: Doors,
     _lock: DataLock,
 }
 
@@ -145,19 +147,19 @@ impl Node {
         let metrics = recorder();
         let hand_over = supervisor.map_or(Duration::ZERO, |_| HAND_OVER_MAX);
         let holder = supervisor.unwrap_or_else(std::process::id);
-        let lock = once_free(hand_over, || data::open(&config.data, holder)).await?;
+        let lock = taken_over(hand_over, || data::open(&config.data, holder)).await?;
         let operator = data::key(&config.data.join("operator.key"))?;
         let feed_key = data::key(&config.data.join("feed.key"))?;
         let store = Store::open(&config.data.join("throng.db")).await?;
         let hold = own_hold(config.hold.clone());
         let bind = || Listeners::bind(&config, supervisor.is_some());
-        let listeners = once_free(hand_over, bind).await?;
+        let listeners = taken_over(hand_over, bind).await?;
         let tls = config
             .tls
             .as_ref()
             .map(|(cert, key)| tls::acceptor(cert, key))
             .transpose()?;
-        let (stage, mixers) = once_free(hand_over, || start_stage(&config)).await?;
+        let (stage, mixers) = taken_over(hand_over, || start_stage(&config)).await?;
         let addresses = Addresses {
             desk: listeners.desk_address().transpose()?,
             internal: listeners.internal_address()?,
@@ -167,6 +169,7 @@ impl Node {
         let links = links(&config, listen, &addresses, &operator, tls.is_some());
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = empty_air(inits.clone());
+        air.set_rung(config.rung);
         let parts = Parts {
             store,
             stage,
@@ -187,10 +190,11 @@ impl Node {
             speak: pages::speak(),
         });
         let (closing, closed) = watch::channel(false);
-        let mut doors = listeners.open(&air, &desk, metrics, tls, &closed);
+        let mut doors = Doors::new(closed.clone());
+        listeners.open(&air, &desk, metrics, tls.as_ref(), &mut doors)?;
         if supervisor.is_some() {
             let routes = feed::routes(&air, feed::house_of_workers(&air, &desk, &config));
-            doors.spawn(socket::serve(socket::bind(&config.data)?, routes, closed));
+            doors.add(socket::serve(socket::bind(&config.data)?, routes, closed));
         } else {
             tokio::spawn(count_seconds(Arc::downgrade(&air)));
         }
@@ -219,7 +223,7 @@ impl Node {
         self.closing.send_replace(true);
         self.air.close();
         self.origin.close().await;
-        let finish = async { while self.doors.join_next().await.is_some() {} };
+        let finish = self.doors.ended();
         if tokio::time::timeout(DRAIN_TIMEOUT, finish).await.is_err() {
             tracing::warn!("some connections did not finish in time");
         }
@@ -227,7 +231,7 @@ impl Node {
 }
 
 /// What an earlier process may still hold for a moment, where it was killed just now.
-pub(crate) async fn once_free<T>(
+pub(crate) async fn taken_over<T>(
     patience: Duration,
     mut take: impl FnMut() -> Result<T, ServeError>,
 ) -> Result<T, ServeError> {

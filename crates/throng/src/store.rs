@@ -2,7 +2,7 @@
 //!
 //! A change is durable when the call returns. Audio never waits for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
 use thiserror::Error;
-use throng_core::key::{Grant, KeyDigest, Role, SeatNumber};
+use throng_core::key::{Grant, KeyDigest, REVOKED_KEPT, Role, SeatNumber};
 use throng_core::slug::Slug;
 use throng_core::space::{Space, State};
 use throng_core::time::UnixMillis;
@@ -32,6 +32,16 @@ pub enum StoreError {
     /// The database refused or failed.
     #[error("the database could not do it: {0}")]
     Database(#[from] sqlx::Error),
+    /// The file cannot be opened as a database.
+    #[error(
+        "{path} cannot be used as the database: {source}. Restore it from a copy, or choose another data folder"
+    )]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
     /// The file is from another version that this one cannot read.
     #[error(
         "the database cannot be used by this version: {0}; use the version that wrote it, or another data folder"
@@ -88,7 +98,11 @@ impl Store {
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .connect_with(options)
-            .await?;
+            .await
+            .map_err(|source| StoreError::Open {
+                path: file.to_owned(),
+                source,
+            })?;
         let steps = MIGRATIONS.iter().map(|&(version, description, sql)| {
             Migration::new(
                 version,
@@ -141,7 +155,7 @@ impl Store {
         Ok(())
     }
 
-    /// Revokes every key of a seat and grants a new one.
+    /// Grants a new key of a seat and revokes all others, of which the newest [`REVOKED_KEPT`] are remembered.
     pub async fn replace_seat_grant(
         &self,
         space_id: &str,
@@ -156,6 +170,15 @@ impl Store {
             .bind(now.0)
             .execute(&mut *change)
             .await?;
+        sqlx::query(
+            "DELETE FROM grants WHERE space_id = $1 AND seat = $2 AND digest NOT IN \
+             (SELECT digest FROM grants WHERE space_id = $1 AND seat = $2 ORDER BY revoked_at DESC LIMIT $3)",
+        )
+        .bind(space_id)
+        .bind(i64::from(seat.0))
+        .bind(i64::try_from(REVOKED_KEPT).expect("a small number"))
+        .execute(&mut *change)
+        .await?;
         insert_grant(space_id, grant).execute(&mut *change).await?;
         change.commit().await?;
         Ok(())

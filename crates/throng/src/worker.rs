@@ -11,20 +11,18 @@ mod shelf;
 pub(crate) mod socket;
 mod upstream;
 
-use std::net::TcpListener;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use throng_air::accept::Door;
 use throng_air::air::Air;
 use throng_air::feed::mirror::{Mirror, StandIn};
 use throng_core::rendition::Rendition;
 use throng_media::package;
 use throng_media::rendering::Silence;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -34,7 +32,7 @@ use self::follow::Following;
 pub use self::local::run as local;
 use self::upstream::Upstream;
 pub use self::upstream::UpstreamError;
-use crate::serve::{DRAIN_TIMEOUT, LISTENERS_MAX, empty_air};
+use crate::serve::{Audience, DRAIN_TIMEOUT, Doors, empty_air};
 
 /// Time for the windows of the spaces on air. One whose origin has no parts keeps no worker from serving the others.
 const FILL_MAX: Duration = Duration::from_secs(3);
@@ -53,7 +51,7 @@ struct Worker {
     air: Arc<Air>,
     routes: Router,
     closing: watch::Sender<bool>,
-    doors: JoinSet<()>,
+    doors: Doors,
     /// Whether every space of the upstream is known.
     listed: watch::Receiver<bool>,
     /// Whether every space between doors and end has its window, too.
@@ -83,24 +81,21 @@ impl Worker {
         let routes = air
             .uncounted_routes()
             .layer(from_fn_with_state(elsewhere, elsewhere::route));
+        let closing = watch::Sender::new(false);
         Self {
             routes: air.counted(routes),
             air,
-            closing: watch::Sender::new(false),
-            doors: JoinSet::new(),
+            doors: Doors::new(closing.subscribe()),
+            closing,
             listed,
             filled,
             following,
         }
     }
 
-    /// Serves routes at a bound socket.
-    fn open(&mut self, listener: TcpListener, tls: Option<TlsAcceptor>, routes: Router) {
-        let listener = tokio::net::TcpListener::from_std(listener)
-            .expect("a bound socket that does not block");
-        let door = Door::new(listener, LISTENERS_MAX, tls);
-        self.doors
-            .spawn(door.serve(routes, self.closing.subscribe()));
+    /// Serves the audience's port.
+    fn open(&mut self, port: Audience, tls: Option<TlsAcceptor>, routes: Router) -> io::Result<()> {
+        port.open(&self.air, tls, routes, &mut self.doors)
     }
 
     /// Waits until every space of the upstream is known, and a little for the windows of those that are on air.
@@ -118,8 +113,7 @@ impl Worker {
         for on_air in spaces.values() {
             on_air.close();
         }
-        let finish = async { while self.doors.join_next().await.is_some() {} };
-        if timeout(DRAIN_TIMEOUT, finish).await.is_err() {
+        if timeout(DRAIN_TIMEOUT, self.doors.ended()).await.is_err() {
             tracing::warn!("some connections did not finish in time");
         }
         self.following.stop().await;

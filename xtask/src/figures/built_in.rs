@@ -59,7 +59,8 @@ pub(super) fn cold_build(_: &Call) -> Result<String, String> {
 
 /// The program that Python measurements run, and the examples that measure where Python is too slow.
 pub(super) fn release_programs() -> Outcome {
-    let packages = ["--package", "throng", "--package", "throng-media"];
+    let packages = ["throng", "throng-media", "throng-rehearsal"];
+    let packages = packages.iter().flat_map(|name| ["--package", *name]);
     let examples = EXAMPLES.iter().flat_map(|name| ["--example", *name]);
     must(
         cargo(&["build", "--quiet", "--release", "--bin", "throng"])
@@ -68,7 +69,7 @@ pub(super) fn release_programs() -> Outcome {
     )
 }
 
-const EXAMPLES: &[&str] = &["speaker_delay", "stage_cost", "two_hours"];
+const EXAMPLES: &[&str] = &["floor", "speaker_delay", "stage_cost", "two_hours"];
 
 /// Processor and cores.
 pub(super) fn machine() -> String {

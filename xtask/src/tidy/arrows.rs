@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
             "throng-archive",
             "throng-core",
             "throng-media",
+            "throng-rehearsal",
             "throng-stage",
         ],
         &[],
@@ -22,6 +23,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("throng-archive", &["throng-core"], &["throng-media"]),
     ("throng-core", &[], &[]),
     ("throng-media", &["throng-core"], &[]),
+    ("throng-rehearsal", &[], &["throng-core", "throng-media"]),
     ("throng-stage", &[], &[]),
     ("xtask", &[], &[]),
 ];

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use throng_core::ladder::Rung;
 use throng_core::slug::Slug;
 use throng_core::timeline::PartIndex;
 use throng_core::window::{Part, Window};
@@ -39,6 +40,7 @@ pub fn publish(air: &Arc<Air>, hello: Hello) -> mpsc::Receiver<Bytes> {
         line: Line(line),
         following: BTreeMap::new(),
         followers: JoinSet::new(),
+        rung: None,
     };
     tokio::spawn(async move {
         metrics::gauge!(metric::CONSUMERS).increment(1.0);
@@ -85,6 +87,8 @@ struct Publisher {
     line: Line,
     following: BTreeMap<String, Following>,
     followers: JoinSet<Result<(), Lost>>,
+    /// The rung that it was told last.
+    rung: Option<Rung>,
 }
 
 async fn over(closed: &mut watch::Receiver<bool>) {
@@ -107,8 +111,8 @@ impl Publisher {
         let headers = self.air.headers().clone();
         let (init, stream) = (headers.init, headers.stream);
         self.line.tell(&Down::Headers { init, stream }).await?;
-        let (mut spaces, mut index) = (self.air.spaces(), self.air.index());
-        let (mut hold, mut rung) = (self.air.hold(), self.air.rung());
+        let (mut spaces, mut index) = (self.air.spaces(), self.air.watch_index());
+        let mut hold = self.air.hold();
         let mut here: BTreeMap<Slug, Here> = hello
             .here
             .into_iter()
@@ -117,7 +121,7 @@ impl Publisher {
         self.tell_spaces(&mut spaces, &mut here).await?;
         self.line.tell(&Down::Listed).await?;
         self.tell_index(&mut index).await?;
-        self.tell_rung(&mut rung).await?;
+        self.tell_rung().await?;
         self.tell_hold(&mut hold, hello.hold).await?;
         let (mut beat, mut closed) = (interval(BEAT_EVERY), self.air.closed());
         // A sender lives as long as the Air that is held here, so that `changed` fails for none of them.
@@ -126,7 +130,6 @@ impl Publisher {
                 _ = spaces.changed() => self.tell_spaces(&mut spaces, &mut here).await?,
                 _ = index.changed() => self.tell_index(&mut index).await?,
                 _ = hold.changed() => self.tell_hold(&mut hold, 0).await?,
-                _ = rung.changed() => self.tell_rung(&mut rung).await?,
                 _ = beat.tick() => self.beat().await?,
                 Some(Ok(ended)) = self.followers.join_next() => ended?,
                 () = over(&mut closed) => return Ok(()),
@@ -205,8 +208,12 @@ impl Publisher {
         self.line.tell(&Down::Index((*index).clone())).await
     }
 
-    async fn tell_rung(&self, rung: &mut watch::Receiver<u8>) -> Result<(), Lost> {
-        let rung = *rung.borrow_and_update();
+    /// Tells the rung where it has changed; a second later is soon enough.
+    async fn tell_rung(&mut self) -> Result<(), Lost> {
+        let rung = self.air.rung();
+        if self.rung.replace(rung) == Some(rung) {
+            return Ok(());
+        }
         self.line.tell(&Down::Decided { rung }).await
     }
 
@@ -233,6 +240,7 @@ impl Publisher {
     /// Says that the line is alive, and what the counts are where they have changed.
     async fn beat(&mut self) -> Result<(), Lost> {
         self.line.tell(&Down::Beat).await?;
+        self.tell_rung().await?;
         for following in self.following.values_mut() {
             let message = counts(&following.slug, &following.on_air);
             let frame = message.to_frame();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use throng_core::space::State;
 use tokio::time::Instant;
 
-use crate::house::{CONNECTIONS_MAX, House};
+use crate::house::{CONNECTIONS_MAX, Front, House};
 
 /// How long the server waits for more of a request that begins with these bytes before it closes.
 async fn patience(bytes: &[u8]) -> u64 {
@@ -57,11 +57,44 @@ async fn a_connection_is_kept_for_the_next_request() {
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     // RFC 6585 section 5.
+    for front in Front::all() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let mut wire = house.connect().await;
+        let cookie = format!("cookie: {}\r\n", "x".repeat(20_000));
+        wire.ask("GET", "/", &cookie).await;
+        assert_eq!(wire.head().await.unwrap().status, 431);
+    }
+}
+
+#[tokio::test]
+async fn a_request_names_exactly_one_host() {
+    // RFC 9112 section 3.2.
+    let house = House::start(State::Live, 40).await;
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", 200),
+        ("GET / HTTP/1.0\r\n\r\n", 200),
+    ] {
+        let mut wire = house.connect().await;
+        wire.send(head).await;
+        let answer = wire.answer("GET").await;
+        assert_eq!(answer.status, status, "{head}");
+        assert!(!answer.body.is_empty(), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_read_is_told_in_words() {
     let house = House::start(State::Live, 40).await;
     let mut wire = house.connect().await;
-    let cookie = format!("cookie: {}\r\n", "x".repeat(20_000));
-    wire.ask("GET", "/", &cookie).await;
-    assert_eq!(wire.head().await.unwrap().status, 431);
+    let posted = wire.fetch("POST", "/", "content-length: 0\r\n").await;
+    assert_eq!((posted.status, posted.header("allow")), (405, "GET,HEAD"));
+    assert_eq!(posted.header("cache-control"), "public, max-age=1");
+    assert_eq!(posted.text(), "Listening is done with GET.\n");
+    let garbled = wire.get("/s/%ff%00").await;
+    assert_eq!((garbled.status, garbled.text()), (404, "not here"));
+    assert_eq!(garbled.header("access-control-allow-origin"), "*");
 }
 
 #[tokio::test]
@@ -88,16 +121,18 @@ async fn a_connection_beyond_the_bound_waits_for_a_place() {
 
 #[tokio::test]
 async fn closing_ends_idle_connections_and_lets_requests_finish() {
-    let house = House::start(State::Live, 40).await;
-    let mut silent = house.connect().await;
-    let mut idle = house.connect().await;
-    assert_eq!(idle.get("/").await.status, 200);
-    let mut held = house.waiting("hls/o48/3.4.m4s").await;
-    house.close();
-    assert!(silent.is_closed().await);
-    assert!(idle.is_closed().await);
-    house.push(40..41);
-    assert_eq!(held.answer("GET").await.text(), "<o48 40>");
-    assert!(held.is_closed().await);
-    house.closed().await;
+    for front in Front::all() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let mut silent = house.connect().await;
+        let mut idle = house.connect().await;
+        assert_eq!(idle.get("/").await.status, 200);
+        let mut held = house.waiting("hls/o48/3.4.m4s").await;
+        house.close();
+        assert!(silent.is_closed().await);
+        assert!(idle.is_closed().await);
+        house.push(40..41);
+        assert_eq!(held.answer("GET").await.text(), "<o48 40>");
+        assert!(held.is_closed().await);
+        house.closed().await;
+    }
 }

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::routing::post;
 use bytes::Bytes;
-use throng_air::accept::Door;
+use throng_air::accept::{self, Door};
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
+use throng_air::engine::{Backend, Connections, Engine};
+use throng_air::hand_over::hand_over;
 use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::{Past, Recorded, Recording};
 use throng_air::presence::Presence;
@@ -48,14 +51,58 @@ pub(crate) struct House {
     pub(crate) path: String,
     closing: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    padding: usize,
+}
+
+/// Who owns the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// The ordinary server.
+    Door,
+    /// The engine on epoll.
+    Epoll,
+    /// The engine on `io_uring`.
+    IoUring,
+}
+
+impl Front {
+    /// All that this system has.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut fronts = vec![Self::Door];
+        fronts.extend(Self::engines());
+        fronts
+    }
+
+    /// The engine in all ways that this system has.
+    pub(crate) fn engines() -> Vec<Self> {
+        let has_rings = Backend::IoUring.choose().is_ok();
+        let mut engines = vec![Self::Epoll];
+        engines.extend(has_rings.then_some(Self::IoUring));
+        engines
+    }
 }
 
 impl House {
     /// A house whose space is in a state, with the parts `[0, next)` in its window.
     pub(crate) async fn start(state: State, next: u64) -> Self {
+        Self::start_on(Front::Door, state, next).await
+    }
+
+    /// The same behind somebody who owns the port.
+    pub(crate) async fn start_on(front: Front, state: State, next: u64) -> Self {
+        Self::start_padded(front, state, next, 0).await
+    }
+
+    /// The same with parts that are longer by so many spaces.
+    pub(crate) async fn start_padded(
+        front: Front,
+        state: State,
+        next: u64,
+        padding: usize,
+    ) -> Self {
         let mut window = Window::new(PartIndex(0));
         for index in 0..next {
-            window.push(part(index)).unwrap();
+            window.push(part(index, padding)).unwrap();
         }
         let space = Arc::new(space(state));
         let path = format!("/s/{}", space.slug.as_str());
@@ -90,13 +137,21 @@ impl House {
         let address = listener.local_addr().unwrap();
         let (closing, closed) = watch::channel(false);
         let routes = air.routes().route("/echo", post(async |body: String| body));
-        let door = Door::new(listener, CONNECTIONS_MAX, None);
+        let serving = match front {
+            Front::Door => {
+                let door = Door::new(listener, CONNECTIONS_MAX, None);
+                tokio::spawn(door.serve(routes, closed))
+            }
+            Front::Epoll => engine(Backend::Epoll, listener, air, routes, closed),
+            Front::IoUring => engine(Backend::IoUring, listener, air, routes, closed),
+        };
         Self {
             address,
             on_air,
             path,
             closing,
-            serving: tokio::spawn(door.serve(routes, closed)),
+            serving,
+            padding,
         }
     }
 
@@ -120,7 +175,7 @@ impl House {
     pub(crate) async fn waiting(&self, file: &str) -> Wire {
         let mut wire = self.connect().await;
         wire.ask("GET", &format!("{}/{file}", self.path), "").await;
-        self.get("state.json").await;
+        self.get("hls/main.m3u8").await;
         wire
     }
 
@@ -128,7 +183,7 @@ impl House {
     pub(crate) fn push(&self, parts: Range<u64>) {
         self.on_air.change_window(|window| {
             for index in parts {
-                window.push(part(index)).unwrap();
+                window.push(part(index, self.padding)).unwrap();
             }
         });
     }
@@ -156,13 +211,38 @@ pub(crate) fn plain(rendition: Rendition, parts: Range<u64>) -> String {
     chunks.concat()
 }
 
-fn part(index: u64) -> Arc<Part> {
+fn part(index: u64, padding: usize) -> Arc<Part> {
+    let spaces = " ".repeat(padding);
     Arc::new(Part {
         index: PartIndex(index),
         renditions: Rendition::ALL.map(|rendition| Packaged {
-            cmaf: cmaf(rendition, index..index + 1).into(),
-            stream: plain(rendition, index..index + 1).into(),
+            cmaf: (cmaf(rendition, index..index + 1) + &spaces).into(),
+            stream: (plain(rendition, index..index + 1) + &spaces).into(),
         }),
+    })
+}
+
+/// The engine with one loop, and the ordinary server behind it.
+fn engine(
+    backend: Backend,
+    listener: TcpListener,
+    air: Arc<Air>,
+    routes: Router,
+    closed: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let (hand_over, handed) = hand_over(CONNECTIONS_MAX);
+    let connections = Connections {
+        air,
+        hand_over,
+        connections_max: 100,
+        backend,
+    };
+    let listeners = vec![listener.into_std().unwrap()];
+    let engine = Engine::start(listeners, &connections, &closed).unwrap();
+    drop(connections);
+    tokio::spawn(async move {
+        accept::serve_handed(handed, routes, closed).await;
+        engine.ended().await;
     })
 }
 

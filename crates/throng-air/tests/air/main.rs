@@ -6,6 +6,7 @@
 )]
 
 mod accept;
+mod engine;
 mod hls;
 mod house;
 mod progressive;

@@ -2,7 +2,7 @@
 
 use throng_core::space::State;
 
-use crate::house::House;
+use crate::house::{Front, House};
 
 /// How many listen, and how many have joined.
 fn listening(house: &House) -> (u64, u64) {
@@ -43,14 +43,16 @@ async fn the_newest_segment_does_not_run_backwards_at_the_doors() {
 
 #[tokio::test]
 async fn a_progressive_listener_counts_by_his_connection() {
-    let house = House::start(State::Live, 40).await;
-    let mut wires = Vec::new();
-    for joined in 1..=2 {
-        let mut wire = house.waiting("live.aac?l=same").await;
-        wire.head().await.unwrap();
-        wire.chunk().await.unwrap();
-        wires.push(wire);
-        assert_eq!(listening(&house), (joined, joined));
+    for front in Front::all() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let mut wires = Vec::new();
+        for joined in 1..=2 {
+            let mut wire = house.waiting("live.aac?l=same").await;
+            wire.head().await.unwrap();
+            wire.chunk().await.unwrap();
+            wires.push(wire);
+            assert_eq!(listening(&house), (joined, joined));
+        }
     }
 }
 

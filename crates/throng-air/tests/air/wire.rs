@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// One connection.
 pub(crate) struct Wire(BufReader<TcpStream>);
@@ -39,6 +39,14 @@ impl Wire {
     /// Connects.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await;
+        Self(BufReader::new(stream.expect("somebody listens there")))
+    }
+
+    /// Connects, with so small a buffer that little is on the way while nothing is read.
+    pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket can be had");
+        socket.set_recv_buffer_size(4_096).expect("it may be small");
+        let stream = socket.connect(address).await;
         Self(BufReader::new(stream.expect("somebody listens there")))
     }
 

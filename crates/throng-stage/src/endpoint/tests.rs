@@ -35,6 +35,8 @@ struct World {
     events: Vec<Event>,
     /// Everything that the endpoint has sent.
     sent: Vec<(SocketAddr, usize)>,
+    /// How often it has asked for a packet again.
+    asked_again: usize,
 }
 
 impl World {
@@ -57,11 +59,18 @@ impl World {
             now: Instant::now(),
             events: Vec::new(),
             sent: Vec::new(),
+            asked_again: 0,
         }
     }
 
     fn publish(&mut self, at: &str) -> (Caller, Answer) {
+        self.publish_offering(at, "")
+    }
+
+    /// Publishes with one more attribute of the Opus line.
+    fn publish_offering(&mut self, at: &str, attribute: &str) -> (Caller, Answer) {
         let (peer, pending, offer) = Peer::offer(self.now, true);
+        let offer = offer.replacen("a=fmtp:", &format!("{attribute}a=fmtp:"), 1);
         let answer = self.endpoint.publish(self.now, &offer, SEAT).unwrap();
         (self.dial(peer, pending, &answer, at), answer)
     }
@@ -116,6 +125,7 @@ impl World {
         while let Some(transmit) = self.endpoint.poll_transmit() {
             self.sent
                 .push((transmit.destination, transmit.contents.len()));
+            self.asked_again += usize::from(is_generic_nack(&transmit.contents));
             for caller in callers
                 .iter_mut()
                 .filter(|caller| caller.at == transmit.destination)
@@ -168,6 +178,19 @@ impl World {
     }
 }
 
+/// Transport layer feedback with format 1 (RFC 4585 section 6.2.1); SRTCP leaves the first header in the clear.
+fn is_generic_nack(datagram: &[u8]) -> bool {
+    matches!(datagram, [0x81, 205, ..])
+}
+
+/// Any RTP packet (RFC 5761 section 4), none of which is RTCP.
+fn is_rtp(output: &PeerOutput) -> bool {
+    let PeerOutput::Transmit(transmit) = output else {
+        return false;
+    };
+    matches!(&*transmit.contents, [128..=191, kind, ..] if !(192..=223).contains(kind))
+}
+
 impl Caller {
     fn speak(&mut self, now: Instant, frame: u32) {
         self.peer.send(
@@ -198,6 +221,35 @@ fn audio_flows_both_ways_with_its_numbers() {
     for pair in caller.heard.windows(2) {
         assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
         assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(960));
+    }
+}
+
+#[test]
+fn a_lost_packet_is_asked_for_where_the_peer_sends_it_again() {
+    for (attribute, resends) in [("a=rtcp-fb:111 nack\r\n", true), ("", false)] {
+        let mut world = World::new();
+        let (mut caller, answer) = world.publish_offering("198.51.100.1:1000", attribute);
+        let negotiated = answer.sdp.contains("a=rtcp-fb:111 nack\r\n");
+        assert_eq!(negotiated, resends, "{}", answer.sdp);
+        world.connect(&mut [&mut caller]);
+        let mut lost = Vec::new();
+        for frame in 0..20 {
+            caller.speak(world.now, frame);
+            if frame == 10 {
+                lost.extend(caller.out.extract_if(.., |output| is_rtp(output)));
+            }
+            world.step(&mut [&mut caller]);
+            if world.asked_again > 0 {
+                caller.out.append(&mut lost);
+            }
+            world.step(&mut [&mut caller]);
+        }
+        assert_eq!(world.asked_again > 0, resends);
+        assert_eq!(lost.is_empty(), resends);
+        assert_eq!(
+            world.packets(&answer.session),
+            if resends { 20 } else { 19 }
+        );
     }
 }
 

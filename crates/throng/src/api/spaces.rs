@@ -1,5 +1,7 @@
 //! Spaces over the API: create, list, show, edit, the steps of their life, delete.
 
+mod refusals;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,13 +14,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use throng_air::state::state_json;
 use throng_core::key::{Role, SeatNumber};
-use throng_core::space::{Act, Actor, Refusal, Space};
+use throng_core::space::{Act, Actor, Space};
 use throng_core::time::UnixMillis;
 
+use self::refusals::{act_problem, create_problem, refused};
 use super::problem::Problem;
 use super::{Desk, not_allowed};
 use crate::chance;
-use crate::origin::{ActError, CreateError, SpaceHandle, Wish, now};
+use crate::origin::{SpaceHandle, Wish, now};
 
 /// Seats of a space where nothing else is asked for.
 const SPEAKERS_DEFAULT: u32 = 2;
@@ -31,6 +34,13 @@ struct CreateBody {
     title: String,
     scheduled_at: Option<String>,
     speakers: Option<u32>,
+    speaker_links_expire_at: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RenewBody {
+    expires_at: Option<String>,
 }
 
 /// An absent field leaves things as they are, `null` clears them.
@@ -82,8 +92,12 @@ pub(super) async fn create(
     let body: CreateBody = parse(&body)?;
     let wish = Wish {
         title: body.title,
-        scheduled_at: body.scheduled_at.as_deref().map(time).transpose()?,
+        scheduled_at: optional_time("scheduled_at", body.scheduled_at.as_deref())?,
         speakers: body.speakers.unwrap_or(SPEAKERS_DEFAULT),
+        speaker_links_expire_at: optional_time(
+            "speaker_links_expire_at",
+            body.speaker_links_expire_at.as_deref(),
+        )?,
     };
     let created = desk.origin.create(wish).await.map_err(create_problem)?;
     let space = created.handle.space();
@@ -162,7 +176,7 @@ fn edits(body: EditBody, space: &Space) -> Result<Vec<Act>, Problem> {
     };
     match (body.scheduled_at, reason) {
         (Wanted::This(at), reason) => acts.push(Act::Reschedule {
-            scheduled_at: time(&at)?,
+            scheduled_at: time("scheduled_at", &at)?,
             reason: reason.unwrap_or_else(|| space.delay_reason.clone()),
         }),
         (Wanted::Unchanged, Some(reason)) => acts.push(Act::SetDelayReason(reason)),
@@ -220,14 +234,21 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// A new link for a seat; the old one opens nothing any more.
+/// A new link for a seat; the old one opens nothing any more. The body may say when it expires.
 pub(super) async fn renew_link(
     State(desk): State<Arc<Desk>>,
     Path((slug, seat)): Path<(String, u32)>,
     headers: HeaderMap,
+    body: Bytes,
 ) -> Answer {
     let handle = desk.space(&slug)?;
     desk.actor(&handle, &headers)?;
+    let body: RenewBody = if body.is_empty() {
+        RenewBody::default()
+    } else {
+        parse(&body)?
+    };
+    let expires_at = optional_time("expires_at", body.expires_at.as_deref())?;
     let seats = handle.space().speakers;
     if !(1..=seats).contains(&seat) {
         let detail = format!("This space has seats 1 to {seats}.");
@@ -240,7 +261,7 @@ pub(super) async fn renew_link(
     }
     let key = chance::key();
     handle
-        .renew_seat(SeatNumber(seat), &key)
+        .renew_seat(SeatNumber(seat), &key, expires_at)
         .await
         .map_err(|error| Problem::store(&error))?;
     let url = desk.speaker_url(&slug, &key.expose());
@@ -321,10 +342,13 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
-fn time(text: &str) -> Result<UnixMillis, Problem> {
+fn optional_time(field: &str, text: Option<&str>) -> Result<Option<UnixMillis>, Problem> {
+    text.map(|text| time(field, text)).transpose()
+}
+
+fn time(field: &str, text: &str) -> Result<UnixMillis, Problem> {
     UnixMillis::parse_rfc3339(text).map_err(|_| {
-        let detail =
-            format!("scheduled_at is {text:?}; write it as 2026-12-01T20:00:00Z (RFC 3339).");
+        let detail = format!("{field} is {text:?}; write it as 2026-12-01T20:00:00Z (RFC 3339).");
         Problem::new(
             StatusCode::BAD_REQUEST,
             "bad-time",
@@ -332,61 +356,4 @@ fn time(text: &str) -> Result<UnixMillis, Problem> {
             detail,
         )
     })
-}
-
-fn create_problem(error: CreateError) -> Problem {
-    match error {
-        CreateError::Refused(refusal) => refused(&refusal),
-        CreateError::Store(error) => Problem::store(&error),
-        CreateError::Pipeline(error) => Problem::store(&error),
-        CreateError::Full => Problem::new(
-            StatusCode::CONFLICT,
-            "full",
-            "There is no room for another space",
-            error.to_string(),
-        ),
-    }
-}
-
-fn act_problem(error: ActError) -> Problem {
-    match error {
-        ActError::Refused(refusal) => refused(&refusal),
-        ActError::Store(error) => Problem::store(&error),
-        ActError::Pipeline(error) => {
-            tracing::error!(%error, "the programme could not begin");
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "programme",
-                "The programme could not begin",
-                "The step is kept, and the programme is tried again every ten seconds. Look for room on the disk.",
-            )
-            .retry_after(10)
-        }
-        ActError::Closed => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "closing",
-            "The node is closing",
-            "Try again in a moment.",
-        )
-        .retry_after(2),
-    }
-}
-
-fn refused(refusal: &Refusal) -> Problem {
-    let detail = super::capitalised(&refusal.to_string());
-    match refusal {
-        Refusal::DoesNotFollow { state, .. } => Problem::new(
-            StatusCode::CONFLICT,
-            "does-not-follow",
-            "This step does not follow",
-            detail,
-        )
-        .in_state(state.name()),
-        _ => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "refused",
-            "This is not possible",
-            detail,
-        ),
-    }
 }

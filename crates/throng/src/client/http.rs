@@ -208,10 +208,10 @@ pub(super) fn malformed(url: &str, cause: &dyn std::fmt::Display) -> Error {
     }
 }
 
-/// What a refusal says: a problem (RFC 9457), the ticket of a full house, or the status alone.
+/// What a refusal says: a problem (RFC 9457), the ticket of a full house, a plain sentence, or the status alone.
 fn reason(status: StatusCode, body: &[u8]) -> String {
     let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
-    let title = problem.title.or(problem.reason);
+    let title = problem.title.or(problem.reason).or_else(|| sentence(body));
     let title = title.unwrap_or_else(|| {
         status
             .canonical_reason()
@@ -231,6 +231,13 @@ fn reason(status: StatusCode, body: &[u8]) -> String {
         .filter(|letter| !letter.is_control())
         .take(REASON_CHARS_MAX)
         .collect()
+}
+
+/// A body that is one line of plain words, as Air refuses.
+fn sentence(body: &[u8]) -> Option<String> {
+    let line = str::from_utf8(body).ok()?.trim_end();
+    let plain = line.starts_with(char::is_alphabetic) && !line.contains(char::is_control);
+    plain.then(|| line.to_owned())
 }
 
 fn with_bearer(request: Builder, bearer: Option<&str>) -> Builder {
@@ -311,6 +318,11 @@ mod tests {
         assert_eq!(
             reason(StatusCode::SERVICE_UNAVAILABLE, full),
             "The house is full (ask again in 12 s)"
+        );
+        let sentence = b"The programme is being made ready. Try again in a moment.\n";
+        assert_eq!(
+            reason(StatusCode::SERVICE_UNAVAILABLE, sentence),
+            "The programme is being made ready. Try again in a moment."
         );
         assert_eq!(
             reason(StatusCode::FORBIDDEN, br#"{"title":"\u001b[31mNo"}"#),

@@ -56,6 +56,9 @@ pub enum SpaceCommand {
         /// How many speaker links to make (the host's own link comes on top).
         #[arg(long, value_name = "N")]
         speakers: Option<u32>,
+        /// From when on the speaker links open nothing, such as 2026-12-02T00:00:00Z. Without it they never expire.
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        links_expire_at: Option<Timestamp>,
     },
     /// List all spaces of the server.
     List,
@@ -117,6 +120,7 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             title,
             at,
             speakers,
+            links_expire_at,
         } => {
             let mut space = Map::new();
             space.insert("title".to_owned(), json!(title));
@@ -125,6 +129,10 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             }
             if let Some(speakers) = speakers {
                 space.insert("speakers".to_owned(), json!(speakers));
+            }
+            if let Some(at) = links_expire_at {
+                let at = json!(in_rfc3339(*at));
+                space.insert("speaker_links_expire_at".to_owned(), at);
             }
             ("POST", String::new(), Some(Value::Object(space)))
         }
@@ -264,152 +272,4 @@ const KEY_VARIABLE: &str = "THRONG_OPERATOR_KEY";
 const DEFAULT_DATA: &str = "throng-data";
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::super::test_server::TestServer;
-    use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        args: SpaceArgs,
-    }
-
-    fn answered(command: &[&str], answer: &'static str) -> (TestServer, Result<(), Error>, String) {
-        let data = tempfile::tempdir().unwrap();
-        fs::write(data.path().join("operator.key"), "op-key\n").unwrap();
-        let server = TestServer::start(|_| {
-            TestServer::answer("200 OK", "application/json", answer.as_bytes())
-        });
-        let data = data.path().to_str().unwrap();
-        let all = [
-            &["space"],
-            command,
-            &["--server", &server.url, "--data", data],
-        ]
-        .concat();
-        let mut output = Vec::new();
-        let done = run(&Cli::try_parse_from(all).unwrap().args, &mut output);
-        (server, done, String::from_utf8(output).unwrap())
-    }
-
-    #[test]
-    fn create_asks_with_the_operator_key_and_prints_the_answer_unchanged() {
-        let answer = r#"{"id":"1","slug":"a","listen_url":"l","host_url":"h","speaker_urls":["s"],"state":"announced"}"#;
-        let create = [
-            "create",
-            "--title",
-            "A",
-            "--at",
-            "2026-12-01T21:00:00+01:00",
-            "--speakers",
-            "2",
-            "--json",
-        ];
-        let (server, done, output) = answered(&create, answer);
-        done.unwrap();
-        assert_eq!(
-            serde_json::from_str::<Value>(&output).unwrap(),
-            serde_json::from_str::<Value>(answer).unwrap()
-        );
-        let asked = &server.asked()[0];
-        assert_eq!(
-            (asked.method.as_str(), asked.target.as_str()),
-            ("POST", "/api/spaces")
-        );
-        assert_eq!(asked.bearer.as_deref(), Some("op-key"));
-        let body: Value = serde_json::from_str(&asked.body).unwrap();
-        assert_eq!(
-            body,
-            json!({"title": "A", "scheduled_at": "2026-12-01T20:00:00.000Z", "speakers": 2})
-        );
-    }
-
-    #[test]
-    fn each_step_asks_its_own_route() {
-        for (command, method, target) in [
-            (&["show", "a"][..], "GET", "/api/spaces/a"),
-            (&["open-doors", "a"], "POST", "/api/spaces/a/open-doors"),
-            (&["go-live", "a"], "POST", "/api/spaces/a/go-live"),
-            (&["end", "a"], "POST", "/api/spaces/a/end"),
-            (&["cancel", "a"], "POST", "/api/spaces/a/cancel"),
-            (&["delete", "a"], "DELETE", "/api/spaces/a"),
-            (
-                &[
-                    "delay",
-                    "a",
-                    "--until",
-                    "2026-12-01T20:30:00Z",
-                    "--reason",
-                    "r",
-                ],
-                "PATCH",
-                "/api/spaces/a",
-            ),
-        ] {
-            let (server, done, _) = answered(command, r#"{"slug":"a"}"#);
-            done.unwrap();
-            let asked = &server.asked()[0];
-            assert_eq!(
-                (asked.method.as_str(), asked.target.as_str()),
-                (method, target)
-            );
-        }
-    }
-
-    #[test]
-    fn people_read_links_and_lists_in_words() {
-        let (_, _, shown) = answered(
-            &["show", "a"],
-            r#"{"slug":"a","speaker_urls":["s1","s2"],"delay_reason":null}"#,
-        );
-        assert_eq!(shown, "slug        a\nspeaker     s1\nspeaker     s2\n");
-        let (_, _, empty) = answered(&["list"], r#"{"spaces":[]}"#);
-        assert!(empty.starts_with("no spaces yet"));
-    }
-
-    #[test]
-    fn a_time_without_a_zone_and_a_slug_with_a_path_are_wrong_usage() {
-        for command in [
-            &[
-                "space",
-                "create",
-                "--title",
-                "A",
-                "--at",
-                "2026-12-01 20:00",
-            ][..],
-            &["space", "delay", "a", "--until", "soon", "--reason", "r"],
-            &["space", "end", "../a"],
-            &["space", "end", "a?b"],
-        ] {
-            assert!(Cli::try_parse_from(command).is_err(), "{command:?}");
-        }
-    }
-
-    #[test]
-    fn the_named_folder_goes_before_the_environment_and_a_missing_key_says_what_to_do() {
-        let data = tempfile::tempdir().unwrap();
-        let missing = operator_key(Some(data.path()), Some("env".to_owned())).unwrap_err();
-        assert!(
-            missing.to_string().contains("THRONG_OPERATOR_KEY"),
-            "{missing}"
-        );
-        fs::write(data.path().join("operator.key"), "filed").unwrap();
-        assert_eq!(
-            operator_key(Some(data.path()), Some("env".to_owned())).unwrap(),
-            "filed"
-        );
-        assert_eq!(
-            operator_key(None, Some(" env\n".to_owned())).unwrap(),
-            "env"
-        );
-        assert_eq!(
-            operator_key(None, Some("two words".to_owned()))
-                .unwrap_err()
-                .exit_code(),
-            2
-        );
-    }
-}
+mod tests;

@@ -18,14 +18,15 @@ enum Input {
     End(PartIndex),
 }
 
-/// Where the encoded programme goes; called on the encoder's thread, must return at once.
-pub(crate) struct Outputs {
+/// Where the encoded programme goes; called on the encoder's thread. What takes longer than a part lasts delays the
+/// programme.
+pub(crate) trait Outputs: Send + 'static {
     /// A part is complete.
-    pub(crate) part: Box<dyn FnMut(Arc<Part>) + Send>,
+    fn part(&mut self, part: Arc<Part>);
     /// A frame is encoded in the default rendition.
-    pub(crate) packet: Box<dyn FnMut(u64, Bytes) + Send>,
+    fn packet(&mut self, frame: u64, packet: Bytes);
     /// The last part is out.
-    pub(crate) ended: Box<dyn FnOnce() + Send>,
+    fn ended(self);
 }
 
 /// The mixer's door to the encoder's thread.
@@ -39,7 +40,7 @@ impl Encoding {
     pub(crate) fn start(
         first: PartIndex,
         preroll: Vec<Frame>,
-        outputs: Outputs,
+        outputs: impl Outputs,
     ) -> io::Result<Self> {
         let (inputs, queue) = sync_channel(QUEUE_FRAMES);
         thread::Builder::new()
@@ -73,13 +74,13 @@ impl Encoding {
     }
 }
 
-struct Encoder {
+struct Encoder<O> {
     renderer: Renderer,
     next: u64,
-    outputs: Outputs,
+    outputs: O,
 }
 
-impl Encoder {
+impl<O: Outputs> Encoder<O> {
     /// Runs until the end, or until the mixer is gone: what was encoded by then is still written.
     fn run(mut self, queue: &Receiver<Input>) {
         while let Ok(input) = queue.recv() {
@@ -93,13 +94,13 @@ impl Encoder {
                 Input::End(end) => {
                     self.fill_until(end.0 * FRAMES_PER_PART);
                     if let Some(part) = self.renderer.finish() {
-                        (self.outputs.part)(Arc::new(part));
+                        self.outputs.part(Arc::new(part));
                     }
                     break;
                 }
             }
         }
-        (self.outputs.ended)();
+        self.outputs.ended();
     }
 
     /// Silence for the frames that did not come, so that the timeline has no hole.
@@ -113,10 +114,10 @@ impl Encoder {
         self.next += 1;
         let rendered = self.renderer.push(frame);
         if let Some((number, packet)) = rendered.o48_packet {
-            (self.outputs.packet)(number, packet);
+            self.outputs.packet(number, packet);
         }
         if let Some(part) = rendered.part {
-            (self.outputs.part)(Arc::new(part));
+            self.outputs.part(Arc::new(part));
         }
     }
 }

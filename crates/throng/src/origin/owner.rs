@@ -74,6 +74,7 @@ impl Owner {
         }
         self.on_air.change_window(Window::finish);
         self.on_air.set_flowing(true);
+        self.declare();
         Ok(())
     }
 
@@ -184,7 +185,8 @@ impl Owner {
     }
 
     fn declare(&self) {
-        self.on_air.declare(facts(&self.space));
+        let (counts, recorded) = (self.on_air.counts(), self.on_air.past().recorded());
+        self.on_air.declare(facts(&self.space, counts, recorded));
     }
 
     /// Starts (or takes up) mixing, encoding and recording.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
+use bytes::Bytes;
 use throng_air::on_air::OnAir;
 use throng_archive::{Archive, ArchiveError, Flags, Reader};
 use throng_core::rendition::Rendition;
@@ -72,7 +73,13 @@ pub(crate) async fn begin(
     }
     let recording = Recording::start(archive, Arc::clone(&shared.silence))?;
     let (finished, wait) = oneshot::channel();
-    let outputs = outputs(space_number, on_air, shared, recording, finished);
+    let outputs = OnDiskAndAir {
+        space_number,
+        on_air: Arc::clone(on_air),
+        shared: Arc::clone(shared),
+        recording,
+        finished,
+    };
     let preroll = match &hold {
         Some(hold) if !resumed => preroll(first, hold),
         _ => Vec::new(),
@@ -225,27 +232,30 @@ fn read_part(reader: &Reader, index: PartIndex) -> Result<Option<Part>, ArchiveE
     Ok(Some(Part { index, renditions }))
 }
 
-fn outputs(
+/// What is encoded goes on disk, on air, and to those who listen over WebRTC.
+struct OnDiskAndAir {
     space_number: u32,
-    on_air: &Arc<OnAir>,
-    shared: &Arc<Shared>,
+    on_air: Arc<OnAir>,
+    shared: Arc<Shared>,
     recording: Recording,
     finished: oneshot::Sender<()>,
-) -> Outputs {
-    let (window, filler, stage) = (Arc::clone(on_air), Arc::clone(shared), shared.stage.clone());
-    let mut write = recording.writer();
-    Outputs {
-        part: Box::new(move |part| {
-            publish(&window, &filler, &part);
-            write(part);
-        }),
-        packet: Box::new(move |frame, packet| {
-            stage.send_programme(ProgrammeKey(u64::from(space_number)), frame, packet);
-        }),
-        ended: Box::new(move || {
-            recording.finish();
-            let _ = finished.send(());
-        }),
+}
+
+impl Outputs for OnDiskAndAir {
+    fn part(&mut self, part: Arc<Part>) {
+        self.recording.append(&part);
+        publish(&self.on_air, &self.shared, &part);
+    }
+
+    fn packet(&mut self, frame: u64, packet: Bytes) {
+        let programme = ProgrammeKey(u64::from(self.space_number));
+        self.shared.stage.send_programme(programme, frame, packet);
+    }
+
+    fn ended(self) {
+        self.recording.finish();
+        // The owner may have stopped waiting.
+        let _ = self.finished.send(());
     }
 }
 

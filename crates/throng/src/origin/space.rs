@@ -11,11 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 use throng_air::on_air::{Facts, OnAir};
-use throng_air::presence::Presence;
+use throng_air::past::Recorded;
+use throng_air::presence::{Counts, Presence};
 use throng_air::state;
 use throng_archive::ArchiveError;
-use throng_core::key::{Grant, Key, KeyRefusal, Role, SeatNumber, admit};
+use throng_core::key::{Grant, Key, KeyRefusal, Role, SeatNumber, admit, renew};
 use throng_core::space::{Act, Actor, Refusal, Space};
+use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 use throng_core::window::Window;
 use throng_media::mixer::SeatId;
@@ -116,7 +118,8 @@ impl SpaceHandle {
             presence.open_doors(Duration::ZERO);
         }
         let window = Window::new(PartIndex(0));
-        let on_air = Arc::new(OnAir::new(facts(&space), window, presence, Box::new(past)));
+        let facts = facts(&space, Counts::default(), Recorded::default());
+        let on_air = Arc::new(OnAir::new(facts, window, presence, Box::new(past)));
         let (commands, queue) = mpsc::channel(QUEUE_ACTS);
         let (mixing, levels) = watch::channel(None);
         let mut owner = Owner {
@@ -211,19 +214,19 @@ impl SpaceHandle {
     }
 
     /// Gives a seat a new key; the old one opens nothing any more, and whoever sits there by it has to leave.
-    pub(crate) async fn renew_seat(&self, seat: SeatNumber, key: &Key) -> Result<(), StoreError> {
-        let grant = grant(Role::Speaker(seat), key);
-        let revoked_at = now();
+    pub(crate) async fn renew_seat(
+        &self,
+        seat: SeatNumber,
+        key: &Key,
+        expires_at: Option<UnixMillis>,
+    ) -> Result<(), StoreError> {
+        let grant = grant(Role::Speaker(seat), key, expires_at);
+        let now = now();
         self.shared
             .store
-            .replace_seat_grant(&self.space().id, seat, &grant, revoked_at)
+            .replace_seat_grant(&self.space().id, seat, &grant, now)
             .await?;
-        self.grants.send_modify(|grants| {
-            for old in grants.iter_mut().filter(|old| old.role == grant.role) {
-                old.revoked_at.get_or_insert(revoked_at);
-            }
-            grants.push(grant);
-        });
+        self.grants.send_modify(|grants| renew(grants, grant, now));
         // A stage that is closed has no session left to end.
         let _ = self
             .shared
@@ -257,19 +260,20 @@ pub(crate) enum PublishError {
 }
 
 /// What the audience is told of a space.
-pub(super) fn facts(space: &Arc<Space>) -> Facts {
+pub(super) fn facts(space: &Arc<Space>, counts: Counts, recorded: Recorded) -> Facts {
+    let state = state::of_page(space, counts, recorded);
     Facts {
         space: Arc::clone(space),
-        page: Arc::new(pages::listen(space, &state::initial(space))),
+        page: Arc::new(pages::listen(space, &state)),
     }
 }
 
-/// A key for as long as it is not taken back.
-pub(crate) fn grant(role: Role, key: &Key) -> Grant {
+/// A key that is good until its time is over, if it has one, or it is taken back.
+pub(crate) fn grant(role: Role, key: &Key, expires_at: Option<UnixMillis>) -> Grant {
     Grant {
         role,
         digest: key.digest(),
-        expires_at: None,
+        expires_at,
         revoked_at: None,
     }
 }

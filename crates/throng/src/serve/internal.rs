@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use throng_air::air::Air;
 use throng_air::ledger::{Account, Accounts, Closed, Door, Refused};
@@ -101,7 +102,24 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
     metrics::gauge!("throng_air_listening").set(as_gauge(listening));
     metrics::gauge!("throng_spaces").set(as_gauge(spaces.len() as u64));
     metrics.run_upkeep();
-    metrics.render()
+    format!("{}{}", metrics.render(), process())
+}
+
+/// What the process itself uses, under the names that Prometheus has for it.
+fn process() -> String {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident_kb: u64 = resident
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0);
+    format!(
+        "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total {}.{:03}\n\
+         # TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {}\n",
+        used.tv_sec,
+        used.tv_nsec / 1_000_000,
+        resident_kb * 1_024
+    )
 }
 
 /// Ready is who can answer from the database.

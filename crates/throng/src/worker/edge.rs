@@ -9,16 +9,20 @@ use axum::Router;
 use axum::routing::get;
 use clap::Args;
 use serde::Serialize;
+use throng_air::engine::Backend;
 use throng_air::feed::routes as feed;
 use throng_core::key::Key;
 
 use super::upstream::Upstream;
 use super::{Identity, Worker};
 use crate::serve::{
-    ServeError, bind_plain, feed_behind_key, ledger, raise_file_limit, readiness, recorder,
-    render_edge, wait_for_signal,
+    Audience, Plan, ServeError, bind_plain, feed_behind_key, ledger, raise_file_limit, readiness,
+    recorder, render_edge, wait_for_signal,
 };
 use crate::tls;
+
+/// Connections at the internal address: scrapers, and the edges behind this one with what they fetch.
+const INTERNAL_CONNECTIONS_MAX: u32 = 4_000;
 
 /// Serve listeners far from the origin: from its feed, or from that of another edge.
 #[derive(Args, Clone, Debug)]
@@ -75,13 +79,13 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
         .map(|(cert, key)| tls::acceptor(cert, key))
         .transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let listen = bind_plain("--listen", args.listen)?;
+    let listen = Audience::bind(args.listen, plan(&args))?;
     let internal = args
         .internal
         .map(|address| bind_plain("--internal", address))
         .transpose()?;
     let links = EdgeLinks {
-        listen: format!("{scheme}://{}", listen.local_addr()?),
+        listen: format!("{scheme}://{}", listen.address()?),
         internal: match &internal {
             Some(internal) => Some(format!("http://{}", internal.local_addr()?)),
             None => None,
@@ -98,10 +102,12 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
     if let Some(key) = key {
         routes = routes.merge(feed_behind_key(fed.clone(), key.digest()));
     }
-    worker.open(listen, tls, routes);
+    worker.open(listen, tls, routes)?;
     if let Some(internal) = internal {
         let routes = internal_routes(&worker, fed);
-        worker.open(internal, None, routes);
+        worker
+            .doors
+            .open(internal, INTERNAL_CONNECTIONS_MAX, None, routes);
     }
     announce(&links, args.json)?;
     wait_for_signal().await?;
@@ -109,6 +115,16 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
     tokio::select! {
         () = worker.stop() => Ok(()),
         stopped = wait_for_signal() => Ok(stopped?),
+    }
+}
+
+fn plan(args: &EdgeArgs) -> Plan {
+    Plan {
+        backend: Backend::Auto,
+        threads: None,
+        processes: 1,
+        is_kept: false,
+        tls: args.tls_cert.is_some(),
     }
 }
 

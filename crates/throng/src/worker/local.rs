@@ -1,6 +1,6 @@
 //! The Air worker of a node: started by its supervisor, served by the origin in the same data folder.
 
-use crate::serve::{ServeError, bind_shared, raise_file_limit, wait_for_signal};
+use crate::serve::{Audience, Plan, ServeError, raise_file_limit, wait_for_signal};
 use crate::supervisor::child::{self, WorkerOrder};
 use crate::tls;
 
@@ -23,7 +23,8 @@ pub async fn run() -> Result<(), ServeError> {
     });
     worker.wait_until_filled().await;
     let routes = worker.routes.clone();
-    worker.open(bind_shared(config.listen)?, tls, routes);
+    let port = Audience::bind(config.listen, Plan::of_worker(&config))?;
+    worker.open(port, tls, routes)?;
     child::say(&serde_json::json!({ "ready": place }))?;
     wait_for_signal().await?;
     tokio::select! {

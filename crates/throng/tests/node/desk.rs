@@ -177,6 +177,53 @@ async fn only_the_right_key_opens_a_door() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_speaker_link_opens_nothing_once_it_has_expired() {
+    let house = House::start().await;
+    let body = r#"{"title":"A talk","speaker_links_expire_at":"2020-01-01T00:00:00Z"}"#;
+    let created = json(
+        &house
+            .call("POST", "/api/spaces", &house.operator, body)
+            .await,
+    );
+    let key = |url: &Value| {
+        url.as_str()
+            .unwrap()
+            .split_once("#key=")
+            .unwrap()
+            .1
+            .to_owned()
+    };
+    let path = format!("/api/spaces/{}", created["slug"].as_str().unwrap());
+    let late = house
+        .call("GET", &path, &key(&created["speaker_urls"][0]), "")
+        .await;
+    let document = problem(&late, 401, "bad-key");
+    assert!(
+        document["detail"].as_str().unwrap().contains("expired"),
+        "{document}"
+    );
+
+    let link = format!("{path}/speakers/1/link");
+    let renew = async |body: &str| {
+        house
+            .call("POST", &link, &key(&created["host_url"]), body)
+            .await
+    };
+    for (expires_at, status) in [("9999-01-01T00:00:00Z", 200), ("2020-01-01T00:00:00Z", 401)] {
+        let renewed = json(&renew(&format!(r#"{{"expires_at":"{expires_at}"}}"#)).await);
+        let shown = house
+            .call("GET", &path, &key(&renewed["speaker_url"]), "")
+            .await;
+        assert_eq!(shown.status, status, "{expires_at}");
+    }
+    problem(
+        &renew(r#"{"expires_at":"tomorrow"}"#).await,
+        400,
+        "bad-time",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_link_replaces_the_old_one() {
     let house = House::start().await;
     let space = house.announce("A talk").await;

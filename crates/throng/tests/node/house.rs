@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use throng::config::Config;
+use throng::config::{AirBackend, Config};
 use throng::serve::Node;
 use throng::sound_file::WavWriter;
+use throng_core::ladder::Rung;
 
 use crate::wire::{Answer, Wire};
 
@@ -49,6 +50,9 @@ impl House {
             tls: None,
             air_workers: 0,
             hold: Some(hold(folder.path())),
+            rung: Rung::default(),
+            air_backend: AirBackend::Auto,
+            air_threads: None,
         };
         Self::start_with(config, folder).await
     }

@@ -86,6 +86,14 @@ fn part_at(document: &Value, field: &str) -> u64 {
     (since / 320).try_into().unwrap()
 }
 
+/// What the page itself says of the recording, so that it offers the replay at once.
+async fn page_recording(house: &House, path: &str) -> Value {
+    let page = house.get(path).await;
+    let (_, state) = page.text().split_once("id=\"state\">").unwrap();
+    let state: Value = serde_json::from_str(state.split('<').next().unwrap()).unwrap();
+    state["recording"].clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_stream_goes_from_the_announcement_to_the_end_without_a_hole() {
     let house = House::start().await;
@@ -119,6 +127,7 @@ async fn one_stream_goes_from_the_announcement_to_the_end_without_a_hole() {
     let state = json(&house.get(&format!("{path}/state.json")).await);
     assert_eq!(state["state"], "ended");
     assert_eq!(state["joined"], 1);
+    assert_eq!(page_recording(&house, &path).await, state["recording"]);
     let replay = house.get(&format!("{path}/hls/o48/replay.m3u8")).await;
     assert!(replay.text().contains("replay/0.m4s"));
     for file in [
@@ -175,6 +184,7 @@ async fn a_restart_goes_on_with_the_same_parts_and_keys() {
     );
 
     let house = house.restart().await;
+    assert_eq!(page_recording(&house, &path).await, ended["recording"]);
     let recording = house.get(&format!("{path}/recording.mp4")).await;
     assert_eq!(recording.status, 200);
     let replay = house.get(&format!("{path}/hls/o48/replay.m3u8")).await;

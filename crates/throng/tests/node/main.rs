@@ -13,6 +13,7 @@ mod desk;
 mod house;
 mod life;
 mod pages;
+mod rehearsal;
 mod secrets;
 mod store;
 mod webrtc;

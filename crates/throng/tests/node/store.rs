@@ -171,4 +171,5 @@ async fn a_file_from_a_later_version_or_from_elsewhere_is_refused() {
     .unwrap();
     let refused = Store::open(&elsewhere).await.err().unwrap();
     assert!(refused.to_string().contains("not a database"), "{refused}");
+    assert!(refused.to_string().contains("elsewhere.db"), "{refused}");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
+use throng_core::ladder::Rung;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::{self, Slug};
 use throng_core::timeline::PartIndex;
@@ -36,7 +37,7 @@ pub enum Down {
     /// What the ladder decided.
     Decided {
         /// The rung.
-        rung: u8,
+        rung: Rung,
     },
     /// The programme of a space has ended, all its parts are told.
     Finished(Slug),
@@ -106,7 +107,9 @@ impl Message for Down {
                     bytes: reader.u64()?,
                 },
             },
-            2 => Self::Decided { rung: reader.u8()? },
+            2 => Self::Decided {
+                rung: Rung::new(reader.u8()?).ok_or(Malformed("there is no such rung"))?,
+            },
             3 => Self::Finished(slug(&mut reader)?),
             4 => Self::Flowing {
                 slug: slug(&mut reader)?,
@@ -154,7 +157,7 @@ impl Message for Down {
                 out.put_u64(recorded.parts);
                 out.put_u64(recorded.bytes);
             }
-            Self::Decided { rung } => out.put_slice(&[2, *rung]),
+            Self::Decided { rung } => out.put_slice(&[2, rung.number()]),
             Self::Finished(slug) => put_kind(out, 3, slug),
             Self::Flowing { slug, flowing } => {
                 put_kind(out, 4, slug);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use throng_core::ladder::Rung;
 use throng_core::slug::Slug;
 use throng_core::space::{Act, Actor, Announcement, Space};
 use throng_core::time::UnixMillis;
@@ -71,7 +72,9 @@ fn down() -> impl Strategy<Value = Down> {
             init: five.clone(),
             stream: five
         }),
-        any::<u8>().prop_map(|rung| Down::Decided { rung }),
+        (0..=Rung::DEEPEST.number()).prop_map(|rung| Down::Decided {
+            rung: Rung::new(rung).unwrap()
+        }),
         slug().prop_map(Down::Finished),
         slug().prop_map(Down::Removed),
         (slug(), any::<bool>()).prop_map(|(slug, flowing)| Down::Flowing { slug, flowing }),

@@ -1,0 +1,154 @@
+//! The fan-out engine: the audience's port, owned by event loops of which each serves its share of the listeners.
+//!
+//! It takes bound sockets, the spaces on air and a way to hand connections over, and serves `live.*` itself: a listener
+//! is a socket and a slot of at most 64 bytes, and one span to one listener is one send of bytes that all share. It also
+//! answers what a join touches before: the pages and `state.json`. Every other request goes to the ordinary server with
+//! the bytes already read. Nothing is shared between the loops.
+//!
+//! Not here: TLS; the ordinary server has it.
+
+mod answer;
+mod cursor;
+mod epoll;
+mod head;
+mod port;
+mod seat;
+mod shard;
+mod slot;
+mod span;
+mod tally;
+mod uring;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use tokio::sync::{mpsc, watch};
+
+use self::epoll::Epoll;
+use self::shard::Shard;
+use self::uring::Uring;
+use crate::air::Air;
+use crate::hand_over::HandOver;
+use crate::presence;
+
+/// The loops, running.
+pub struct Engine {
+    /// Closed when the last loop has ended.
+    running: mpsc::Receiver<()>,
+}
+
+/// What the engine needs besides its sockets.
+pub struct Connections {
+    /// The spaces.
+    pub air: Arc<Air>,
+    /// Where connections go that ask for something else.
+    pub hand_over: HandOver,
+    /// Connections that each loop has at once; more wait in the backlog.
+    pub connections_max: u32,
+    /// How the loops speak with the system.
+    pub backend: Backend,
+}
+
+/// How loops speak with the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// `io_uring` where the system allows it, else epoll.
+    Auto,
+    /// epoll: everywhere; a listener is an open file.
+    Epoll,
+    /// `io_uring`: a listener is no open file, and at most [`Backend::ring_connections_max`] share a loop.
+    IoUring,
+}
+
+impl Backend {
+    /// What this system has of it; never [`Backend::Auto`].
+    pub fn choose(self) -> io::Result<Self> {
+        match (self, uring::is_available()) {
+            (Self::Epoll, _) => Ok(Self::Epoll),
+            (_, Ok(())) => Ok(Self::IoUring),
+            (Self::Auto, Err(error)) => {
+                tracing::info!(%error, "io_uring is not to be had here; listeners are served with epoll");
+                Ok(Self::Epoll)
+            }
+            (Self::IoUring, Err(error)) => Err(error),
+        }
+    }
+
+    /// Connections that one loop of `io_uring` takes at most.
+    pub fn ring_connections_max() -> u32 {
+        uring::connections_max()
+    }
+}
+
+impl Engine {
+    /// Starts one loop for each listening socket. When `closing` turns true they accept no more, and end with their
+    /// last listener.
+    pub fn start(
+        listeners: Vec<TcpListener>,
+        connections: &Connections,
+        closing: &watch::Receiver<bool>,
+    ) -> io::Result<Self> {
+        let (alive, running) = mpsc::channel(1);
+        let backend = connections.backend.choose()?;
+        for listener in listeners {
+            port::prepare(&listener)?;
+            let shard = Start {
+                listener,
+                backend,
+                shard: next_shard(),
+                air: Arc::clone(&connections.air),
+                hand_over: connections.hand_over.clone(),
+                connections_max: connections.connections_max,
+            };
+            let (alive, closing) = (alive.clone(), closing.clone());
+            let thread = thread::Builder::new().name("air".to_owned());
+            thread.spawn(move || {
+                if let Err(error) = shard.run(&closing) {
+                    tracing::error!(%error, "a thread that serves listeners could not start");
+                }
+                drop(alive);
+            })?;
+        }
+        Ok(Self { running })
+    }
+
+    /// Waits until the last loop has ended.
+    pub async fn ended(mut self) {
+        // Nothing is ever sent.
+        let _ = self.running.recv().await;
+    }
+}
+
+/// A loop that is about to start; a ring belongs to the thread that makes it.
+struct Start {
+    listener: TcpListener,
+    backend: Backend,
+    shard: presence::Shard,
+    air: Arc<Air>,
+    hand_over: HandOver,
+    connections_max: u32,
+}
+
+impl Start {
+    fn run(self, closing: &watch::Receiver<bool>) -> io::Result<()> {
+        if self.backend == Backend::Epoll {
+            let port = Epoll::new(self.listener)?;
+            let shard = Shard::new(self.shard, port, self.air, self.hand_over);
+            shard.run(self.connections_max, closing);
+        } else {
+            let most = self.connections_max.min(uring::connections_max());
+            let port = Uring::new(self.listener, most)?;
+            Shard::new(self.shard, port, self.air, self.hand_over).run(most, closing);
+        }
+        Ok(())
+    }
+}
+
+/// A number that no other loop of the process has.
+fn next_shard() -> presence::Shard {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    presence::Shard(NEXT.fetch_add(1, Ordering::Relaxed))
+}

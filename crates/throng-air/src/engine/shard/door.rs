@@ -1,0 +1,234 @@
+//! The way in: from an accepted connection to a listener, to the ordinary server, or out again.
+
+use std::net::TcpStream;
+
+use bytes::Bytes;
+use throng_core::space::State;
+
+use super::{
+    Interest, Place, Port, READ_MAX_BYTES, Refused, STALLED_MS, Said, Shard, Slot, Waiting,
+};
+use crate::engine::answer;
+use crate::engine::head::{self, Asked, Head};
+use crate::engine::port::Taken;
+use crate::on_air::FILL_TIMEOUT;
+
+/// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
+/// close that this one was not needed.
+const FIRST_BYTE_MS: u64 = 10_000;
+/// Time for the whole head from its first byte.
+const HEAD_MS: u64 = 15_000;
+/// Time for the programme to be made ready.
+const FILL_MS: u64 = FILL_TIMEOUT.as_secs() * 1_000;
+/// Heads that may be unfinished at once on a shard, so that they hold 32 MB at most. A head comes in one piece from
+/// nearly everyone; whose does not when there are so many is refused as if it had not ended in time.
+pub(super) const HEADS_MAX: usize = 2_048;
+
+impl<P: Port> Shard<P> {
+    /// Somebody connected; usually his request is there already.
+    pub(super) fn arrive(&mut self, place: Place) {
+        let count = place as usize + 1;
+        if self.slots.len() < count {
+            self.slots.resize(count, Slot::Empty);
+        }
+        self.slots[place as usize] = Slot::Undecided {
+            until_ms: self.now_ms + FIRST_BYTE_MS,
+            said: Said::Nothing,
+        };
+        self.connections += 1;
+        self.tally.accepted();
+        if self.connections >= self.connections_max {
+            self.port.set_accepting(false);
+        }
+        self.read(place);
+    }
+
+    /// Reads what is there.
+    pub(super) fn read(&mut self, place: Place) {
+        let mut bytes = [0; READ_MAX_BYTES];
+        match (
+            self.port.take(place, &mut bytes),
+            self.slots[place as usize],
+        ) {
+            (Taken::End, _) => self.lose(place),
+            (Taken::Bytes(length), Slot::Undecided { said, .. }) => {
+                self.judge(place, &bytes[..length], said);
+            }
+            (Taken::Bytes(_), Slot::Lingering { .. }) => self.ignore(place),
+            (Taken::Nothing | Taken::Bytes(_), _) => self.port.watch(place, Interest::Read),
+        }
+    }
+
+    /// Hears nothing of what somebody says who was told everything; closed at once, he might not have read it.
+    fn ignore(&mut self, place: Place) {
+        if let Slot::Lingering { reads_left, .. } = &mut self.slots[place as usize] {
+            if let Some(left) = reads_left.checked_sub(1) {
+                *reads_left = left;
+                self.port.watch(place, Interest::Read);
+            } else {
+                self.drop(place);
+            }
+        }
+    }
+
+    fn judge(&mut self, place: Place, bytes: &[u8], said: Said) {
+        let mut read = self.heads.remove(&place).unwrap_or_default();
+        let whole = if read.is_empty() {
+            bytes
+        } else {
+            read.extend(bytes);
+            &read
+        };
+        match head::read(whole) {
+            Head::HandOn => self.hand_on(place, whole.to_vec()),
+            Head::Live(asked) => self.admit(place, asked, whole),
+            Head::Partial => {
+                let read = if read.is_empty() {
+                    bytes.to_vec()
+                } else {
+                    read
+                };
+                self.wait_for_more(place, read, said);
+            }
+            Head::Refuse(refusal) => {
+                self.refuse(place, &answer::refusal(refusal), Refused::Head(refusal));
+            }
+            Head::Text(asked) => match answer::text(&self.air, asked) {
+                None => self.hand_on(place, whole.to_vec()),
+                Some(text) => self.answer(place, &text, asked.keeps),
+            },
+        }
+    }
+
+    fn answer(&mut self, place: Place, text: &Bytes, keeps: bool) {
+        self.slots[place as usize] = Slot::Answering {
+            until_ms: self.now_ms + STALLED_MS,
+            keeps,
+        };
+        self.tally.texted();
+        self.send(place, text, true);
+    }
+
+    /// The answer is on its way; the next request may come.
+    pub(super) fn answered(&mut self, place: Place, keeps: bool) {
+        if !keeps || self.is_closing {
+            self.tally.content();
+            return self.linger(place);
+        }
+        self.slots[place as usize] = Slot::Undecided {
+            until_ms: self.now_ms + HEAD_MS,
+            said: Said::Enough,
+        };
+        self.port.watch(place, Interest::Read);
+    }
+
+    /// Somebody did not say in time what he wants.
+    pub(super) fn lose_patience(&mut self, place: Place, said: Said) {
+        match said {
+            Said::Enough => self.drop_content(place),
+            Said::Nothing => self.turn_away(place, Refused::Silent),
+            Said::Part => self.turn_away(place, Refused::Unfinished),
+        }
+    }
+
+    /// Closes a connection that was answered and has asked for no more.
+    pub(super) fn drop_content(&mut self, place: Place) {
+        self.tally.content();
+        self.rests.remove(&place);
+        self.drop(place);
+    }
+
+    fn wait_for_more(&mut self, place: Place, read: Vec<u8>, said: Said) {
+        if self.heads.len() >= HEADS_MAX {
+            return self.turn_away(place, Refused::Unfinished);
+        }
+        self.heads.insert(place, read);
+        if said != Said::Part {
+            self.slots[place as usize] = Slot::Undecided {
+                until_ms: self.now_ms + HEAD_MS,
+                said: Said::Part,
+            };
+        }
+        self.port.watch(place, Interest::Read);
+    }
+
+    /// Lets somebody in who asks for a stream, if there is one.
+    fn admit(&mut self, place: Place, asked: Asked<'_>, head: &[u8]) {
+        let found = self.air.find(asked.slug).filter(|on_air| {
+            let state = on_air.facts().space.state;
+            matches!(state, State::Announced | State::Doors | State::Live)
+        });
+        let Some(on_air) = found else {
+            return self.hand_on(place, head.to_vec());
+        };
+        let waiting = Waiting {
+            seat: self.seats.take(asked.slug, on_air),
+            format: asked.format,
+            rendition: asked.rendition,
+            until_ms: self.now_ms + FILL_MS,
+        };
+        self.slots[place as usize] = Slot::Waiting(waiting);
+        self.try_join(place, waiting);
+        if matches!(self.slots[place as usize], Slot::Waiting(_)) {
+            self.port.watch(place, Interest::Leave);
+        }
+    }
+
+    /// Joins as soon as the programme is ready.
+    pub(super) fn try_join(&mut self, place: Place, waiting: Waiting) {
+        let is_over = self.now_ms >= waiting.until_ms;
+        let seat = self.seats.at(waiting.seat);
+        let view = seat.view();
+        let is_ready = view.is_joinable() || is_over && view.next > view.oldest;
+        if seat.is_closed || is_over && !(seat.flowing && is_ready) {
+            let sentence = "The programme is being made ready. Please come again in two seconds.\n";
+            self.refuse(place, &answer::come_again(2, sentence), Refused::Unready);
+        } else if seat.flowing && is_ready {
+            self.join(place, waiting);
+        }
+    }
+
+    /// Hands a connection to the ordinary server, unless that has no place.
+    fn hand_on(&mut self, place: Place, read: Vec<u8>) {
+        let Some(reserved) = self.hand_over.place() else {
+            let sentence =
+                "Too many people ask for this at once. Please come again in a few seconds.\n";
+            return self.refuse(place, &answer::come_again(5, sentence), Refused::Crowded);
+        };
+        self.slots[place as usize] = Slot::Releasing;
+        self.releasing.insert(place, (read, reserved));
+        self.port.release(place);
+    }
+
+    /// A connection is an ordinary one now.
+    pub(super) fn release(&mut self, place: Place, stream: TcpStream) {
+        self.slots[place as usize] = Slot::Empty;
+        self.connections -= 1;
+        if let Some((read, reserved)) = self.releasing.remove(&place) {
+            self.hand_over.give(stream, read, reserved);
+            self.tally.handed_on();
+        }
+    }
+
+    /// Gives a short answer to somebody who is not let in, and closes.
+    fn refuse(&mut self, place: Place, answer: &Bytes, reason: Refused) {
+        self.tally.refused(reason);
+        if let Slot::Waiting(waiting) = self.slots[place as usize] {
+            self.seats.leave(waiting.seat, None);
+        }
+        // A fresh send buffer takes a few hundred bytes, so that nothing is learnt from the outcome.
+        let _ = self.port.send(place, answer, false);
+        self.linger(place);
+    }
+
+    /// Closes a connection that came to nothing.
+    pub(super) fn turn_away(&mut self, place: Place, reason: Refused) {
+        self.tally.refused(reason);
+        self.heads.remove(&place);
+        self.releasing.remove(&place);
+        if let Slot::Waiting(waiting) = self.slots[place as usize] {
+            self.seats.leave(waiting.seat, None);
+        }
+        self.drop(place);
+    }
+}

@@ -1,0 +1,112 @@
+//! What an agent is told: whom to send where, when, and how they behave.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arrival::Curve;
+use crate::mix::Mix;
+
+/// The orders of one agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// What requests ask for.
+    pub funnel: Funnel,
+    /// The whole crowd.
+    pub listeners: u32,
+    /// How many agents share it: each has every so-manieth listener.
+    pub agents: u32,
+    /// Which of them this is, from 0.
+    pub agent: u32,
+    /// Badly behaved clients of this agent, on top of the listeners.
+    pub misbehaving: u32,
+    /// How the crowd comes.
+    pub arrive: Curve,
+    /// How long the house stays full after the last was due.
+    pub stay_us: u64,
+    /// How the crowd goes.
+    pub leave: Curve,
+    /// Which ways they listen.
+    pub mix: Mix,
+    /// Addresses to connect from; without any the system chooses.
+    pub sources: Vec<IpAddr>,
+    /// When it begins, by the machine's monotonic clock.
+    pub begin_us: u64,
+    /// Seed of all chance.
+    pub seed: u64,
+    /// Folder for the streams of this agent's first listeners, kept whole.
+    pub keep: Option<PathBuf>,
+}
+
+/// The way of a listener through a server, as paths of requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Funnel {
+    /// The `Host` header.
+    pub host: String,
+    /// What is asked for before any sound: page, what it names, state.
+    pub before: Vec<String>,
+    /// The endless answer of our page.
+    pub progressive: String,
+    /// Endless answers of other players, taken in turn.
+    pub plain: Vec<String>,
+    /// The playlist of HLS, multivariant or not.
+    pub hls: String,
+    /// The variant that a multivariant playlist is searched for.
+    pub variant: String,
+    /// Whether players add the random `?l=` of their own making.
+    pub sticky: bool,
+}
+
+impl Orders {
+    /// When the last of the crowd leaves.
+    pub fn end_us(&self) -> u64 {
+        self.leave_us() + self.leave.length_us()
+    }
+
+    /// When the crowd begins to leave.
+    pub fn leave_us(&self) -> u64 {
+        self.begin_us + self.arrive.length_us() + self.stay_us
+    }
+
+    /// How many of the first so many of the whole crowd are this agent's.
+    pub fn own_of(&self, crowd: u32) -> u32 {
+        (crowd + self.agents - 1).saturating_sub(self.agent) / self.agents.max(1)
+    }
+
+    /// The number in the whole crowd of this agent's listener.
+    pub fn number_of(&self, own: u32) -> u32 {
+        own * self.agents + self.agent
+    }
+}
+
+/// Orders of a small crowd of our page.
+#[cfg(test)]
+pub(crate) fn sample() -> Orders {
+    Orders {
+        address: SocketAddr::from(([127, 0, 0, 1], 8_080)),
+        funnel: Funnel {
+            host: "127.0.0.1:8080".to_owned(),
+            before: vec!["/s/a".to_owned(), "/s/a/state.json".to_owned()],
+            progressive: "/s/a/live.mp4".to_owned(),
+            plain: vec!["/s/a/live.webm".to_owned(), "/s/a/live.aac".to_owned()],
+            hls: "/s/a/hls/main.m3u8".to_owned(),
+            variant: "o48".to_owned(),
+            sticky: true,
+        },
+        listeners: 10,
+        agents: 1,
+        agent: 0,
+        misbehaving: 0,
+        arrive: Curve::Vertical,
+        stay_us: 1_000_000,
+        leave: Curve::Vertical,
+        mix: "progressive".parse().expect("a mix"),
+        sources: Vec::new(),
+        begin_us: 0,
+        seed: 1,
+        keep: None,
+    }
+}

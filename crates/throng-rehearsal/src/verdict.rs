@@ -1,0 +1,348 @@
+//! What a rehearsal has shown: its seconds, its summary, what gave way first, and how many slots that grants. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::Histogram;
+use crate::tally::Tally;
+
+/// An agent that looks after nobody for longer cannot tell a late server from its own lateness: half the shortest span.
+const LAG_MAX_US: u64 = 480_000;
+
+/// One second of a rehearsal. Counts are totals so far, but for `joins`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Second {
+    /// Since the beginning.
+    pub at_ms: u64,
+    /// Who has set out.
+    pub begun: u64,
+    /// To whom sound comes now.
+    pub listening: u64,
+    /// Who has joined since the second before.
+    pub joins: u64,
+    /// Who has joined.
+    pub joined: u64,
+    /// Who gave up before.
+    pub failed: u64,
+    /// Answers that refused.
+    pub refused: u64,
+    /// Connections that were lost while sound came.
+    pub lost: u64,
+    /// Holes in what was heard.
+    pub gaps: u64,
+    /// The longest time between two deliveries to a listener, in this second.
+    pub wait_ms: u64,
+    /// Sound that was delivered, seconds.
+    pub delivered_seconds: u64,
+    /// CPU of the server in this second, thousandths of a core; null where it cannot be seen.
+    pub server_cpu_millicores: Option<u64>,
+    /// CPU of the agents in this second, thousandths of a core.
+    pub client_cpu_millicores: u64,
+    /// Resident memory of the server.
+    pub server_memory_bytes: Option<u64>,
+    /// Memory of all TCP sockets of the server's machine.
+    pub socket_memory_bytes: Option<u64>,
+    /// The longest time in which an agent looked after nobody, in this second.
+    pub client_lag_ms: u64,
+}
+
+impl Second {
+    /// Whether somebody has been left without by then.
+    fn has_trouble(&self) -> bool {
+        self.failed + self.refused + self.lost + self.gaps > 0
+    }
+}
+
+/// What gave way first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Limit {
+    /// The crowd itself: nothing is known of the server.
+    Client,
+    /// Nothing: the server may hold more.
+    None,
+    /// The server.
+    Server,
+}
+
+/// What is known of both sides at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The size of the crowd.
+    pub asked: u32,
+    /// All counts.
+    pub tally: Tally,
+    /// Second by second.
+    pub seconds: Vec<Second>,
+    /// Agents that ended without a last word.
+    pub agents_lost: u32,
+    /// What the server used during the rehearsal, where it can be seen.
+    pub server_cpu_us: Option<u64>,
+    /// CPU time of whoever leads the agents.
+    pub leader_cpu_us: u64,
+}
+
+impl Evidence {
+    /// What gave way first.
+    pub fn limit(&self) -> Limit {
+        let tally = &self.tally;
+        let all_well = tally.joined == u64::from(self.asked)
+            && tally.failed + tally.lost + tally.gaps + tally.refused.values().sum::<u64>() == 0;
+        if self.agents_lost > 0 || tally.own_limits > 0 {
+            return Limit::Client;
+        }
+        match all_well {
+            true => Limit::None,
+            false if tally.longest_lag_us > LAG_MAX_US => Limit::Client,
+            false => Limit::Server,
+        }
+    }
+
+    /// How many listeners at once were held before anybody was left without.
+    pub fn slots(&self) -> u64 {
+        let well = self
+            .seconds
+            .iter()
+            .take_while(|second| !second.has_trouble());
+        match self.limit() {
+            Limit::Client => 0,
+            Limit::None => self.tally.held_peak,
+            Limit::Server => well.map(|second| second.listening).max().unwrap_or(0),
+        }
+    }
+
+    /// The summary.
+    pub fn summary(&self) -> Summary {
+        let tally = &self.tally;
+        let most = |of: fn(&Second) -> Option<u64>| self.seconds.iter().filter_map(of).max();
+        let delivered = tally.delivered_seconds();
+        Summary {
+            asked: self.asked,
+            joined: tally.joined,
+            held_peak: tally.held_peak,
+            failed: tally.failed,
+            queued: tally.queued,
+            refused_by_reason: tally.refused.clone(),
+            troubles: tally.troubles.clone(),
+            left: tally.left,
+            lost: tally.lost,
+            ended: tally.ended,
+            join_ms: Percentiles::of(&tally.join_us),
+            first_sound_ms: Percentiles::of(&tally.first_sound_us),
+            gaps: Gaps {
+                listeners: tally.gap_listeners,
+                count: tally.gaps,
+                longest_ms: tally.longest_gap_us.div_ceil(1_000),
+            },
+            longest_wait_ms: most(|second| Some(second.wait_ms)).unwrap_or(0),
+            delivered_audio_seconds: delivered,
+            delivered_bytes: tally.bytes,
+            joins_per_second_peak: most(|second| Some(second.joins)).unwrap_or(0),
+            server_cpu_seconds: self.server_cpu_us.map(seconds_of),
+            client_cpu_seconds: seconds_of(tally.cpu_us + self.leader_cpu_us),
+            server_cpu_us_per_audio_second: self.server_cpu_us.map(|used| ratio(used, delivered)),
+            client_cpu_us_per_audio_second: ratio(tally.cpu_us, delivered),
+            server_memory_bytes: most(|second| second.server_memory_bytes),
+            socket_memory_bytes: most(|second| second.socket_memory_bytes),
+            client_lag_ms: tally.longest_lag_us / 1_000,
+            misbehaved: tally.misbehaved,
+            shown_out: tally.shown_out,
+            slots: self.slots(),
+            limit: self.limit(),
+        }
+    }
+}
+
+/// The last line of a rehearsal.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The size of the crowd.
+    pub asked: u32,
+    /// Who got sound.
+    pub joined: u64,
+    /// The most at once.
+    pub held_peak: u64,
+    /// Who gave up before any.
+    pub failed: u64,
+    /// Who was given a ticket.
+    pub queued: u64,
+    /// Refusals.
+    pub refused_by_reason: BTreeMap<String, u64>,
+    /// What else went wrong.
+    pub troubles: BTreeMap<String, u64>,
+    /// Who left as planned.
+    pub left: u64,
+    /// Connections lost while sound came.
+    pub lost: u64,
+    /// Who came to the programme's end.
+    pub ended: u64,
+    /// From the first connect to the answer that carries sound.
+    pub join_ms: Percentiles,
+    /// From the first connect until sound began.
+    pub first_sound_ms: Percentiles,
+    /// Holes.
+    pub gaps: Gaps,
+    /// The longest time between two deliveries of an endless answer.
+    pub longest_wait_ms: u64,
+    /// Sound delivered, each sample once.
+    pub delivered_audio_seconds: u64,
+    /// Bytes received.
+    pub delivered_bytes: u64,
+    /// The most joins of a second.
+    pub joins_per_second_peak: u64,
+    /// CPU time of the server; null where it cannot be seen.
+    pub server_cpu_seconds: Option<f64>,
+    /// CPU time of the agents and their leader.
+    pub client_cpu_seconds: f64,
+    /// Microseconds of server CPU for a second of sound to one listener, joins included.
+    pub server_cpu_us_per_audio_second: Option<f64>,
+    /// The same of the agents.
+    pub client_cpu_us_per_audio_second: f64,
+    /// The most memory that the server had.
+    pub server_memory_bytes: Option<u64>,
+    /// The most memory of TCP sockets on its machine.
+    pub socket_memory_bytes: Option<u64>,
+    /// The longest time in which an agent looked after nobody.
+    pub client_lag_ms: u64,
+    /// Connections of badly behaved clients.
+    pub misbehaved: u64,
+    /// How many of them the server closed.
+    pub shown_out: u64,
+    /// What a certificate of this rehearsal grants.
+    pub slots: u64,
+    /// What gave way first.
+    pub limit: Limit,
+}
+
+/// Three points of a distribution.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Percentiles {
+    /// The median.
+    pub p50: u64,
+    /// All but one in a hundred.
+    pub p99: u64,
+    /// The longest.
+    pub max: u64,
+}
+
+impl Percentiles {
+    fn of(times_us: &Histogram) -> Self {
+        Self {
+            p50: times_us.percentile(50).div_ceil(1_000),
+            p99: times_us.percentile(99).div_ceil(1_000),
+            max: times_us.max().div_ceil(1_000),
+        }
+    }
+}
+
+/// Holes in what was heard.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Gaps {
+    /// Who had any.
+    pub listeners: u64,
+    /// How many.
+    pub count: u64,
+    /// The longest.
+    pub longest_ms: u64,
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "2^53 microseconds are 285 years"
+)]
+fn seconds_of(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        return 0.0;
+    }
+    (part as f64 / whole as f64 * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence() -> Evidence {
+        let seconds = [(1, 500, 0), (2, 1_000, 0), (3, 1_000, 4), (4, 900, 9)];
+        let seconds = seconds.map(|(at, listening, gaps)| Second {
+            at_ms: at * 1_000,
+            listening,
+            gaps,
+            ..Second::default()
+        });
+        let tally = Tally {
+            joined: 1_000,
+            held_peak: 1_000,
+            ..Tally::default()
+        };
+        Evidence {
+            asked: 1_000,
+            tally,
+            seconds: seconds.to_vec(),
+            ..Evidence::default()
+        }
+    }
+
+    #[test]
+    fn a_house_where_nobody_missed_anything_grants_all_it_held() {
+        let mut evidence = evidence();
+        evidence.tally.longest_lag_us = 2 * LAG_MAX_US;
+        assert_eq!((evidence.limit(), evidence.slots()), (Limit::None, 1_000));
+    }
+
+    #[test]
+    fn a_server_that_gave_way_grants_what_it_held_before() {
+        let mut evidence = evidence();
+        evidence.tally.gaps = 9;
+        evidence.seconds[1].listening = 800;
+        assert_eq!((evidence.limit(), evidence.slots()), (Limit::Server, 800));
+        evidence.seconds[0].refused = 1;
+        assert_eq!(evidence.slots(), 0);
+    }
+
+    #[test]
+    fn a_generator_that_gave_way_grants_nothing() {
+        let with = |change: fn(&mut Evidence)| {
+            let mut evidence = evidence();
+            change(&mut evidence);
+            (evidence.limit(), evidence.slots())
+        };
+        let nothing = (Limit::Client, 0);
+        assert_eq!(with(|evidence| evidence.agents_lost = 1), nothing);
+        assert_eq!(with(|evidence| evidence.tally.own_limits = 1), nothing);
+        let late = with(|evidence| {
+            evidence.tally.gaps = 1;
+            evidence.tally.longest_lag_us = LAG_MAX_US + 1;
+        });
+        assert_eq!(late, nothing);
+    }
+
+    #[test]
+    fn the_last_line_has_the_names_of_the_contract() {
+        let line = serde_json::to_value(evidence().summary()).unwrap();
+        for name in [
+            "asked",
+            "joined",
+            "held_peak",
+            "failed",
+            "queued",
+            "refused_by_reason",
+            "join_ms",
+            "first_sound_ms",
+            "gaps",
+            "delivered_audio_seconds",
+            "server_cpu_seconds",
+            "client_cpu_seconds",
+            "server_memory_bytes",
+        ] {
+            assert!(line.get(name).is_some(), "{name}");
+        }
+        assert_eq!(line["limit"], "none");
+        assert!(line["join_ms"]["p99"].is_u64() && line["gaps"]["longest_ms"].is_u64());
+    }
+}

@@ -1,0 +1,266 @@
+//! `throng rehearse`: brings a synthetic crowd to a listen link, shows what happens, and issues the capacity certificate.
+//!
+//! The crowd is `throng-rehearsal`'s; its agents are this program, started again. Here are the link taken apart, the
+//! terminal, the files, the node's key, and the ears for the streams that are kept.
+
+mod shape;
+mod sound;
+mod target;
+mod view;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fs};
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use throng_rehearsal::agent;
+use throng_rehearsal::certificate::{Certificate, Run};
+use throng_rehearsal::crowd::{self, Crowd};
+use throng_rehearsal::host::{Host, Identity, Server, Usage};
+use throng_rehearsal::mix::Mix;
+use throng_rehearsal::orders::Orders;
+use throng_rehearsal::page::{self, Heading};
+use throng_rehearsal::verdict::Evidence;
+
+use self::shape::Shape;
+use self::target::Target;
+use self::view::View;
+use super::Error;
+use super::http::Client;
+use super::interrupt::Interrupt;
+use super::listen::parse_duration;
+use super::signing_key;
+use crate::chance;
+
+/// The word by which this program becomes an agent.
+pub const AGENT: &str = "rehearse-agent";
+/// Metrics of a node are some 10 KB.
+const METRICS_MAX_BYTES: u64 = 1 << 20;
+
+/// Bring a synthetic crowd to a space: the whole way from the page to the sound, checked by every listener.
+///
+/// The crowd arrives, the house stays full for --stay, then it leaves. Rehearse from another machine where you can: on
+/// one machine the crowd takes CPU from the server. The last line of --json is the summary. See docs/rehearsal.md.
+#[derive(Args, Clone, Debug)]
+pub struct RehearseArgs {
+    /// The listen link, {listen}/s/{slug}; or the address of any stream or HLS playlist, which is then asked for alone.
+    #[arg(value_name = "LISTEN_URL")]
+    pub url: String,
+    /// How many listeners.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub listeners: u32,
+    /// How they arrive: vertical (all at once), ramp:60s, or curve:FILE.csv with lines `seconds,people`.
+    #[arg(long, value_name = "SHAPE", default_value = "vertical")]
+    pub arrive: Shape,
+    /// How long the house stays full after the last was due.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "60s")]
+    pub stay: Duration,
+    /// How they leave: vertical, ramp:60s, or curve:FILE.csv.
+    #[arg(long, value_name = "SHAPE", default_value = "vertical")]
+    pub leave: Shape,
+    /// Which ways they listen: progressive, hls or plain (live.webm and live.aac), or shares such as
+    /// progressive=80,hls=15,plain=5.
+    #[arg(long, value_name = "MIX", default_value = "progressive")]
+    pub via: Mix,
+    /// Badly behaved clients besides: a quarter each never speaks, sends half a request, sends a byte per second, or
+    /// hardly reads.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub misbehaving: u32,
+    /// Processes of the crowd; as many as open files ask for when left away.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub agents: Option<u32>,
+    /// The internal address of a server on another machine, as a URL: its metrics tell CPU and memory.
+    #[arg(long, value_name = "URL")]
+    pub internal: Option<String>,
+    /// Seed of all chance; drawn when left away.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Write the signed capacity certificate.
+    #[arg(long, value_name = "FILE.json")]
+    pub certificate: Option<PathBuf>,
+    /// The node's data folder, whose key in keys/ signs the certificate; made where there is none.
+    #[arg(long, value_name = "DIR", default_value = "./throng-data")]
+    pub data: PathBuf,
+    /// Write a report with plots as one HTML page.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Print a line of JSON each second, and the summary as the last one.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the crowd and writes what was asked for.
+pub fn run(
+    args: &RehearseArgs,
+    interrupt: &Interrupt,
+    output: &mut dyn Write,
+) -> Result<(), Error> {
+    let target = Target::find(&args.url)?;
+    let server = Server::at(target.address);
+    let kept = tempfile::tempdir().map_err(Error::Crowd)?;
+    let crowd = crowd(args, &target, kept.path())?;
+    // Looked up before the crowd: afterwards the server may be gone.
+    let identity = server.as_ref().map(Server::identity).unwrap_or_default();
+    let mut view = View::new(args.json, &crowd.orders, output);
+    let metrics = args.internal.as_deref().map(Metrics::of);
+    let look = || match (&server, &metrics) {
+        (Some(server), _) => Some(server.usage()),
+        (None, metrics) => metrics.as_ref()?.read(),
+    };
+    let evidence = crowd::run(&crowd, &look, &|| interrupt.is_raised(), &mut |second| {
+        view.second(second);
+    });
+    view.finish()?;
+    let evidence = evidence.map_err(Error::Crowd)?;
+    let samples = sound::listen_to(kept.path(), target.codec);
+    let issued_at = Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string();
+    if let Some(path) = &args.report {
+        let heading = heading(args, &issued_at);
+        write_file(path, &page::html(&heading, &evidence))?;
+    }
+    if let Some(path) = &args.certificate {
+        let here = server.is_some();
+        let certificate = certificate(args, &target, &evidence, (identity, here), issued_at);
+        let secret = signing_key::of_node(&args.data)?;
+        write_file(path, &certificate.sign(&secret))?;
+    }
+    conclude(args, &evidence, &samples, output)
+}
+
+/// The metrics of a server elsewhere.
+struct Metrics {
+    client: Client,
+    url: String,
+}
+
+impl Metrics {
+    fn of(internal: &str) -> Self {
+        Self {
+            client: Client::towards(internal),
+            url: format!("{}/metrics", internal.trim_end_matches('/')),
+        }
+    }
+
+    /// What they tell; a second in which they do not answer has no figures.
+    fn read(&self) -> Option<Usage> {
+        let answer = self.client.get(&self.url).ok()?;
+        Usage::from_metrics(&answer.text(METRICS_MAX_BYTES).ok()?)
+    }
+}
+
+/// Runs one agent of a crowd; orders come on standard input.
+pub fn run_agent() -> io::Result<()> {
+    agent::run(io::stdin().lock(), &mut io::stdout().lock())
+}
+
+fn crowd(args: &RehearseArgs, target: &Target, keep: &Path) -> Result<Crowd, Error> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let connections = args.listeners.saturating_add(args.misbehaving);
+    let agents = args.agents.unwrap_or_else(|| {
+        let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+        crowd::agents_for(connections, agent::raise_open_files(), cores)
+    });
+    let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX >> 2);
+    Ok(Crowd {
+        program: env::current_exe().map_err(Error::Crowd)?,
+        arguments: vec![OsString::from(AGENT)],
+        orders: Orders {
+            address: target.address,
+            funnel: target.funnel.clone(),
+            listeners: args.listeners,
+            agents,
+            agent: 0,
+            misbehaving: 0,
+            arrive: args.arrive.curve.clone(),
+            stay_us: microseconds(args.stay),
+            leave: args.leave.curve.clone(),
+            mix: args.via.clone(),
+            sources: Vec::new(),
+            begin_us: 0,
+            seed: args.seed.unwrap_or_else(chance::number),
+            keep: target.codec.map(|_| keep.to_owned()),
+        },
+        agents,
+        misbehaving: args.misbehaving,
+    })
+}
+
+fn certificate(
+    args: &RehearseArgs,
+    target: &Target,
+    evidence: &Evidence,
+    (identity, same_machine): (Identity, bool),
+    issued_at: String,
+) -> Certificate {
+    let run = Run {
+        target: target.address.to_string(),
+        same_machine,
+        listeners: args.listeners.into(),
+        arrive: args.arrive.to_string(),
+        stay_seconds: args.stay.as_secs(),
+        leave: args.leave.to_string(),
+        via: args.via.to_string(),
+        misbehaving: args.misbehaving.into(),
+    };
+    let host = if same_machine {
+        Host::here()
+    } else {
+        Host::default()
+    };
+    Certificate::of(evidence, run, host, identity, issued_at)
+}
+
+fn heading(args: &RehearseArgs, at: &str) -> Heading {
+    let host = Host::here();
+    Heading {
+        target: args.url.clone(),
+        at: at.to_owned(),
+        shape: format!(
+            "{} listeners arrive {}, stay {} s, leave {}, via {}",
+            args.listeners,
+            args.arrive,
+            args.stay.as_secs(),
+            args.leave,
+            args.via
+        ),
+        machine: format!("{}, {} cores, Linux {}", host.cpu, host.cores, host.kernel),
+    }
+}
+
+/// The last line: the summary, with what was heard in the streams that were kept.
+fn conclude(
+    args: &RehearseArgs,
+    evidence: &Evidence,
+    samples: &[sound::Heard],
+    output: &mut dyn Write,
+) -> Result<(), Error> {
+    let summary = evidence.summary();
+    if args.json {
+        let mut line = serde_json::to_value(&summary).map_err(io::Error::from)?;
+        line["sample"] = json!(samples);
+        line["agents_lost"] = Value::from(evidence.agents_lost);
+        writeln!(output, "{line}")?;
+    } else {
+        view::write_words(&summary, samples, output)?;
+        for (what, path) in [("certificate", &args.certificate), ("report", &args.report)] {
+            if let Some(path) = path {
+                writeln!(output, "{what:<16}{}", path.display())?;
+            }
+        }
+    }
+    output.flush()?;
+    Ok(())
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,47 @@
+"""Packets get lost on the way from a speaker: the browser sends them again when it is asked, and he is understood."""
+
+import signal_kit
+from lossy_wire import LossyWire
+from test_speakers import join_stage
+from throng import wait_until
+
+SECONDS = 6
+LOSS = 0.1
+STOI_MIN = 0.85
+
+# Keeps the page's connection where a test can ask it what it has sent.
+KEEP_CONNECTION = """
+const Connection = RTCPeerConnection;
+window.RTCPeerConnection = class extends Connection {
+  constructor(...all) { super(...all); window.__connection = this; }
+};
+window.__sent = async () => {
+  for (const [, stats] of await window.__connection.getStats()) if (stats.type === 'outbound-rtp') return stats;
+};
+"""
+
+
+def test_a_speaker_on_a_lossy_wire_sends_again_and_is_understood(node, chromium):
+    space = node.live("A lossy wire")
+    with LossyWire(LOSS, seed=7) as wire, chromium.page("about:blank", tapped=False) as page:
+        page.add_init_script(KEEP_CONNECTION)
+
+        def answer(route):
+            response = route.fetch()
+            route.fulfill(response=response, body=wire.through(response.text()))
+
+        page.route("**/whip", answer)
+        page.goto(space.speaker_urls[0])
+        join_stage(page)
+        wait_until(lambda: space.is_talking(1), "the speaker talks")
+        since = space.recorded_seconds()
+        wait_until(lambda: space.recorded_seconds() >= since + SECONDS + 2, "the speaker has talked for a while")
+        heard = space.recording(SECONDS)
+        sent = page.evaluate("__sent()")
+    assert wire.lost > 0
+    asked_again = sent["nackCount"]
+    assert asked_again > 0, sent
+    assert sent["retransmittedPacketsSent"] >= wire.lost / 2, (wire.lost, sent)
+    match = signal_kit.compare(signal_kit.speech("ada"), heard)
+    assert match.gaps == [], match
+    assert match.stoi >= STOI_MIN, match
