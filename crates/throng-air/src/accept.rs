@@ -169,7 +169,8 @@ async fn speaks(stream: &TcpStream) -> bool {
     )
 }
 
-async fn requests(
+/// Serves the requests of one connection, until it ends or `closing` turns true and its request is done.
+pub async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: Router,
     mut closing: watch::Receiver<bool>,

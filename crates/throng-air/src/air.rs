@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{map_response, map_response_with_state};
+use axum::middleware::{from_fn_with_state, map_response, map_response_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
@@ -23,9 +23,13 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::accept::ConnectionId;
 use crate::answer;
+use crate::counting::count;
 use crate::document::Document;
+use crate::feed::hold::HoldParts;
+use crate::feed::reports::Reports;
 use crate::format::Format;
 use crate::hls::{self, File};
+use crate::ledger::Ledger;
 use crate::on_air::OnAir;
 use crate::presence::Player;
 use crate::progressive;
@@ -34,6 +38,7 @@ use crate::room::Room;
 use crate::state::state_json;
 
 /// What precedes the parts of each rendition; Air links no codec, so it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headers {
     /// CMAF initialisation segments by [`Rendition::index`].
     pub init: [Bytes; RENDITION_COUNT],
@@ -59,6 +64,10 @@ pub struct Air {
     held: Semaphore,
     room: Arc<Room>,
     rung: AtomicU8,
+    hold: watch::Sender<Option<Arc<HoldParts>>>,
+    ledger: Arc<Ledger>,
+    reports: Reports,
+    closed: watch::Sender<bool>,
 }
 
 impl Air {
@@ -72,6 +81,10 @@ impl Air {
             held: hls::held_places(),
             room: Room::endless(),
             rung: AtomicU8::new(0),
+            hold: watch::Sender::new(None),
+            ledger: Arc::default(),
+            reports: Reports::default(),
+            closed: watch::Sender::new(false),
         })
     }
 
@@ -92,6 +105,51 @@ impl Air {
     /// Replaces the public list of spaces.
     pub fn set_index(&self, index: Document) {
         self.index.send_replace(Arc::new(index));
+    }
+
+    /// Every space that is on air, by its slug, and a watch on them.
+    pub fn spaces(&self) -> watch::Receiver<BTreeMap<String, Arc<OnAir>>> {
+        self.spaces.subscribe()
+    }
+
+    /// A watch on the public list.
+    pub(crate) fn watch_index(&self) -> watch::Receiver<Arc<Document>> {
+        self.index.subscribe()
+    }
+
+    /// What precedes the parts.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// Keeps the hold loop, to stand in for parts that do not come.
+    pub fn set_hold(&self, hold: HoldParts) {
+        self.hold.send_replace(Some(Arc::new(hold)));
+    }
+
+    /// The hold loop, once it is there.
+    pub fn hold(&self) -> watch::Receiver<Option<Arc<HoldParts>>> {
+        self.hold.subscribe()
+    }
+
+    /// This process is about to end: who follows its feed is let go.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Whether this process is about to end.
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
+    /// What the doors of this process count into.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// What workers and edges have reported.
+    pub fn reports(&self) -> &Reports {
+        &self.reports
     }
 
     /// The space of a slug.
@@ -124,13 +182,18 @@ impl Air {
         &self.room
     }
 
-    /// What precedes the parts of each rendition.
-    pub(crate) fn headers(&self) -> &Headers {
-        &self.headers
+    /// The routes of the audience, whose requests are counted.
+    pub fn routes(self: &Arc<Self>) -> Router {
+        self.counted(self.uncounted_routes())
     }
 
-    /// The routes of the audience.
-    pub fn routes(self: &Arc<Self>) -> Router {
+    /// Counts every request to these routes in the ledger.
+    pub fn counted(&self, routes: Router) -> Router {
+        routes.layer(from_fn_with_state(Arc::clone(&self.ledger), count))
+    }
+
+    /// The routes of the audience, for who adds to them before they are counted.
+    pub fn uncounted_routes(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", get(index))
             .route("/s/{slug}", get(page))
@@ -262,7 +325,15 @@ async fn live(
         return answer::full();
     };
     let player = Player::Connection(connection.0);
-    progressive::live(on_air, &air.headers, format, rendition, (player, inside)).await
+    progressive::live(
+        on_air,
+        &air.headers,
+        format,
+        rendition,
+        (player, inside),
+        &air.ledger,
+    )
+    .await
 }
 
 /// After the end the stream's name leads to the recording in the same codec.

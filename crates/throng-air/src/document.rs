@@ -10,13 +10,22 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// A text with its compressed twin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     plain: Bytes,
     gzip: Bytes,
-    content_type: HeaderValue,
-    cache_control: HeaderValue,
-    content_security_policy: Option<HeaderValue>,
+    head: Head,
+}
+
+/// What an answer says of the text besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// `Content-Type`.
+    pub content_type: HeaderValue,
+    /// `Cache-Control`.
+    pub cache_control: HeaderValue,
+    /// `Content-Security-Policy`, where there is one.
+    pub content_security_policy: Option<HeaderValue>,
 }
 
 impl Document {
@@ -32,16 +41,38 @@ impl Document {
                 .expect("writing to memory does not fail")
                 .into(),
             plain: text.into(),
-            content_type: HeaderValue::from_static(content_type),
-            cache_control: HeaderValue::from_static(cache_control),
-            content_security_policy: None,
+            head: Head {
+                content_type: HeaderValue::from_static(content_type),
+                cache_control: HeaderValue::from_static(cache_control),
+                content_security_policy: None,
+            },
         }
+    }
+
+    /// A text that was compressed elsewhere.
+    pub fn from_both(plain: Bytes, gzip: Bytes, head: Head) -> Self {
+        Self { plain, gzip, head }
+    }
+
+    /// The text.
+    pub fn plain(&self) -> &Bytes {
+        &self.plain
+    }
+
+    /// The text, compressed.
+    pub fn gzip(&self) -> &Bytes {
+        &self.gzip
+    }
+
+    /// What an answer says of it besides.
+    pub fn head(&self) -> &Head {
+        &self.head
     }
 
     /// The same with a `Content-Security-Policy`.
     #[must_use]
     pub fn with_policy(mut self, policy: HeaderValue) -> Self {
-        self.content_security_policy = Some(policy);
+        self.head.content_security_policy = Some(policy);
         self
     }
 
@@ -58,8 +89,8 @@ impl Document {
     /// The headers of its answers, and their values; none of them depends on who asks but the last.
     pub(crate) fn headers(&self, gzip: bool) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let fixed = [
-            (header::CONTENT_TYPE, self.content_type.clone()),
-            (header::CACHE_CONTROL, self.cache_control.clone()),
+            (header::CONTENT_TYPE, self.head.content_type.clone()),
+            (header::CACHE_CONTROL, self.head.cache_control.clone()),
             (header::VARY, HeaderValue::from_static("accept-encoding")),
             (
                 header::X_CONTENT_TYPE_OPTIONS,
@@ -70,7 +101,7 @@ impl Document {
                 HeaderValue::from_static("no-referrer"),
             ),
         ];
-        let policy = self.content_security_policy.clone();
+        let policy = self.head.content_security_policy.clone();
         let policy = policy.map(|policy| (header::CONTENT_SECURITY_POLICY, policy));
         let coding = (header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         fixed

@@ -6,16 +6,17 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use throng_core::caching::{BRIEF, IMMUTABLE, WAITED_FOR};
+use throng_core::caching::{BRIEF, IMMUTABLE, NEVER, WAITED_FOR};
 use throng_core::playlist::{self, MediaQuery, When};
 use throng_core::rendition::Rendition;
-use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex};
+use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
 use throng_core::window::{Found, Wanted, Window};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::answer;
+use crate::counting::Delivered;
 use crate::metric;
 use crate::on_air::OnAir;
 use crate::presence::Player;
@@ -188,18 +189,22 @@ pub(crate) async fn audio(
         match window.find(wanted) {
             Found::Due => None,
             Found::Gone => Some(None),
-            Found::Ready(parts) => Some(Some(Ok(parts))),
+            Found::Ready(parts) => Some(Some(Ok((parts, IMMUTABLE)))),
+            Found::StandIn(parts) => Some(Some(Ok((parts, NEVER)))),
             Found::TooFar => Some(Some(Err(absent()))),
         }
     });
     match ready.await {
         Err(refusal) | Ok(Some(Err(refusal))) => refusal,
-        Ok(Some(Ok(parts))) => {
+        Ok(Some(Ok((parts, caching)))) => {
             let chunks: Vec<_> = parts
                 .iter()
                 .map(|part| &part.packaged(rendition).cmaf)
                 .collect();
-            answer::ok(joined(&chunks), SEGMENT, IMMUTABLE)
+            let mut answer = answer::ok(joined(&chunks), SEGMENT, caching);
+            let samples = parts.len() as u64 * PART_SAMPLES;
+            answer.extensions_mut().insert(Delivered { samples });
+            answer
         }
         Ok(None) => older(on_air, rendition, wanted).await,
     }

@@ -11,16 +11,20 @@ pub mod accept;
 pub mod air;
 pub mod document;
 pub mod engine;
+pub mod feed;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hand_over;
+pub mod ledger;
 pub mod on_air;
 pub mod past;
 pub mod presence;
 pub mod state;
 
 mod answer;
+mod behind;
+mod counting;
 mod format;
 mod hls;
 mod metric;

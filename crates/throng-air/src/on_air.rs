@@ -3,7 +3,7 @@
 //! The origin writes (window, facts, page), listeners read. Before doors nothing is produced unless somebody asks:
 //! [`OnAir::window`] says so, and waits until the window is filled.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use throng_core::space::Space;
@@ -12,6 +12,7 @@ use throng_core::window::Window;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::behind::Behind;
 use crate::document::Document;
 use crate::past::Past;
 use crate::presence::{Counts, Player, Presence, Shard};
@@ -20,12 +21,19 @@ use crate::presence::{Counts, Player, Presence, Shard};
 pub(crate) const FILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the origin says about a space, and its page that says the same.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     /// The space.
     pub space: Arc<Space>,
     /// Its page for listeners, for everyone alike.
     pub page: Arc<Document>,
+}
+
+/// A space as the publisher of a feed follows it, without being a demand for its parts.
+pub(crate) struct Watched {
+    pub(crate) facts: watch::Receiver<Facts>,
+    pub(crate) flowing: watch::Receiver<bool>,
+    pub(crate) window: watch::Receiver<Window>,
 }
 
 /// A space on air.
@@ -37,6 +45,8 @@ pub struct OnAir {
     demand: Notify,
     demanded_at: watch::Sender<Instant>,
     presence: Mutex<Presence>,
+    behind: Mutex<Behind>,
+    told: watch::Sender<Option<Counts>>,
     since: Instant,
     past: Box<dyn Past>,
 }
@@ -52,6 +62,8 @@ impl OnAir {
             demand: Notify::new(),
             demanded_at: watch::Sender::new(Instant::now()),
             presence: Mutex::new(presence),
+            behind: Mutex::default(),
+            told: watch::Sender::new(None),
             since: Instant::now(),
             past,
         }
@@ -83,6 +95,14 @@ impl OnAir {
     /// Asks for the window to be filled.
     pub fn ask(&self) {
         self.demand.notify_one();
+    }
+
+    /// Somebody listens, or wants to, at a worker or edge.
+    pub fn ask_from_afar(&self) {
+        self.demanded_at.send_replace(Instant::now());
+        if !*self.flowing.borrow() {
+            self.ask();
+        }
     }
 
     /// When somebody last asked for the window.
@@ -136,8 +156,19 @@ impl OnAir {
     /// Brings a copy of the window up to this one. Usually a part or two have come, and only they are copied.
     pub(crate) fn follow(&self, copy: &mut Window) {
         let window = self.window.borrow();
+        if (window.next(), window.true_next()) == (copy.next(), copy.true_next())
+            && (window.oldest(), window.is_finished()) == (copy.oldest(), copy.is_finished())
+        {
+            return;
+        }
+        let stands_in = |window: &Window| window.true_next() < window.next();
         let continues = (window.oldest()..=window.next()).contains(&copy.next());
-        if !continues || copy.is_finished() && !window.is_finished() {
+        // Where true parts take the places of stand-ins, the copy changes in its middle.
+        if !continues
+            || copy.is_finished() && !window.is_finished()
+            || stands_in(copy)
+            || stands_in(&window)
+        {
             *copy = window.clone();
             return;
         }
@@ -155,6 +186,12 @@ impl OnAir {
         self.window.borrow().clone()
     }
 
+    /// How far the window has come, how far truly, and whether it is finished.
+    pub(crate) fn standing(&self) -> (PartIndex, PartIndex, bool) {
+        let window = self.window.borrow();
+        (window.next(), window.true_next(), window.is_finished())
+    }
+
     /// The part that comes next, as the window stands.
     pub(crate) fn next_part(&self) -> PartIndex {
         self.window.borrow().next()
@@ -170,9 +207,48 @@ impl OnAir {
         &*self.past
     }
 
-    /// The counts now.
+    /// The counts now, over all who serve the space.
     pub fn counts(&self) -> Counts {
-        self.present(Presence::counts)
+        let told = *self.told.borrow();
+        told.unwrap_or_else(|| self.counts_here())
+    }
+
+    /// The counts of this process and of those that report to it.
+    pub fn counts_here(&self) -> Counts {
+        let here = self.present(Presence::counts);
+        let doors_open = self.facts.borrow().space.doors_part.is_some();
+        let now = self.since.elapsed();
+        self.behind().with(here, doors_open, now)
+    }
+
+    /// A worker or edge says how many listen there now, and how many have joined since it last said so.
+    pub fn report(&self, consumer: u128, listening: u64, joined: u64) {
+        let now = self.since.elapsed();
+        self.behind().report(consumer, listening, joined, now);
+    }
+
+    /// The upstream says what the counts are over all; from now on they are shown instead of our own.
+    pub fn tell_counts(&self, counts: Counts) {
+        self.told.send_replace(Some(counts));
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Behind> {
+        // A panic in another thread left the counts whole: each change is one step.
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the publisher of a feed follows.
+    pub(crate) fn watch(&self) -> Watched {
+        Watched {
+            facts: self.facts.subscribe(),
+            flowing: self.flowing.subscribe(),
+            window: self.window.subscribe(),
+        }
+    }
+
+    /// Whether the window can be served as it stands.
+    pub fn is_flowing(&self) -> bool {
+        *self.flowing.borrow()
     }
 
     /// Audio was delivered to a player. A listener who stays is also a demand for the next parts.

@@ -12,13 +12,14 @@ use bytes::Bytes;
 use futures_util::stream;
 use throng_core::caching::NEVER;
 use throng_core::rendition::Rendition;
-use throng_core::timeline::{PartIndex, SAMPLE_RATE_HZ};
+use throng_core::timeline::{PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
 use throng_core::window::{Part, Window};
 use tokio::sync::watch;
 
 use crate::air::Headers;
 use crate::answer;
 use crate::format::Format;
+use crate::ledger::{Door, Ledger};
 use crate::metric;
 use crate::on_air::OnAir;
 use crate::presence::Player;
@@ -45,6 +46,7 @@ pub(crate) async fn live(
     format: Format,
     rendition: Rendition,
     (player, inside): (Player, Inside),
+    ledger: &Arc<Ledger>,
 ) -> Response {
     let Some(window) = on_air.window().await else {
         return answer::come_again(
@@ -55,6 +57,7 @@ pub(crate) async fn live(
     metrics::counter!(metric::JOINS, "format" => format.name()).increment(1);
     let cursor = window.borrow().burst(BURST_SAMPLES);
     let listener = Listener {
+        ledger: Arc::clone(ledger),
         on_air,
         window,
         format,
@@ -79,6 +82,7 @@ pub(crate) async fn live(
 }
 
 struct Listener {
+    ledger: Arc<Ledger>,
     on_air: Arc<OnAir>,
     window: watch::Receiver<Window>,
     format: Format,
@@ -103,6 +107,9 @@ impl Listener {
             }
             if !self.pending.is_empty() {
                 self.on_air.delivered(self.player);
+                let samples = self.pending.len() as u64 * PART_SAMPLES;
+                self.ledger
+                    .write(Door::Stream, |account| account.deliver(samples));
             }
         }
         let part = self.pending.pop()?;

@@ -40,6 +40,11 @@ pub enum LockError {
 impl DataLock {
     /// Takes the folder, which must exist.
     pub fn acquire(data_dir: &Path) -> Result<Self, LockError> {
+        Self::acquire_for(data_dir, std::process::id())
+    }
+
+    /// The same, in the name of another process: the one that has to be stopped for the folder to be free.
+    pub fn acquire_for(data_dir: &Path, holder: u32) -> Result<Self, LockError> {
         let refused = |source| LockError::Refused {
             path: data_dir.to_owned(),
             source,
@@ -67,7 +72,7 @@ impl DataLock {
         }
         // The file stays when the lock goes: a file removed and made anew could be locked twice.
         file.set_len(0).map_err(refused)?;
-        writeln!(file, "{}", std::process::id()).map_err(refused)?;
+        writeln!(file, "{holder}").map_err(refused)?;
         Ok(Self { _file: file })
     }
 }

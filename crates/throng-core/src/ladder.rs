@@ -3,11 +3,16 @@
 //! A rung says how long spans may be, how much a newcomer is given at once, and which rendition is the best that is
 //! still sent. Whether a listener can take a longer span is his cursor's to decide.
 
+use serde::{Deserialize, Serialize};
+
 use crate::rendition::Rendition;
 use crate::timeline::SAMPLE_RATE_HZ;
 
 /// One step of the ladder; 0 is normal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize,
+)]
+#[serde(try_from = "u8", into = "u8")]
 pub struct Rung(u8);
 
 impl Rung {
@@ -49,6 +54,20 @@ impl Rung {
     pub fn cap(self, asked: Rendition) -> Rendition {
         let steps = self.0.saturating_sub(2);
         asked.max(best_of_codec(asked).lowered(steps))
+    }
+}
+
+impl From<Rung> for u8 {
+    fn from(rung: Rung) -> Self {
+        rung.0
+    }
+}
+
+impl TryFrom<u8> for Rung {
+    type Error = &'static str;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        Self::new(number).ok_or("there is no such rung")
     }
 }
 

@@ -44,10 +44,16 @@ impl Part {
 }
 
 /// The newest [`PARTS_KEPT`] parts, one after the other without a hole.
+///
+/// Away from the origin the newest of them may be *stand-ins*: parts of the hold loop that are played where the true
+/// ones have not come. A part is never changed, but a stand-in is none: the true part takes its place when it comes,
+/// so that no cache may keep a stand-in under the name of the part.
 #[derive(Clone, Debug)]
 pub struct Window {
     parts: VecDeque<Arc<Part>>,
     next: PartIndex,
+    /// The first part that has not truly come; what is held from there on stands in.
+    true_next: PartIndex,
     finished: bool,
 }
 
@@ -120,6 +126,8 @@ pub enum Found {
     Gone,
     /// Here: the parts, in their order.
     Ready(Vec<Arc<Part>>),
+    /// Here, but not all are the true parts, so that no cache may keep them.
+    StandIn(Vec<Arc<Part>>),
     /// Farther ahead than a request may wait for.
     TooFar,
 }
@@ -131,30 +139,63 @@ impl Window {
         Self {
             parts: VecDeque::with_capacity(PARTS_KEPT),
             next: first,
+            true_next: first,
             finished: false,
         }
     }
 
-    /// Adds the part that follows; the oldest goes when there are more than [`PARTS_KEPT`].
+    /// Adds the part that follows the true ones, in the place of its stand-in where there is one; the oldest goes when
+    /// there are more than [`PARTS_KEPT`].
     pub fn push(&mut self, part: Arc<Part>) -> Result<(), OutOfOrder> {
-        if self.finished || part.index != self.next {
-            return Err(OutOfOrder {
-                pushed: part.index,
-                expected: self.next,
-                finished: self.finished,
-            });
+        self.expect(&part, self.true_next)?;
+        self.true_next = self.true_next.next();
+        let stands_in = part.index < self.next;
+        match self.place(part.index) {
+            Some(place) => self.parts[place] = part,
+            // A stand-in that was played so long ago that it has left the window already.
+            None if stands_in => {}
+            None => self.append(part),
         }
-        if self.parts.len() == PARTS_KEPT {
-            self.parts.pop_front();
-        }
-        self.next = self.next.next();
-        self.parts.push_back(part);
         Ok(())
     }
 
-    /// Marks the end of the programme: no part follows.
+    /// Adds a part that stands in for the one that follows and has not come.
+    pub fn push_stand_in(&mut self, part: Arc<Part>) -> Result<(), OutOfOrder> {
+        self.expect(&part, self.next)?;
+        self.append(part);
+        Ok(())
+    }
+
+    fn expect(&self, part: &Part, expected: PartIndex) -> Result<(), OutOfOrder> {
+        if self.finished || part.index != expected {
+            return Err(OutOfOrder {
+                pushed: part.index,
+                expected,
+                finished: self.finished,
+            });
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, part: Arc<Part>) {
+        if self.parts.len() == PARTS_KEPT {
+            self.parts.pop_front();
+        }
+        self.next = part.index.next();
+        self.parts.push_back(part);
+    }
+
+    /// Marks the end of the programme: no part follows. What stands in after it was never part of it.
     pub fn finish(&mut self) {
         self.finished = true;
+        while self
+            .parts
+            .back()
+            .is_some_and(|part| part.index >= self.true_next)
+        {
+            self.parts.pop_back();
+        }
+        self.next = self.true_next;
     }
 
     /// Whether the programme has ended.
@@ -172,10 +213,20 @@ impl Window {
         self.next
     }
 
+    /// The part that truly comes next: what is held from here on are stand-ins. The same as [`Window::next`] at the
+    /// origin.
+    pub fn true_next(&self) -> PartIndex {
+        self.true_next
+    }
+
     /// The part of a number, if it is here.
     pub fn part(&self, index: PartIndex) -> Option<&Arc<Part>> {
-        let place = index.0.checked_sub(self.oldest().0)?;
-        self.parts.get(usize::try_from(place).ok()?)
+        self.parts.get(self.place(index)?)
+    }
+
+    fn place(&self, index: PartIndex) -> Option<usize> {
+        let place = usize::try_from(index.0.checked_sub(self.oldest().0)?).ok()?;
+        (place < self.parts.len()).then_some(place)
     }
 
     /// The parts from one number on, in their order; from the oldest if that number has gone.
@@ -225,175 +276,17 @@ impl Window {
         } else if end > self.next {
             Found::Due
         } else {
-            Found::Ready(
-                (first.0..end.0)
-                    .filter_map(|index| self.part(PartIndex(index)).cloned())
-                    .collect(),
-            )
+            let parts = (first.0..end.0)
+                .filter_map(|index| self.part(PartIndex(index)).cloned())
+                .collect();
+            if end > self.true_next {
+                Found::StandIn(parts)
+            } else {
+                Found::Ready(parts)
+            }
         }
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// A part without sound.
-    pub(crate) fn part(index: PartIndex) -> Arc<Part> {
-        let packaged = Packaged {
-            cmaf: Bytes::new(),
-            stream: Bytes::new(),
-        };
-        Arc::new(Part {
-            index,
-            renditions: std::array::from_fn(|_| packaged.clone()),
-        })
-    }
-
-    /// A window that waited for `first` and got parts until it waits for `next`.
-    pub(crate) fn window(first: u64, next: u64) -> Window {
-        let mut window = Window::new(PartIndex(first));
-        for index in first..next {
-            window.push(part(PartIndex(index))).unwrap();
-        }
-        window
-    }
-
-    fn numbers(found: &Found) -> Vec<u64> {
-        match found {
-            Found::Ready(parts) => parts.iter().map(|part| part.index.0).collect(),
-            other => panic!("{other:?} is not ready"),
-        }
-    }
-
-    const fn whole(segment: u64) -> Wanted {
-        Wanted {
-            segment,
-            part: None,
-        }
-    }
-
-    #[test]
-    fn only_the_part_that_follows_is_taken() {
-        let mut window = window(24, 30);
-        for index in [0, 29, 31] {
-            let refused = window.push(part(PartIndex(index))).unwrap_err();
-            assert_eq!(
-                (refused.pushed, refused.expected),
-                (PartIndex(index), PartIndex(30))
-            );
-        }
-        window.finish();
-        assert!(window.push(part(PartIndex(30))).unwrap_err().finished);
-    }
-
-    #[test]
-    fn what_is_in_progress_or_next_is_due_and_what_lies_beyond_is_too_far() {
-        let window = window(24, 40);
-        assert_eq!(
-            numbers(&window.find(whole(2))),
-            (24..36).collect::<Vec<_>>()
-        );
-        assert_eq!(
-            numbers(&window.find(Wanted {
-                segment: 3,
-                part: Some(3)
-            })),
-            [39]
-        );
-        assert_eq!(
-            window.find(Wanted {
-                segment: 3,
-                part: Some(4)
-            }),
-            Found::Due
-        );
-        assert_eq!(window.find(whole(3)), Found::Due);
-        assert_eq!(
-            window.find(Wanted {
-                segment: 4,
-                part: Some(11)
-            }),
-            Found::Due
-        );
-        assert_eq!(window.find(whole(5)), Found::TooFar);
-        assert_eq!(window.find(whole(u64::MAX)), Found::TooFar);
-        assert_eq!(
-            window.find(Wanted {
-                segment: 3,
-                part: Some(12)
-            }),
-            Found::Gone
-        );
-        assert_eq!(window.find(whole(1)), Found::Gone);
-    }
-
-    #[test]
-    fn a_finished_programme_has_a_short_last_segment_and_nothing_after_it() {
-        let mut window = window(24, 40);
-        window.finish();
-        assert_eq!(numbers(&window.find(whole(3))), [36, 37, 38, 39]);
-        assert_eq!(
-            window.find(Wanted {
-                segment: 3,
-                part: Some(4)
-            }),
-            Found::Gone
-        );
-        assert_eq!(window.find(whole(4)), Found::Gone);
-        assert_eq!(window.find(whole(9)), Found::Gone);
-    }
-
-    #[test]
-    fn a_file_has_one_name() {
-        for name in ["0.m4s", "17.m4s", "17.0.m4s", "3.11.m4s"] {
-            assert_eq!(Wanted::parse(name).unwrap().to_string(), name);
-        }
-        for name in [
-            "",
-            ".m4s",
-            "01.m4s",
-            "+1.m4s",
-            "1",
-            "1.2.3.m4s",
-            "1..m4s",
-            "-1.m4s",
-            "1.m4s.m4s",
-            "9999999999999999.m4s",
-        ] {
-            assert_eq!(Wanted::parse(name), None, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_joiner_gets_the_newest_sound_that_is_here() {
-        let window = window(24, 40);
-        assert_eq!(
-            window.burst(4 * 48_000),
-            PartIndex(27),
-            "4 s need 12.5 parts, so 13"
-        );
-        assert_eq!(window.burst(u64::MAX), PartIndex(24));
-        assert_eq!(window.burst(0), PartIndex(40));
-        assert_eq!(Window::new(PartIndex(7)).burst(48_000), PartIndex(7));
-    }
-
-    proptest! {
-        /// The shadow is the plain arithmetic over "which numbers are held", without the window's own code.
-        #[test]
-        fn the_window_holds_exactly_the_newest_parts(first in 0_u64..50, count in 0_u64..700, segment in 0_u64..70) {
-            let window = window(first, first + count);
-            let (next, oldest) = (first + count, first + count.saturating_sub(PARTS_KEPT as u64));
-            prop_assert_eq!(window.oldest(), PartIndex(oldest));
-            prop_assert_eq!(window.since(PartIndex(0)).map(|part| part.index.0).collect::<Vec<_>>(), (oldest..next).collect::<Vec<_>>());
-            prop_assert!((oldest..next).all(|index| window.part(PartIndex(index)).is_some_and(|part| part.index.0 == index)));
-            prop_assert!(window.part(PartIndex(next)).is_none());
-            let range = segment * 12..segment * 12 + 12;
-            let held = range.clone().all(|index| (oldest..next).contains(&index));
-            let found = window.find(whole(segment));
-            prop_assert_eq!(matches!(found, Found::Ready(_)), held);
-            prop_assert_eq!(found == Found::Gone, range.start < oldest);
-        }
-    }
-}
+pub(crate) mod tests;

@@ -29,6 +29,8 @@ pub(crate) struct Desk {
     pub(crate) operator: KeyDigest,
     /// What this node can carry, as far as that is known.
     pub(crate) capacity: Capacity,
+    /// What edges from afar show at the desk.
+    pub(crate) feed: KeyDigest,
     /// How listeners reach the audience's address, without a slash at the end.
     pub(crate) public_url: String,
     /// How hosts and speakers reach the desk.
@@ -163,7 +165,7 @@ impl Desk {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<Key, Problem> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Key, Problem> {
     let value = headers
         .get("authorization")
         .and_then(|value| value.to_str().ok());
@@ -180,7 +182,7 @@ fn bearer(headers: &HeaderMap) -> Result<Key, Problem> {
     Key::parse(key.trim()).map_err(|_| bad_key("This is not a key. Copy the whole link again."))
 }
 
-fn bad_key(detail: &str) -> Problem {
+pub(crate) fn bad_key(detail: &str) -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "bad-key",

@@ -34,6 +34,13 @@ impl Capacity {
             rehearsed,
         })
     }
+
+    /// The share of one of so many workers, which are numbered from 1: together they have exactly the slots.
+    pub(crate) fn share(self, worker: u32, workers: u32) -> Option<u64> {
+        let (worker, workers) = (u64::from(worker), u64::from(workers));
+        self.slots
+            .map(|slots| slots / workers + u64::from(worker <= slots % workers))
+    }
 }
 
 /// A certificate speaks of one build; with another, what it says is a guess, and the operator is told so.
@@ -45,5 +52,25 @@ fn tell_what_differs(certificate: &Certificate) {
             slots = certificate.slots,
             "the capacity certificate was issued for another build of this program; rehearse this one"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_the_slots_without_rest() {
+        for slots in [0, 1, 7, 300] {
+            let capacity = Capacity {
+                slots: Some(slots),
+                rehearsed: None,
+            };
+            for workers in 1..5 {
+                let shares = (1..=workers).filter_map(|worker| capacity.share(worker, workers));
+                assert_eq!(shares.sum::<u64>(), slots, "{workers} workers");
+            }
+        }
+        assert_eq!(Capacity::default().share(1, 2), None);
     }
 }

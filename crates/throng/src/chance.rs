@@ -32,6 +32,11 @@ pub(crate) fn number() -> u64 {
     u64::from_be_bytes(bytes())
 }
 
+/// A random number that no other will ever be.
+pub(crate) fn wide_number() -> u128 {
+    u128::from_be_bytes(bytes())
+}
+
 /// A random number from 0 to 1.
 pub(crate) fn fraction() -> f64 {
     #[expect(

@@ -9,6 +9,7 @@ use crate::client::interrupt::Interrupt;
 use crate::client::{self, listen, plan, rehearse, space, speak, verify};
 use crate::config::{Config, ServeArgs};
 use crate::demo::{self, DemoArgs};
+use crate::worker::{self, EdgeArgs};
 use crate::{serve, tls};
 
 /// Live-audio Spaces that start on time, whoever shows up.
@@ -34,6 +35,13 @@ enum Command {
     Serve(ServeCommand),
     /// Show what this is: a node with one live space in which two voices talk.
     Demo(DemoArgs),
+    Edge(EdgeArgs),
+    /// The origin of a node, started by its supervisor.
+    #[command(hide = true)]
+    Origin,
+    /// An Air worker of a node, started by its supervisor.
+    #[command(hide = true)]
+    AirWorker,
     Space(space::SpaceArgs),
     Speak(speak::SpeakArgs),
     Listen(listen::ListenArgs),
@@ -76,6 +84,18 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => {
             serve::start_logging();
             runtime()?.block_on(demo::run(args))?;
+        }
+        Command::Edge(args) => {
+            serve::start_logging();
+            runtime()?.block_on(worker::edge(args))?;
+        }
+        Command::Origin => {
+            serve::start_logging();
+            runtime()?.block_on(serve::run_origin())?;
+        }
+        Command::AirWorker => {
+            serve::start_logging();
+            runtime()?.block_on(worker::local())?;
         }
         Command::Space(args) => space::run(&args, &mut io::stdout().lock())?,
         Command::Speak(args) => speak::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?,

@@ -6,7 +6,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use throng_air::engine::Backend;
 use throng_core::ladder::Rung;
@@ -109,6 +109,12 @@ pub const SETTINGS: &[Setting] = &[
         "\"/etc/throng/key.pem\"",
         false,
         "Private key (PEM) of `tls_cert`.",
+    ),
+    setting(
+        "air_workers",
+        "0",
+        true,
+        "Processes that serve listeners beside the origin, one per core for instance; 0 keeps everything in one process.",
     ),
     setting(
         "hold",
@@ -229,6 +235,9 @@ pub struct ServeArgs {
         requires = "tls_cert"
     )]
     pub tls_key: Option<PathBuf>,
+    /// Processes that serve listeners beside the origin; 0 keeps everything in one process [default: 0]
+    #[arg(long, env = "THRONG_AIR_WORKERS", value_name = "N", value_parser = clap::value_parser!(u32).range(..=AIR_WORKERS_MAX))]
+    pub air_workers: Option<u32>,
     /// Sound file (WAV, FLAC, Ogg, MP3) to play as the hold programme instead of our own music
     #[arg(long, env = "THRONG_HOLD", value_name = "FILE")]
     pub hold: Option<PathBuf>,
@@ -253,8 +262,11 @@ pub struct ServeArgs {
     pub config: Option<PathBuf>,
 }
 
+/// Most Air workers: more than one for each core of the largest machine serve nobody better.
+const AIR_WORKERS_MAX: i64 = 256;
+
 /// How listeners are served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum AirBackend {
@@ -278,7 +290,7 @@ impl From<AirBackend> for Backend {
 }
 
 /// The resolved settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Config {
     /// Address of the audience.
     pub listen: SocketAddr,
@@ -298,6 +310,8 @@ pub struct Config {
     pub desk_url: Option<String>,
     /// Certificate and key files.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Processes that serve listeners beside the origin.
+    pub air_workers: u32,
     /// The operator's own hold programme.
     pub hold: Option<PathBuf>,
     /// Rung of the ladder.
@@ -313,6 +327,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether hosts and speakers come by the audience's port.
+    pub fn shares_desk(&self) -> bool {
+        self.desk == self.listen && self.listen.port() != 0
+    }
+
     /// Resolves flags and environment (already merged by clap) with the file that they name.
     pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
         let file = args
@@ -361,6 +380,7 @@ impl Config {
                 .as_deref()
                 .map(without_slash),
             tls,
+            air_workers: args.air_workers.or(file.air_workers).unwrap_or(0),
             hold: args.hold.or(file.hold),
             rung,
             air_backend: args.air_backend.or(file.air_backend).unwrap_or_default(),

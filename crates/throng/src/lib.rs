@@ -8,9 +8,11 @@ pub mod serve;
 pub mod sound_file;
 pub mod store;
 pub mod tls;
+pub mod worker;
 
 mod api;
 mod capacity;
 mod chance;
 mod origin;
 mod pages;
+mod supervisor;

@@ -30,7 +30,7 @@ use throng_media::rendering::Silence;
 use throng_stage::Stage;
 use tokio::sync::{Mutex, watch};
 
-pub(crate) use self::clock::now;
+pub(crate) use self::clock::{now, unix_seconds};
 use self::hold::Hold;
 pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
@@ -140,6 +140,10 @@ impl Origin {
                 tracing::error!(slug = slug.as_str(), %error, "a space could not be taken up; its data is untouched");
             }
         }
+        tokio::spawn(hold::keep_for_feed(
+            Arc::clone(&origin.shared.hold),
+            Arc::clone(&origin.air),
+        ));
         let listed = origin.shared.listed.subscribe();
         tokio::spawn(list(Arc::downgrade(&origin), listed));
         Ok(origin)

@@ -1,18 +1,22 @@
 //! `throng serve`: everything put together, until it is told to stop.
 
+mod audience;
 mod data;
 mod doors;
 mod error;
+mod feed;
 mod internal;
+mod ports;
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use throng_air::air::{Air, Headers, Pages};
 use throng_archive::DataLock;
 use throng_core::key::Key;
@@ -22,22 +26,32 @@ use throng_media::package;
 use throng_stage::{Stage, StageConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+pub(crate) use self::audience::{Audience, Doors, Plan};
 use self::doors::Listeners;
 pub use self::error::ServeError;
+pub(crate) use self::feed::feed_behind_key;
+pub(crate) use self::internal::{ledger, readiness, recorder, render_edge};
+pub(crate) use self::ports::{bind_plain, keep};
 use crate::api::Desk;
 use crate::capacity::Capacity;
 use crate::config::Config;
-use crate::origin::{Mixers, Origin, Parts, Router as StageRouter};
+use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
 use crate::store::Store;
+use crate::supervisor;
+use crate::supervisor::child::{self, OriginOrder, OriginReady};
+use crate::worker::socket;
 use crate::{pages, sound_file, tls};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// What an earlier process still holds is free within this time, where it was killed just now.
+pub(crate) const HAND_OVER_MAX: Duration = Duration::from_secs(3);
+/// Pause between two looks at what an earlier process still holds.
+const HAND_OVER_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a running node is reached.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Links {
     /// The audience's address as a URL.
     pub listen: String,
@@ -57,26 +71,48 @@ pub struct Links {
 pub struct Node {
     /// Where it is reached.
     pub links: Links,
+    addresses: Addresses,
     origin: Arc<Origin>,
+    air: Arc<Air>,
     closing: watch::Sender<bool>,
-    doors: JoinSet<()>,
+    doors: Doors,
     _lock: DataLock,
 }
 
-/// Runs a node until SIGTERM or Ctrl-C; a second signal ends it at once.
+/// The addresses that were bound.
+struct Addresses {
+    /// Absent where the desk shares the audience's address.
+    desk: Option<SocketAddr>,
+    internal: SocketAddr,
+    stage: SocketAddr,
+}
+
+/// Runs a node until SIGTERM or Ctrl-C; a second signal ends it at once. Must be awaited on the main thread, which
+/// outlives every child.
 pub async fn run(config: Config, json: bool) -> Result<(), ServeError> {
+    if config.air_workers > 0 {
+        return supervisor::run(config, json).await;
+    }
     let node = Node::start(config).await?;
     announce(&node.links, json)?;
-    wait_for_signal().await?;
-    tracing::info!("stopping; a second signal stops at once");
-    tokio::select! {
-        () = node.stop() => Ok(()),
-        stopped = wait_for_signal() => Ok(stopped?),
-    }
+    node.until_stopped().await
+}
+
+/// The origin of a node whose audience is served by workers; its order comes over standard input.
+pub async fn run_origin() -> Result<(), ServeError> {
+    let OriginOrder { config, supervisor } = child::take_order(c"throng-origin")?;
+    let node = Node::assemble(config, Some(supervisor)).await?;
+    child::say(&OriginReady {
+        links: node.links.clone(),
+        desk: node.addresses.desk,
+        internal: node.addresses.internal,
+        stage: node.addresses.stage,
+    })?;
+    node.until_stopped().await
 }
 
 /// The first line a stranger sees.
-fn announce(links: &Links, json: bool) -> io::Result<()> {
+pub(crate) fn announce(links: &Links, json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
         serde_json::to_writer(&mut out, links)?;
@@ -101,23 +137,38 @@ pub async fn wait_for_signal() -> io::Result<()> {
 }
 
 impl Node {
-    /// Starts everything; the links work when it returns.
+    /// Starts everything in this process; the links work when it returns.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
+        Self::assemble(config, None).await
+    }
+
+    /// Starts everything, or under a supervisor everything but the audience's port.
+    async fn assemble(config: Config, supervisor: Option<u32>) -> Result<Self, ServeError> {
         raise_file_limit();
-        let metrics = internal::recorder();
+        let metrics = recorder();
         let capacity = Capacity::of(&config).map_err(ServeError::Capacity)?;
-        let lock = data::open(&config.data)?;
-        let operator = data::operator_key(&config.data.join("operator.key"))?;
+        let hand_over = supervisor.map_or(Duration::ZERO, |_| HAND_OVER_MAX);
+        let holder = supervisor.unwrap_or_else(std::process::id);
+        let lock = taken_over(hand_over, || data::open(&config.data, holder)).await?;
+        let operator = data::key(&config.data.join("operator.key"))?;
+        let feed_key = data::key(&config.data.join("feed.key"))?;
         let store = Store::open(&config.data.join("throng.db")).await?;
         let hold = own_hold(config.hold.clone());
-        let listeners = Listeners::bind(&config)?;
+        let bind = || Listeners::bind(&config, supervisor.is_some());
+        let listeners = taken_over(hand_over, bind).await?;
         let tls = config
             .tls
             .as_ref()
             .map(|(cert, key)| tls::acceptor(cert, key))
             .transpose()?;
-        let (stage, mixers) = start_stage(&config)?;
-        let links = links(&config, &listeners, &operator, &stage, tls.is_some())?;
+        let (stage, mixers) = taken_over(hand_over, || start_stage(&config)).await?;
+        let addresses = Addresses {
+            desk: listeners.desk_address().transpose()?,
+            internal: listeners.internal_address()?,
+            stage: stage.local_addr(),
+        };
+        let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
+        let links = links(&config, listen, &addresses, &operator, tls.is_some());
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = empty_air(inits.clone());
         air.set_rung(config.rung);
@@ -137,6 +188,7 @@ impl Node {
             origin: Arc::clone(&origin),
             operator: operator.digest(),
             capacity,
+            feed: feed_key.digest(),
             public_url: links.listen.clone(),
             url: links.desk.clone(),
             studio: pages::studio(),
@@ -144,24 +196,69 @@ impl Node {
             speak: pages::speak(),
         });
         let (closing, closed) = watch::channel(false);
-        let doors = listeners.open(&air, &desk, metrics, tls, &closed)?;
+        let mut doors = Doors::new(closed.clone());
+        listeners.open(&air, &desk, metrics, tls.as_ref(), &mut doors)?;
+        if supervisor.is_some() {
+            let routes = feed::routes(&air, feed::house_of_workers(&air, &desk, &config));
+            doors.add(socket::serve(socket::bind(&config.data)?, routes, closed));
+        } else {
+            tokio::spawn(count_seconds(Arc::downgrade(&air)));
+        }
         Ok(Self {
             links,
+            addresses,
             origin,
+            air,
             closing,
             doors,
             _lock: lock,
         })
     }
 
+    async fn until_stopped(self) -> Result<(), ServeError> {
+        wait_for_signal().await?;
+        tracing::info!("stopping; a second signal stops at once");
+        tokio::select! {
+            () = self.stop() => Ok(()),
+            stopped = wait_for_signal() => Ok(stopped?),
+        }
+    }
+
     /// Stops accepting, ends the threads, writes what waits.
     pub async fn stop(mut self) {
         self.closing.send_replace(true);
+        self.air.close();
         self.origin.close().await;
-        let finish = async { while self.doors.join_next().await.is_some() {} };
+        let finish = self.doors.ended();
         if tokio::time::timeout(DRAIN_TIMEOUT, finish).await.is_err() {
             tracing::warn!("some connections did not finish in time");
         }
+    }
+}
+
+/// What an earlier process may still hold for a moment, where it was killed just now.
+pub(crate) async fn taken_over<T>(
+    patience: Duration,
+    mut take: impl FnMut() -> Result<T, ServeError>,
+) -> Result<T, ServeError> {
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        match take() {
+            Err(error) if error.is_taken() && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(HAND_OVER_PAUSE).await;
+            }
+            taken => return taken,
+        }
+    }
+}
+
+/// The ledger of a node without workers is closed every second.
+async fn count_seconds(air: Weak<Air>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        let Some(air) = air.upgrade() else { return };
+        air.reports().end_second(air.ledger(), 0, unix_seconds());
     }
 }
 
@@ -186,7 +283,7 @@ fn start_stage(config: &Config) -> Result<(Stage, Mixers), ServeError> {
 }
 
 /// The audience's side before any space is on air.
-fn empty_air(init: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
+pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
     let headers = Headers {
         init,
         stream: Rendition::ALL.map(package::stream_header),
@@ -199,33 +296,29 @@ fn empty_air(init: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
 
 fn links(
     config: &Config,
-    listeners: &Listeners,
+    listen: SocketAddr,
+    addresses: &Addresses,
     operator: &Key,
-    stage: &Stage,
     tls: bool,
-) -> io::Result<Links> {
+) -> Links {
     let scheme = if tls { "https" } else { "http" };
-    let (listen_address, desk_address) = (listeners.listen_address()?, listeners.desk_address()?);
-    let listen = config
-        .public_url
-        .clone()
-        .unwrap_or_else(|| format!("{scheme}://{listen_address}"));
-    let desk = config
-        .desk_url
-        .clone()
-        .unwrap_or_else(|| format!("{scheme}://{desk_address}"));
-    Ok(Links {
+    let url = |public: &Option<String>, address| {
+        let bound = || format!("{scheme}://{address}");
+        public.clone().unwrap_or_else(bound)
+    };
+    let desk = url(&config.desk_url, addresses.desk.unwrap_or(listen));
+    Links {
         studio: format!("{desk}/studio#key={}", operator.expose()),
-        listen,
+        listen: url(&config.public_url, listen),
         desk,
-        internal: format!("http://{}", listeners.internal_address()?),
-        stage: stage.local_addr().to_string(),
+        internal: format!("http://{}", addresses.internal),
+        stage: addresses.stage.to_string(),
         data: config.data.clone(),
-    })
+    }
 }
 
 /// Open files up to what the system allows: every listener is one.
-fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if setrlimit(

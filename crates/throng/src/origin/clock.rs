@@ -12,6 +12,11 @@ pub(crate) fn now() -> UnixMillis {
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// The second, since 1970.
+pub(crate) fn unix_seconds() -> u64 {
+    u64::try_from(now().0 / 1_000).unwrap_or_default()
+}
+
 /// The instant of a past wall-clock time; the start of this clock for a time before it.
 pub(crate) fn instant_of(time: UnixMillis) -> Instant {
     let instant = Instant::now();

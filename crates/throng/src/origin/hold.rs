@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io, thread};
 
+use throng_air::air::Air;
+use throng_air::feed::hold::HoldParts;
 use throng_air::on_air::OnAir;
 use throng_core::space::{Space, playhead};
 use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
@@ -94,6 +96,16 @@ impl Hold {
             tracing::warn!(%error, "the encoded hold programme could not be kept; it is encoded again at the next start");
         }
     }
+}
+
+/// Hands the whole loop to Air once it is encoded: workers and edges play it when parts stop.
+pub(crate) async fn keep_for_feed(hold: Arc<Hold>, air: Arc<Air>) {
+    let length = hold.sound().await.len_samples() / PART_SAMPLES;
+    let mut parts = Vec::new();
+    for index in (0..length).map(PartIndex) {
+        parts.push(hold.part_when_encoded(index).await);
+    }
+    air.set_hold(HoldParts::new(parts));
 }
 
 fn kept(cache: &Path, sound: &HoldLoop) -> Option<Vec<Arc<LoopPart>>> {

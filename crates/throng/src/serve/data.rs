@@ -1,4 +1,4 @@
-//! The data folder: one process owns it, and the operator's key lies in it.
+//! The data folder: one process owns it, and the operator's keys lie in it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -11,23 +11,23 @@ use throng_core::key::Key;
 use super::ServeError;
 use crate::chance;
 
-/// Creates the folder where it is absent, and takes it for this process.
-pub(super) fn open(data: &Path) -> Result<DataLock, ServeError> {
+/// Creates the folder where it is absent, and takes it in the name of the process that an operator would stop.
+pub(super) fn open(data: &Path, holder: u32) -> Result<DataLock, ServeError> {
     fs::create_dir_all(data).map_err(|source| ServeError::Data {
         path: data.to_owned(),
         source,
     })?;
-    Ok(DataLock::acquire(data)?)
+    Ok(DataLock::acquire_for(data, holder)?)
 }
 
-/// The operator's key; made where there is none.
-pub(super) fn operator_key(path: &Path) -> Result<Key, ServeError> {
+/// A key of the operator: his own, or that of the feed; made where there is none.
+pub(super) fn key(path: &Path) -> Result<Key, ServeError> {
     let wrong = |source| ServeError::Data {
         path: path.to_owned(),
         source,
     };
     match fs::read_to_string(path) {
-        Ok(text) => Key::parse(text.trim()).map_err(|_| ServeError::OperatorKey(path.to_owned())),
+        Ok(text) => Key::parse(text.trim()).map_err(|_| ServeError::Key(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = chance::key();
             let mut file = OpenOptions::new()

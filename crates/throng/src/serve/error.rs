@@ -13,6 +13,7 @@ use crate::origin::OriginError;
 use crate::sound_file::SoundFileError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
+use crate::worker::UpstreamError;
 
 /// Why the node could not start.
 #[derive(Debug, Error)]
@@ -39,9 +40,21 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
-    /// The operator's key is not one.
-    #[error("{0} does not hold an operator key; move it away, and a new one is made")]
-    OperatorKey(PathBuf),
+    /// A key file holds none.
+    #[error("{0} does not hold a key; move it away, and a new one is made")]
+    Key(PathBuf),
+    /// The key of the feed is not one.
+    #[error("this is not the key of a feed; it lies in feed.key in the origin's data folder")]
+    FeedKey,
+    /// The upstream of an edge cannot be one.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A process of the node ended before it could serve; it said why.
+    #[error("the {0} did not start; what it said stands above")]
+    Child(String),
+    /// The order of the supervisor did not come.
+    #[error("this command is for the supervisor of a node alone: use `throng serve`")]
+    Order,
     /// Another process has the data folder.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -66,4 +79,15 @@ pub enum ServeError {
     /// Something of the operating system.
     #[error("{0}")]
     System(#[from] io::Error),
+}
+
+impl ServeError {
+    /// Whether what was to be taken still belongs to another process, which may be about to end.
+    pub(super) fn is_taken(&self) -> bool {
+        match self {
+            Self::Bind { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
+            Self::Lock(LockError::Held { .. }) => true,
+            _ => false,
+        }
+    }
 }

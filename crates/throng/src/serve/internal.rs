@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, OnceLock};
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
+use throng_air::air::Air;
+use throng_air::ledger::{Account, Accounts, Closed, Door, Refused};
 
 use crate::api::Desk;
 
@@ -15,8 +18,10 @@ use crate::api::Desk;
 const STAGE_GAUGES: &[&str] = &["speakers", "listeners", "tcp_connections"];
 
 /// The routes of the internal address.
-pub(super) fn routes(metrics: PrometheusHandle, desk: Arc<Desk>) -> Router {
+pub(super) fn routes(metrics: PrometheusHandle, desk: Arc<Desk>, air: &Arc<Air>) -> Router {
+    let air = Arc::clone(air);
     Router::new()
+        .route("/ledger.json", get(move || async move { ledger(&air) }))
         .route(
             "/metrics",
             get(move |State(desk): State<Arc<Desk>>| async move { render(&metrics, &desk) }),
@@ -24,6 +29,60 @@ pub(super) fn routes(metrics: PrometheusHandle, desk: Arc<Desk>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(desk)
+}
+
+/// What the doors of every worker and edge have counted, in sum and second by second.
+pub(crate) fn ledger(air: &Air) -> Json<Value> {
+    let consumers = air.reports().consumers();
+    let workers: Vec<_> = consumers
+        .iter()
+        .map(|consumer| {
+            let seconds = consumer.seconds.iter().map(|second| {
+                json!({ "unix_seconds": second.unix_seconds, "doors": accounts(&second.accounts) })
+            });
+            json!({
+                "worker": consumer.place,
+                "doors": accounts(&consumer.accounts),
+                "seconds": seconds.collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    Json(json!({ "workers": workers }))
+}
+
+fn accounts(accounts: &Accounts) -> Value {
+    let doors = Door::ALL.into_iter().zip(accounts);
+    doors
+        .map(|(door, account)| (door.name().to_owned(), self::account(account)))
+        .collect()
+}
+
+fn account(account: &Account) -> Value {
+    let refused: Value = Refused::ALL
+        .into_iter()
+        .zip(account.refused)
+        .map(|(reason, sum)| (reason.name().to_owned(), Value::from(sum)))
+        .collect();
+    let closed: Value = Closed::ALL
+        .into_iter()
+        .zip(account.closed)
+        .map(|(reason, sum)| (reason.name().to_owned(), Value::from(sum)))
+        .collect();
+    json!({
+        "arrived": account.arrived, "admitted": account.admitted, "failed": account.failed, "refused": refused,
+        "pending": account.pending(), "closed": closed, "held": account.held(),
+        "delivered_samples": account.delivered_samples,
+    })
+}
+
+/// The metrics of an edge.
+pub(crate) fn render_edge(metrics: &PrometheusHandle, air: &Air) -> String {
+    let spaces = air.spaces().borrow().clone();
+    let listening = spaces.values().map(|on_air| on_air.counts_here().listening);
+    metrics::gauge!("throng_air_listening").set(as_gauge(listening.sum()));
+    metrics::gauge!("throng_spaces").set(as_gauge(spaces.len() as u64));
+    metrics.run_upkeep();
+    metrics.render()
 }
 
 /// Counters of the stage and counts of listeners are read when somebody asks.
@@ -65,18 +124,23 @@ fn process() -> String {
 
 /// Ready is who can answer from the database.
 async fn ready(State(desk): State<Arc<Desk>>) -> (StatusCode, &'static str) {
-    if desk.origin.is_ready().await {
+    readiness(
+        desk.origin.is_ready().await,
+        "the database does not answer\n",
+    )
+}
+
+/// The answer of `/readyz`, with what is missing.
+pub(crate) fn readiness(ready: bool, otherwise: &'static str) -> (StatusCode, &'static str) {
+    if ready {
         (StatusCode::OK, "ready\n")
     } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        )
+        (StatusCode::SERVICE_UNAVAILABLE, otherwise)
     }
 }
 
 /// One recorder for the process; a second node in it (tests) shares it.
-pub(super) fn recorder() -> PrometheusHandle {
+pub(crate) fn recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {

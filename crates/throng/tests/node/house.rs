@@ -48,6 +48,7 @@ impl House {
             public_url: None,
             desk_url: None,
             tls: None,
+            air_workers: 0,
             hold: Some(hold(folder.path())),
             rung: Rung::default(),
             air_backend: AirBackend::Auto,

@@ -1,0 +1,54 @@
+//! A space, field by field. What breaks the rules of a space does not read as one.
+
+use bytes::BufMut;
+use throng_core::space::{Space, State};
+use throng_core::time::UnixMillis;
+
+use super::super::TEXT_MAX_BYTES;
+use super::super::wire::{Malformed, Reader, put_bytes, put_option};
+use super::down::{index, put_slug, slug};
+
+pub(super) fn put_space(out: &mut Vec<u8>, space: &Space) {
+    put_bytes(out, space.id.as_bytes());
+    put_slug(out, &space.slug);
+    put_bytes(out, space.title.as_bytes());
+    out.put_i64(space.created_at.0);
+    put_bytes(out, space.state.name().as_bytes());
+    for part in [space.doors_part, space.live_part, space.end_part] {
+        put_option(out, part, |out, part| out.put_u64(part.0));
+    }
+    for time in [space.scheduled_at, space.started_at, space.ended_at] {
+        put_option(out, time, |out, time| out.put_i64(time.0));
+    }
+    put_option(out, space.delay_reason.as_ref(), |out, reason| {
+        put_bytes(out, reason.as_bytes());
+    });
+    out.put_u32(space.speakers);
+}
+
+pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
+    let space = Space {
+        id: reader.text(TEXT_MAX_BYTES)?,
+        slug: slug(reader)?,
+        title: reader.text(TEXT_MAX_BYTES)?,
+        created_at: time(reader)?,
+        state: State::parse(&reader.text(TEXT_MAX_BYTES)?)
+            .ok_or(Malformed("a state that no space has"))?,
+        doors_part: reader.option(index)?,
+        live_part: reader.option(index)?,
+        end_part: reader.option(index)?,
+        scheduled_at: reader.option(time)?,
+        started_at: reader.option(time)?,
+        ended_at: reader.option(time)?,
+        delay_reason: reader.option(|reader| reader.text(TEXT_MAX_BYTES))?,
+        speakers: reader.u32()?,
+        // The host's own affair: it is not told.
+        expected_listeners: None,
+    };
+    space.check_invariants().map_err(Malformed)?;
+    Ok(space)
+}
+
+fn time(reader: &mut Reader) -> Result<UnixMillis, Malformed> {
+    Ok(UnixMillis(reader.u64()?.cast_signed()))
+}

@@ -1,0 +1,193 @@
+//! The audience's port, alike in a node, a worker and an edge: the engine has it, and hands on what it does not serve.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::{NonZeroU8, NonZeroUsize};
+use std::sync::Arc;
+use std::thread;
+
+use axum::Router;
+use rustix::process::{Resource, getrlimit};
+use throng_air::accept::{self, Door};
+use throng_air::air::Air;
+use throng_air::engine::{Backend, Connections, Engine};
+use throng_air::hand_over::hand_over;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::ServeError;
+use super::ports::bind_for_threads;
+use crate::config::Config;
+
+/// Connections at the audience's address over TLS, below the usual limit of 20,000 open files. More wait in the
+/// backlog.
+const TLS_LISTENERS_MAX: u32 = 16_000;
+/// Connections at the audience's address that ask for anything but a live stream. More are told to come again.
+const HANDED_MAX: u32 = 4_000;
+/// Open files that listeners leave to everything else: what was handed on, the desk, the archive, the database.
+const FILES_RESERVED: u64 = HANDED_MAX as u64 + 2_000;
+/// Rings of 16,000 listeners: a quarter of a million on a machine of any size.
+const RINGS_MIN: usize = 16;
+/// Where the system sets no limit of open files: memory is at its end long before.
+const LISTENERS_MAX: u64 = 4_000_000;
+
+/// How listeners are to be served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// How loops speak with the system.
+    pub(crate) backend: Backend,
+    /// Threads of each process; chosen by the machine where absent.
+    pub(crate) threads: Option<NonZeroU8>,
+    /// Processes that share the port, and with it the machine.
+    pub(crate) processes: u32,
+    /// Whether another process keeps the port for these.
+    pub(crate) is_kept: bool,
+    /// Certificate and key; TLS is the ordinary server's, which needs one thread.
+    pub(crate) tls: bool,
+}
+
+impl Plan {
+    /// That of one process that serves everybody.
+    pub(crate) fn alone(config: &Config) -> Self {
+        Self {
+            backend: config.air_backend.into(),
+            threads: config.air_threads,
+            processes: 1,
+            is_kept: false,
+            tls: config.tls.is_some(),
+        }
+    }
+
+    /// That of a worker of a node.
+    pub(crate) fn of_worker(config: &Config) -> Self {
+        Self {
+            processes: config.air_workers,
+            is_kept: true,
+            ..Self::alone(config)
+        }
+    }
+}
+
+/// The bound sockets.
+pub(crate) struct Audience {
+    /// One for each thread that serves listeners; all at the same address.
+    listeners: Vec<TcpListener>,
+    backend: Backend,
+}
+
+impl Audience {
+    /// Binds the port.
+    pub(crate) fn bind(address: SocketAddr, plan: Plan) -> Result<Self, ServeError> {
+        let backend = plan.backend.choose()?;
+        let threads = if plan.tls { 1 } else { threads(plan, backend) };
+        Ok(Self {
+            listeners: bind_for_threads(address, threads, plan.is_kept)?,
+            backend,
+        })
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.listeners[0].local_addr()
+    }
+
+    /// Serves it until `closed` turns true and the last listener has gone.
+    pub(crate) fn open(
+        self,
+        air: &Arc<Air>,
+        tls: Option<TlsAcceptor>,
+        routes: Router,
+        doors: &mut Doors,
+    ) -> io::Result<()> {
+        let Some(tls) = tls else {
+            return self.open_engine(air, routes, doors);
+        };
+        for listener in self.listeners {
+            let (tls, routes) = (Some(tls.clone()), routes.clone());
+            doors.open(listener, TLS_LISTENERS_MAX, tls, routes);
+        }
+        Ok(())
+    }
+
+    fn open_engine(self, air: &Arc<Air>, routes: Router, doors: &mut Doors) -> io::Result<()> {
+        let (hand_over, handed) = hand_over(HANDED_MAX);
+        let connections = Connections {
+            air: Arc::clone(air),
+            hand_over,
+            connections_max: listeners_max(self.listeners.len(), self.backend),
+            backend: self.backend,
+        };
+        let engine = Engine::start(self.listeners, &connections, &doors.closed)?;
+        doors.serving.spawn(engine.ended());
+        let serving = accept::serve_handed(handed, routes, doors.closed.clone());
+        doors.serving.spawn(serving);
+        Ok(())
+    }
+}
+
+/// What is open.
+pub(crate) struct Doors {
+    serving: JoinSet<()>,
+    closed: watch::Receiver<bool>,
+}
+
+impl Doors {
+    /// None yet; they close when `closed` turns true.
+    pub(crate) fn new(closed: watch::Receiver<bool>) -> Self {
+        Self {
+            serving: JoinSet::new(),
+            closed,
+        }
+    }
+
+    /// Opens a door of the ordinary server.
+    pub(crate) fn open(
+        &mut self,
+        listener: TcpListener,
+        connections_max: u32,
+        tls: Option<TlsAcceptor>,
+        routes: Router,
+    ) {
+        let listener = tokio::net::TcpListener::from_std(listener)
+            .expect("a bound socket that does not block");
+        let door = Door::new(listener, connections_max, tls);
+        self.serving.spawn(door.serve(routes, self.closed.clone()));
+    }
+
+    /// Keeps one more open until it ends.
+    pub(crate) fn add(&mut self, door: impl Future<Output = ()> + Send + 'static) {
+        self.serving.spawn(door);
+    }
+
+    /// Waits until the last one has closed.
+    pub(crate) async fn ended(&mut self) {
+        while self.serving.join_next().await.is_some() {}
+    }
+}
+
+/// Connections of each of so many threads. Of `io_uring` it is what a ring takes; with epoll they share what the limit
+/// of open files leaves.
+fn listeners_max(threads: usize, backend: Backend) -> u32 {
+    if backend == Backend::IoUring {
+        return Backend::ring_connections_max();
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(LISTENERS_MAX);
+    let left = files.saturating_sub(FILES_RESERVED).max(files / 4);
+    u32::try_from(left.min(LISTENERS_MAX) / threads as u64).expect("the bound is a small number")
+}
+
+/// Threads of this process that serve listeners: together with its siblings one per core, or more where rings would
+/// otherwise bound the listeners; those cost nothing idle.
+fn threads(plan: Plan, backend: Backend) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let fewest = if backend == Backend::IoUring {
+        RINGS_MIN
+    } else {
+        1
+    };
+    let processes = usize::try_from(plan.processes.max(1)).expect("a small number");
+    let share = || cores().max(fewest).div_ceil(processes);
+    plan.threads
+        .map_or_else(share, |threads| threads.get().into())
+}

@@ -1,0 +1,132 @@
+//! A process that serves listeners from a feed: an Air worker beside its origin, or an edge far from it.
+//!
+//! It owns nothing: spaces, pages and parts come down the feed; counts and the ledger go up. It answers from what it
+//! has, fetches the rest from its upstream, and when parts stop, it keeps its listeners and lets the hold loop stand in.
+
+mod edge;
+mod elsewhere;
+mod follow;
+mod local;
+mod shelf;
+pub(crate) mod socket;
+mod upstream;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use throng_air::air::Air;
+use throng_air::feed::mirror::{Mirror, StandIn};
+use throng_core::rendition::Rendition;
+use throng_media::package;
+use throng_media::rendering::Silence;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+pub use self::edge::{EdgeArgs, run as edge};
+use self::elsewhere::Elsewhere;
+use self::follow::Following;
+pub use self::local::run as local;
+use self::upstream::Upstream;
+pub use self::upstream::UpstreamError;
+use crate::serve::{Audience, DRAIN_TIMEOUT, Doors, empty_air};
+
+/// Time for the windows of the spaces on air. One whose origin has no parts keeps no worker from serving the others.
+const FILL_MAX: Duration = Duration::from_secs(3);
+
+/// Who a worker is to its upstream, and what it serves for it.
+struct Identity {
+    /// Its place in the node, from 1; 0 for an edge.
+    place: u32,
+    upstream: Upstream,
+    /// Whether the desk shares the audience's port.
+    desk: bool,
+}
+
+/// A running worker or edge.
+struct Worker {
+    air: Arc<Air>,
+    routes: Router,
+    closing: watch::Sender<bool>,
+    doors: Doors,
+    /// Whether every space of the upstream is known.
+    listed: watch::Receiver<bool>,
+    /// Whether every space between doors and end has its window, too.
+    filled: watch::Receiver<bool>,
+    following: Following,
+}
+
+impl Worker {
+    /// Begins to follow the feed. Nothing is served until [`Worker::open`].
+    fn start(identity: Identity) -> Self {
+        let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
+        let air = empty_air(inits);
+        let mirror = Mirror::new(Arc::clone(&air), stand_in(&air));
+        let (listed, filled) = (mirror.listed(), mirror.filled());
+        let following = Following::start(
+            identity.upstream.clone(),
+            Arc::clone(&air),
+            Arc::new(Mutex::new(mirror)),
+            identity.place,
+        );
+        let elsewhere = Elsewhere::new(
+            Arc::clone(&air),
+            identity.upstream,
+            identity.desk,
+            listed.clone(),
+        );
+        let routes = air
+            .uncounted_routes()
+            .layer(from_fn_with_state(elsewhere, elsewhere::route));
+        let closing = watch::Sender::new(false);
+        Self {
+            routes: air.counted(routes),
+            air,
+            doors: Doors::new(closing.subscribe()),
+            closing,
+            listed,
+            filled,
+            following,
+        }
+    }
+
+    /// Serves the audience's port.
+    fn open(&mut self, port: Audience, tls: Option<TlsAcceptor>, routes: Router) -> io::Result<()> {
+        port.open(&self.air, tls, routes, &mut self.doors)
+    }
+
+    /// Waits until every space of the upstream is known, and a little for the windows of those that are on air.
+    async fn wait_until_filled(&mut self) {
+        // The senders live in the task that follows.
+        let _ = self.listed.wait_for(|listed| *listed).await;
+        let _ = timeout(FILL_MAX, self.filled.wait_for(|filled| *filled)).await;
+    }
+
+    /// Stops accepting, tells what was counted, sends listeners away; they come back to whoever is there then.
+    async fn stop(mut self) {
+        self.closing.send_replace(true);
+        self.air.close();
+        let spaces = self.air.spaces().borrow().clone();
+        for on_air in spaces.values() {
+            on_air.close();
+        }
+        if timeout(DRAIN_TIMEOUT, self.doors.ended()).await.is_err() {
+            tracing::warn!("some connections did not finish in time");
+        }
+        self.following.stop().await;
+    }
+}
+
+/// The hold loop at its place on the clock; silence before the loop was told.
+fn stand_in(air: &Arc<Air>) -> StandIn {
+    let (hold, silence) = (air.hold(), Silence::new());
+    Box::new(move |index| {
+        let hold = hold.borrow().clone();
+        hold.as_ref()
+            .and_then(|hold| package::renumber(hold.at(index)?, index))
+            .unwrap_or_else(|| silence.part(index))
+    })
+}

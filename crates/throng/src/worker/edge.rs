@@ -1,0 +1,163 @@
+//! `throng edge`: a worker far from its origin, behind it or behind another edge.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use clap::Args;
+use serde::Serialize;
+use throng_air::engine::Backend;
+use throng_air::feed::routes as feed;
+use throng_core::key::Key;
+
+use super::upstream::Upstream;
+use super::{Identity, Worker};
+use crate::serve::{
+    Audience, Plan, ServeError, bind_plain, feed_behind_key, ledger, raise_file_limit, readiness,
+    recorder, render_edge, wait_for_signal,
+};
+use crate::tls;
+
+/// Connections at the internal address: scrapers, and the edges behind this one with what they fetch.
+const INTERNAL_CONNECTIONS_MAX: u32 = 4_000;
+
+/// Serve listeners far from the origin: from its feed, or from that of another edge.
+#[derive(Args, Clone, Debug)]
+pub struct EdgeArgs {
+    /// Where the feed comes from: the desk or internal address of an origin, or an edge
+    #[arg(long, value_name = "URL")]
+    pub upstream: String,
+    /// Address of the audience
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Address of health and of the feed without a key; keep it private
+    #[arg(long, value_name = "ADDR")]
+    pub internal: Option<SocketAddr>,
+    /// Key of the feed, from `feed.key` in the origin's data folder; not needed at internal addresses
+    #[arg(
+        long,
+        env = "THRONG_FEED_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
+    pub feed_key: Option<String>,
+    /// Certificate chain (PEM) for --listen
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of --tls-cert
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Print the links as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where an edge is reached.
+#[derive(Serialize)]
+struct EdgeLinks {
+    listen: String,
+    internal: Option<String>,
+    upstream: String,
+}
+
+/// Runs an edge until SIGTERM or Ctrl-C; a second signal ends it at once.
+pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
+    raise_file_limit();
+    let upstream = Upstream::remote(&args.upstream, args.feed_key.as_deref())?;
+    let key = args
+        .feed_key
+        .as_deref()
+        .map(|key| Key::parse(key).map_err(|_| ServeError::FeedKey))
+        .transpose()?;
+    let tls = args
+        .tls_cert
+        .as_ref()
+        .zip(args.tls_key.as_ref())
+        .map(|(cert, key)| tls::acceptor(cert, key))
+        .transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listen = Audience::bind(args.listen, plan(&args))?;
+    let internal = args
+        .internal
+        .map(|address| bind_plain("--internal", address))
+        .transpose()?;
+    let links = EdgeLinks {
+        listen: format!("{scheme}://{}", listen.address()?),
+        internal: match &internal {
+            Some(internal) => Some(format!("http://{}", internal.local_addr()?)),
+            None => None,
+        },
+        upstream: args.upstream.clone(),
+    };
+    let mut worker = Worker::start(Identity {
+        place: 0,
+        upstream,
+        desk: false,
+    });
+    let fed = feed::routes(&worker.air, worker.routes.clone());
+    let mut routes = worker.routes.clone();
+    if let Some(key) = key {
+        routes = routes.merge(feed_behind_key(fed.clone(), key.digest()));
+    }
+    worker.open(listen, tls, routes)?;
+    if let Some(internal) = internal {
+        let routes = internal_routes(&worker, fed);
+        worker
+            .doors
+            .open(internal, INTERNAL_CONNECTIONS_MAX, None, routes);
+    }
+    announce(&links, args.json)?;
+    wait_for_signal().await?;
+    tracing::info!("stopping; a second signal stops at once");
+    tokio::select! {
+        () = worker.stop() => Ok(()),
+        stopped = wait_for_signal() => Ok(stopped?),
+    }
+}
+
+fn plan(args: &EdgeArgs) -> Plan {
+    Plan {
+        backend: Backend::Auto,
+        threads: None,
+        processes: 1,
+        is_kept: false,
+        tls: args.tls_cert.is_some(),
+    }
+}
+
+/// Health, and the feed for edges behind this one. Ready is who knows what its upstream has on air.
+fn internal_routes(worker: &Worker, fed: Router) -> Router {
+    let listed = worker.listed.clone();
+    let metrics = recorder();
+    let (air, counted) = (Arc::clone(&worker.air), Arc::clone(&worker.air));
+    fed.route("/ledger.json", get(move || async move { ledger(&counted) }))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route(
+            "/readyz",
+            get(move || async move {
+                readiness(
+                    *listed.borrow(),
+                    "the upstream has not told yet what is on air\n",
+                )
+            }),
+        )
+        .route(
+            "/metrics",
+            get(move || async move { render_edge(&metrics, &air) }),
+        )
+}
+
+fn announce(links: &EdgeLinks, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer(&mut out, links)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "listening on {}", links.listen)?;
+        writeln!(out, "upstream     {}", links.upstream)?;
+    }
+    out.flush()
+}

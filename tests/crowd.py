@@ -1,0 +1,195 @@
+"""Listeners by the hundred, and the processes that serve them."""
+
+import contextlib
+import http.client
+import itertools
+import os
+import pathlib
+import signal
+import struct
+import threading
+import time
+import urllib.parse
+
+from throng import wait_until
+
+PARTS_PER_SEGMENT = 12
+
+
+class Seat(threading.Thread):
+    """One progressive listener: every part that it is given on each of its lines, in the order in which it came."""
+
+    def __init__(self, listen_url, comes_back=False):
+        super().__init__(daemon=True)
+        self.url = urllib.parse.urlsplit(f"{listen_url}/live.mp4")
+        self.comes_back = comes_back
+        self.lines = [[]]
+        self.lost = False
+        self.left = False
+        self.start()
+
+    def run(self):
+        while not self.left:
+            with contextlib.suppress(OSError, EOFError, http.client.HTTPException):
+                self.listen()
+            self.lost = self.lost or not self.left
+            if self.lost and not self.comes_back:
+                return
+            if self.lines[-1]:
+                self.lines.append([])
+            time.sleep(0.02)
+
+    def listen(self):
+        line = http.client.HTTPConnection(self.url.netloc, timeout=30)
+        with contextlib.closing(line):
+            line.request("GET", self.url.path)
+            with line.getresponse() as answer:
+                if answer.status != 200:
+                    return
+                for heard in chunks(answer):
+                    self.lines[-1].append(heard)
+                    if self.left:
+                        return
+
+    @property
+    def heard(self):
+        """All that it was given."""
+        return [heard for line in list(self.lines) for heard in list(line)]
+
+    def numbers(self):
+        return [part for part, _ in self.heard]
+
+    def newest(self):
+        return max(self.numbers(), default=-1)
+
+    def leave(self):
+        self.left = True
+
+
+class Crowd:
+    """So many listeners of one space, who have begun to hear it."""
+
+    def __init__(self, listen_url, size, comes_back=False):
+        self.seats = [Seat(listen_url, comes_back) for _ in range(size)]
+        self.hear_on()
+
+    def newest(self):
+        """The newest part that everybody has who is there still."""
+        return min(seat.newest() for seat in self.seats if seat.comes_back or not seat.lost)
+
+    def hear_on(self, parts=4):
+        """Waits until everybody has heard so many parts more."""
+        goal = max(seat.newest() for seat in self.seats) + parts
+        self.hear_until(goal)
+
+    def hear_until(self, part):
+        wait_until(lambda: self.newest() >= part, f"everybody has heard part {part}", 60)
+
+    def leave(self):
+        for seat in self.seats:
+            seat.leave()
+        for seat in self.seats:
+            seat.join()
+
+
+def chunks(stream):
+    """The chunks of a fragmented MP4 with the number that each gives itself (ISO/IEC 14496-12, `mfhd`)."""
+    while box := read_box(stream):
+        if box[4:8] == b"moof":
+            number = struct.unpack_from(">I", box, box.index(b"mfhd") + 8)[0] - 1
+            yield number, box + (read_box(stream) or b"")
+
+
+def read_box(stream):
+    head = stream.read(8)
+    if len(head) < 8:
+        return None
+    rest = struct.unpack_from(">I", head)[0] - 8
+    body = stream.read(rest)
+    return head + body if len(body) == rest else None
+
+
+def packets(chunk):
+    """The packets of a chunk (ISO/IEC 14496-12, `trun` with the size of each sample)."""
+    run = chunk.index(b"trun") + 8
+    count = struct.unpack_from(">I", chunk, run)[0]
+    sizes = struct.unpack_from(f">{count}I", chunk, run + 8)
+    at = chunk.index(b"mdat") + 4
+    for size in sizes:
+        yield chunk[at : at + size]
+        at += size
+
+
+class Hold:
+    """The hold loop as the node keeps it."""
+
+    def __init__(self, node):
+        path = node.data / "hold" / "loop.bin"
+        wait_until(path.exists, "the hold programme is encoded", 180)
+        self.loop = path.read_bytes()
+
+    def has(self, chunk):
+        return all(packet in self.loop for packet in packets(chunk))
+
+
+def missing(numbers):
+    """The numbers that are left out between the first and the last."""
+    return sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers))
+
+
+def assert_whole(seat):
+    """On each line every number once, in its order; from line to line none is left out."""
+    lines = [[part for part, _ in line] for line in seat.lines if line]
+    for numbers in lines:
+        assert numbers == list(range(numbers[0], numbers[-1] + 1)), missing(numbers)
+    for before, after in itertools.pairwise(lines):
+        assert after[0] <= before[-1] + 1, (before[-1], after[0])
+
+
+def part_path(part):
+    """Where one part is, by its number."""
+    return f"hls/o48/{part // PARTS_PER_SEGMENT}.{part % PARTS_PER_SEGMENT}.m4s"
+
+
+def processes(node, command):
+    """The living processes of a node that do this, by their number."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except (OSError, IndexError):
+                continue
+            if parent == node.process.pid and command.encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+class Outage(threading.Thread):
+    """While it lasts, every origin of the node is killed before it is of any use."""
+
+    def __init__(self, node):
+        super().__init__(daemon=True)
+        self.node = node
+        self.over = threading.Event()
+
+    def run(self):
+        while not self.over.wait(0.03):
+            for origin in processes(self.node, "origin"):
+                kill(origin)
+
+    def __enter__(self):
+        for origin in processes(self.node, "origin"):
+            kill(origin)
+        self.start()
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+
+def kill(pid):
+    """As a bug or the kernel's memory killer would."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,207 @@
+"""A node of several processes: whichever is killed, the listeners of the others notice nothing, and all hear on."""
+
+import contextlib
+import os
+import socket
+
+import pytest
+
+from crowd import Crowd, Hold, Outage, assert_whole, kill, part_path, processes
+from throng import Node, request, wait_until
+
+WORKERS = 2
+LISTENERS = 200
+# Enough to know that it plays.
+HOLD_PARTS = 8
+BACK_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    node = Node(tmp_path_factory.mktemp("workers") / "data", "--air-workers", str(WORKERS))
+    Hold(node)
+    yield node
+    node.close()
+
+
+@pytest.fixture(scope="module")
+def talk(house, voices):
+    space = house.live("A talk in a full house")
+    with space.speak(1, voices["ada"]):
+        yield space
+
+
+def test_a_node_is_an_origin_and_its_workers(house):
+    assert len(processes(house, "origin")) == 1
+    assert len(processes(house, "air-worker")) == WORKERS
+
+
+def test_all_workers_show_the_sum_of_their_listeners(house, talk):
+    crowd = Crowd(talk.listen_url, 40)
+    # Each request may meet another worker; and `listening` counts who was given audio in the last ten seconds.
+    wait_until(lambda: all(talk.state()["listening"] == 40 for _ in range(8)), "the sum is everywhere")
+    assert talk.show()["listening"] == 40, "and at the desk"
+    assert talk.state()["joined"] >= 40
+    crowd.leave()
+    wait_until(lambda: talk.state()["listening"] == 0, "they have left")
+
+
+def test_what_a_worker_does_not_have_comes_from_the_origin(talk):
+    wait_until(lambda: talk.recorded_seconds() > 1, "something is recorded")
+    whole = talk.get("recording.mp4")
+    assert whole.status == 200 and whole.header("accept-ranges") == "bytes"
+    part = talk.get("recording.mp4", headers={"Range": "bytes=100-199"})
+    assert part.status == 206 and part.body == whole.body[100:200]
+    assert request("OPTIONS", talk.whep_url).status < 300
+    assert request("GET", f"{talk.listen_url}-unknown").status == 404
+    assert request("GET", f"{talk.node.links['listen']}/api/spaces", key=talk.node.operator).status == 404, "no desk here"
+
+
+def test_the_origin_dies_and_everybody_hears_on(house, talk):
+    """DESIGN.md section 2: an orphaned worker keeps its listeners, plays the hold loop, and resumes."""
+    hold, listeners = Hold(house), Crowd(talk.listen_url, LISTENERS)
+    before = listeners.newest()
+
+    def hears_hold(seat):
+        return sum(hold.has(chunk) for _, chunk in list(seat.heard)[-4 * HOLD_PARTS :]) >= HOLD_PARTS
+
+    with Outage(house):
+        wait_until(lambda: all(map(hears_hold, listeners.seats)), "everybody hears the hold loop", BACK_SECONDS)
+        stand_in = listeners.newest()
+        answer = talk.get(part_path(stand_in))
+        assert answer.status == 200 and hold.has(answer.body)
+        assert answer.header("cache-control") == "no-store", "a stand-in is not the part of its name"
+        away = talk.get("recording.mp4")
+        assert away.status == 503 and away.header("cache-control") == "public, max-age=1", away
+        assert b"away" in away.body, "and says why"
+
+    wait_until(lambda: back(talk), "the speaker talks again", BACK_SECONDS)
+    listeners.hear_on(8)
+    for seat in listeners.seats:
+        assert not seat.lost, "no connection is lost"
+        assert_whole(seat)
+    newest = listeners.seats[0].heard[-1]
+    assert not hold.has(newest[1]), "the talk, and not the hold loop"
+    assert newest[1] == talk.get(part_path(newest[0])).body
+    # What stood in is silence in the recording, and true from now on.
+    true = talk.get(part_path(stand_in))
+    assert not hold.has(true.body) and "immutable" in true.header("cache-control")
+    assert stand_in > before
+    listeners.leave()
+
+
+def back(space):
+    with contextlib.suppress(OSError):
+        return space.is_talking(1)
+    return False
+
+
+def test_a_worker_dies_and_only_its_own_listeners_come_back(house, talk):
+    listeners = Crowd(talk.listen_url, LISTENERS, comes_back=True)
+    victim = processes(house, "air-worker")[0]
+    kill(victim)
+    wait_until(lambda: any(seat.lost for seat in listeners.seats), "its listeners have noticed")
+    listeners.hear_on(12)
+    lost = [seat for seat in listeners.seats if seat.lost]
+    assert 0 < len(lost) < LISTENERS, "each worker had some"
+    for seat in listeners.seats:
+        # The burst reaches back over what was missed meanwhile.
+        assert_whole(seat)
+    wait_until(lambda: len(processes(house, "air-worker")) == WORKERS, "it was started again")
+    assert victim not in processes(house, "air-worker")
+    listeners.leave()
+
+
+def test_the_doors_balance(tmp_path):
+    """Invariant 6: in = served + refused + failed + pending, per door, per second."""
+    node = Node(tmp_path / "data", "--air-workers", str(WORKERS))
+    try:
+        space = node.live("A counted talk")
+        listeners = Crowd(space.listen_url, 10)
+        for _ in range(20):
+            assert request("GET", space.listen_url).status == 200
+            assert space.get("hls/o48/media.m3u8").status == 200
+        for _ in range(7):
+            assert request("GET", f"{node.links['listen']}/nowhere").status == 404
+        listeners.leave()
+        books = wait_until(lambda: closed_books(node), "everybody has left the books")
+        total = {door: sums(books, door) for door in ("audio", "page", "playlist", "stream")}
+        assert total["stream"]["arrived"] == total["stream"]["admitted"] == 10
+        assert total["stream"]["closed"] == {"ended": 0, "left": 10, "stopped": 0}
+        heard = sum(len(seat.heard) for seat in listeners.seats)
+        assert total["stream"]["delivered_samples"] >= heard * 15_360
+        assert (total["playlist"]["arrived"], total["playlist"]["admitted"]) == (20, 20)
+        assert total["page"]["refused"]["absent"] == 7
+        assert total["page"]["arrived"] == 20 + 7
+        for door in total.values():
+            assert door["arrived"] == door["admitted"] + sum(door["refused"].values()) + door["failed"]
+            assert door["admitted"] == sum(door["closed"].values())
+        for worker in books:
+            for door in total:
+                by_second = [second["doors"][door]["arrived"] for second in worker["seconds"]]
+                assert sum(by_second) == worker["doors"][door]["arrived"]
+    finally:
+        node.close()
+
+
+def closed_books(node):
+    """The books of every worker, once all ten streams are closed in them."""
+    books = request("GET", f"{node.links['internal']}/ledger.json").json()["workers"]
+    streams = [worker["doors"]["stream"] for worker in books]
+    return books if sum(stream["closed"]["left"] for stream in streams) == 10 else None
+
+
+def sums(books, door):
+    total = {}
+    for worker in books:
+        for name, value in worker["doors"][door].items():
+            if isinstance(value, dict):
+                old = total.get(name, dict.fromkeys(value, 0))
+                total[name] = {key: old[key] + value[key] for key in value}
+            else:
+                total[name] = total.get(name, 0) + value
+    return total
+
+
+def test_the_supervisor_dies_and_nothing_is_in_the_way_of_the_next(tmp_path):
+    node = Node(tmp_path / "data", "--air-workers", str(WORKERS))
+    try:
+        space = node.live("A talk that goes on")
+        epoch = space.state()["epoch"]
+        children = processes(node, "origin") + processes(node, "air-worker")
+        assert len(children) == 1 + WORKERS
+        node.kill()
+        node.start()
+        assert space.state()["epoch"] == epoch and space.state()["state"] == "live"
+        wait_until(lambda: not any(is_alive(pid) for pid in children), "the children of the first are gone")
+        assert node.stop() == 0, "and it drains"
+        assert processes(node, "origin") == []
+    finally:
+        node.close()
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_one_port_for_all_is_served_by_workers_too(tmp_path, voices):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = "http://127.0.0.1:%d" % probe.getsockname()[1]
+    node = Node.__new__(Node)
+    node.data, node.flags = tmp_path / "data", ("--air-workers", str(WORKERS))
+    node.links = {"listen": address, "desk": address, "internal": "http://127.0.0.1:0"}
+    try:
+        node.start()
+        assert node.links["listen"] == node.links["desk"] == address
+        assert request("GET", f"{address}/studio").status == 200
+        space = node.live("A talk at one port")
+        with space.speak(1, voices["ada"]):
+            listeners = Crowd(space.listen_url, 4)
+            listeners.leave()
+    finally:
+        node.close()
