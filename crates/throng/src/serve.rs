@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use throng_air::air::{Air, Headers, Pages};
+use throng_air::document::Document;
 use throng_archive::DataLock;
 use throng_core::key::Key;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
@@ -168,7 +169,7 @@ impl Node {
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
         let links = links(&config, listen, &addresses, &operator, tls.is_some());
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let air = empty_air(inits.clone());
+        let air = empty_air(inits.clone(), Some(pages::index(std::iter::empty())));
         air.set_rung(config.rung);
         let parts = Parts {
             store,
@@ -276,8 +277,8 @@ fn start_stage(config: &Config) -> Result<(Stage, Mixers), ServeError> {
     Ok((stage, mixers))
 }
 
-/// The audience's side before any space is on air.
-pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
+/// The audience's side before any space is on air; without a list where that is told from elsewhere.
+pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT], index: Option<Document>) -> Arc<Air> {
     let headers = Headers {
         init,
         stream: Rendition::ALL.map(package::stream_header),
@@ -285,7 +286,7 @@ pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
     let pages = Pages {
         not_found: pages::not_found(),
     };
-    Air::new(headers, pages, pages::index(std::iter::empty()))
+    Air::new(headers, pages, index)
 }
 
 fn links(

@@ -49,6 +49,7 @@ pub(crate) struct House {
     pub(crate) on_air: Arc<OnAir>,
     /// The prefix of its paths.
     pub(crate) path: String,
+    air: Arc<Air>,
     closing: watch::Sender<bool>,
     serving: JoinHandle<()>,
     padding: usize,
@@ -137,6 +138,7 @@ impl House {
         let address = listener.local_addr().unwrap();
         let (closing, closed) = watch::channel(false);
         let routes = air.routes().route("/echo", post(async |body: String| body));
+        let own = Arc::clone(&air);
         let serving = match front {
             Front::Door => {
                 let door = Door::new(listener, CONNECTIONS_MAX, None);
@@ -149,10 +151,16 @@ impl House {
             address,
             on_air,
             path,
+            air: own,
             closing,
             serving,
             padding,
         }
+    }
+
+    /// All that it serves from.
+    pub(crate) fn air(&self) -> Arc<Air> {
+        Arc::clone(&self.air)
     }
 
     /// A new connection.
