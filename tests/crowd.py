@@ -1,6 +1,7 @@
 """Listeners by the hundred, and the processes that serve them."""
 
 import contextlib
+import fcntl
 import http.client
 import itertools
 import json
@@ -192,27 +193,26 @@ def processes(node, command):
     return found
 
 
-class Outage(threading.Thread):
-    """While it lasts, every origin of the node is killed before it is of any use."""
+class Outage:
+    """The origin of the node is killed, and while it lasts another finds the data folder taken."""
 
     def __init__(self, node):
-        super().__init__(daemon=True)
         self.node = node
-        self.over = threading.Event()
 
-    def run(self):
-        while not self.over.wait(0.03):
+    def __enter__(self):
+        self.lock = open(self.node.data / "lock", "rb")
+        while not self.has_folder():
             for origin in processes(self.node, "origin"):
                 kill(origin)
 
-    def __enter__(self):
-        for origin in processes(self.node, "origin"):
-            kill(origin)
-        self.start()
+    def has_folder(self):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
 
     def __exit__(self, *_):
-        self.over.set()
-        self.join()
+        self.lock.close()
 
 
 def kill(pid):

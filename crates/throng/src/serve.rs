@@ -5,6 +5,7 @@ mod data;
 mod doors;
 mod error;
 mod feed;
+mod gathered;
 mod internal;
 mod ports;
 
@@ -32,7 +33,11 @@ pub(crate) use self::audience::{Audience, Doors, Plan};
 use self::doors::Listeners;
 pub use self::error::ServeError;
 pub(crate) use self::feed::feed_behind_key;
-pub(crate) use self::internal::{ledger, readiness, recorder, render_edge};
+use self::gathered::Gathered;
+pub(crate) use self::gathered::METRICS_PATH;
+pub(crate) use self::internal::{
+    ledger, readiness, recorder, recorder_of_worker, render_edge, render_worker,
+};
 pub(crate) use self::ports::{bind_plain, keep};
 use crate::api::Desk;
 use crate::config::Config;
@@ -192,9 +197,12 @@ impl Node {
         });
         let (closing, closed) = watch::channel(false);
         let mut doors = Doors::new(closed.clone());
+        let gathered = Arc::new(Gathered::default());
+        let metrics = (metrics, Arc::clone(&gathered));
         listeners.open(&air, &desk, metrics, tls.as_ref(), &mut doors)?;
         if supervisor.is_some() {
-            let routes = feed::routes(&air, feed::house_of_workers(&air, &desk, &config));
+            let routes = feed::routes(&air, feed::house_of_workers(&air, &desk, &config))
+                .merge(gathered.routes());
             doors.add(socket::serve(socket::bind(&config.data)?, routes, closed));
         } else {
             tokio::spawn(count_seconds(Arc::downgrade(&air)));
