@@ -1,17 +1,20 @@
 """Listeners by the hundred, and the processes that serve them."""
 
 import contextlib
+import fcntl
 import http.client
 import itertools
+import json
 import os
 import pathlib
 import signal
 import struct
+import subprocess
 import threading
 import time
 import urllib.parse
 
-from throng import wait_until
+from throng import BINARY, wait_until
 
 PARTS_PER_SEGMENT = 12
 
@@ -82,14 +85,38 @@ class Crowd:
         goal = max(seat.newest() for seat in self.seats) + parts
         self.hear_until(goal)
 
-    def hear_until(self, part):
-        wait_until(lambda: self.newest() >= part, f"everybody has heard part {part}", 60)
+    def hear_until(self, part, seconds=60):
+        wait_until(lambda: self.newest() >= part, f"everybody has heard part {part}", seconds)
 
     def leave(self):
         for seat in self.seats:
             seat.leave()
         for seat in self.seats:
             seat.join()
+
+
+class Thousands(threading.Thread):
+    """So many listeners more, of whom each has its connection and nobody is looked at closely: `throng rehearse`."""
+
+    def __init__(self, listen_url, size):
+        super().__init__(daemon=True)
+        words = ("--listeners", size, "--arrive", "ramp:5s", "--stay", "600s", "--json")
+        command = [BINARY, "rehearse", listen_url, *map(str, words)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.second = {}
+        self.start()
+        wait_until(lambda: self.second.get("listening") == size, f"{size} listen", 120)
+
+    def run(self):
+        for line in self.process.stdout:
+            self.second = json.loads(line)
+
+    def leave(self):
+        """What they have to say about it all."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+        self.join()
+        return self.second
 
 
 def chunks(stream):
@@ -166,27 +193,26 @@ def processes(node, command):
     return found
 
 
-class Outage(threading.Thread):
-    """While it lasts, every origin of the node is killed before it is of any use."""
+class Outage:
+    """The origin of the node is killed, and while it lasts another finds the data folder taken."""
 
     def __init__(self, node):
-        super().__init__(daemon=True)
         self.node = node
-        self.over = threading.Event()
 
-    def run(self):
-        while not self.over.wait(0.03):
+    def __enter__(self):
+        self.lock = open(self.node.data / "lock", "rb")
+        while not self.has_folder():
             for origin in processes(self.node, "origin"):
                 kill(origin)
 
-    def __enter__(self):
-        for origin in processes(self.node, "origin"):
-            kill(origin)
-        self.start()
+    def has_folder(self):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
 
     def __exit__(self, *_):
-        self.over.set()
-        self.join()
+        self.lock.close()
 
 
 def kill(pid):

@@ -3,14 +3,17 @@
 import contextlib
 import os
 import socket
+import urllib.parse
 
 import pytest
 
-from crowd import Crowd, Hold, Outage, assert_whole, kill, part_path, processes
+from crowd import Crowd, Hold, Outage, Thousands, assert_whole, kill, part_path, processes
 from throng import Node, request, wait_until
 
 WORKERS = 2
+# Looked at part by part, and those of whom only their connections are.
 LISTENERS = 200
+THOUSANDS = 10_000
 # Enough to know that it plays.
 HOLD_PARTS = 8
 BACK_SECONDS = 60
@@ -59,7 +62,8 @@ def test_what_a_worker_does_not_have_comes_from_the_origin(talk):
 
 def test_the_origin_dies_and_everybody_hears_on(house, talk):
     """DESIGN.md section 2: an orphaned worker keeps its listeners, plays the hold loop, and resumes."""
-    hold, listeners = Hold(house), Crowd(talk.listen_url, LISTENERS)
+    hold, thousands = Hold(house), Thousands(talk.listen_url, THOUSANDS)
+    listeners = Crowd(talk.listen_url, LISTENERS)
     before = listeners.newest()
 
     def hears_hold(seat):
@@ -88,6 +92,9 @@ def test_the_origin_dies_and_everybody_hears_on(house, talk):
     assert not hold.has(true.body) and "immutable" in true.header("cache-control")
     assert stand_in > before
     listeners.leave()
+    said = thousands.leave()
+    assert (said["joined"], said["lost"], said["failed"]) == (THOUSANDS, 0, 0), said
+    assert said["refused_by_reason"] == said["troubles"] == {}, said
 
 
 def back(space):
@@ -123,9 +130,12 @@ def test_the_doors_balance(tmp_path):
             assert space.get("hls/o48/media.m3u8").status == 200
         for _ in range(7):
             assert request("GET", f"{node.links['listen']}/nowhere").status == 404
+        misbehave(node)
         listeners.leave()
         books = wait_until(lambda: closed_books(node), "everybody has left the books")
-        total = {door: sums(books, door) for door in ("audio", "page", "playlist", "stream")}
+        total = {door: sums(books, door) for door in ("audio", "connection", "page", "playlist", "stream")}
+        refused = total["connection"]["refused"]
+        assert (refused["left"], refused["malformed"]) == (20, 20), "who asked for nothing"
         assert total["stream"]["arrived"] == total["stream"]["admitted"] == 10
         assert total["stream"]["closed"] == {"ended": 0, "left": 10, "stopped": 0}
         heard = sum(len(seat.heard) for seat in listeners.seats)
@@ -144,11 +154,24 @@ def test_the_doors_balance(tmp_path):
         node.close()
 
 
+def misbehave(node):
+    """Who says nothing, half a word, nonsense, or names no host (RFC 9112 section 3.2)."""
+    address = urllib.parse.urlsplit(node.links["listen"])
+    for words in (b"", b"GET / HT", b"\x16\x03\x01\x02", b"GET / HTTP/1.1\r\n\r\n") * 10:
+        with socket.create_connection((address.hostname, address.port)) as line:
+            line.sendall(words)
+            line.shutdown(socket.SHUT_WR)
+            while line.recv(4096):
+                pass
+
+
 def closed_books(node):
-    """The books of every worker, once all ten streams are closed in them."""
+    """The books of every worker, once all ten streams are closed in them and nothing is open."""
     books = request("GET", f"{node.links['internal']}/ledger.json").json()["workers"]
     streams = [worker["doors"]["stream"] for worker in books]
-    return books if sum(stream["closed"]["left"] for stream in streams) == 10 else None
+    left = sum(stream["closed"]["left"] for stream in streams) == 10
+    doors = [door for worker in books for door in worker["doors"].values()]
+    return books if left and not any(door["pending"] or door["held"] for door in doors) else None
 
 
 def sums(books, door):

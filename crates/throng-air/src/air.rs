@@ -58,7 +58,8 @@ pub(crate) const EXPOSED_HEADERS: &str = "content-length, content-range, date, r
 /// All spaces that are on air, and the pages around them.
 pub struct Air {
     spaces: watch::Sender<BTreeMap<String, Arc<OnAir>>>,
-    index: watch::Sender<Arc<Document>>,
+    /// Absent where nobody has told it yet.
+    index: watch::Sender<Option<Arc<Document>>>,
     headers: Headers,
     pages: Pages,
     held: Semaphore,
@@ -71,11 +72,11 @@ pub struct Air {
 }
 
 impl Air {
-    /// An empty house.
-    pub fn new(headers: Headers, pages: Pages, index: Document) -> Arc<Self> {
+    /// An empty house; who does not know yet what there is has no index either.
+    pub fn new(headers: Headers, pages: Pages, index: impl Into<Option<Document>>) -> Arc<Self> {
         Arc::new(Self {
             spaces: watch::Sender::new(BTreeMap::new()),
-            index: watch::Sender::new(Arc::new(index)),
+            index: watch::Sender::new(index.into().map(Arc::new)),
             headers,
             pages,
             held: hls::held_places(),
@@ -104,7 +105,7 @@ impl Air {
 
     /// Replaces the public list of spaces.
     pub fn set_index(&self, index: Document) {
-        self.index.send_replace(Arc::new(index));
+        self.index.send_replace(Some(Arc::new(index)));
     }
 
     /// Every space that is on air, by its slug, and a watch on them.
@@ -113,7 +114,7 @@ impl Air {
     }
 
     /// A watch on the public list.
-    pub(crate) fn watch_index(&self) -> watch::Receiver<Arc<Document>> {
+    pub(crate) fn watch_index(&self) -> watch::Receiver<Option<Arc<Document>>> {
         self.index.subscribe()
     }
 
@@ -157,9 +158,9 @@ impl Air {
         self.spaces.borrow().get(slug).cloned()
     }
 
-    /// The public list of spaces.
-    pub(crate) fn index(&self) -> Arc<Document> {
-        Arc::clone(&self.index.borrow())
+    /// The public list of spaces, once it is known.
+    pub(crate) fn index(&self) -> Option<Arc<Document>> {
+        self.index.borrow().clone()
     }
 
     /// The rung of the ladder on which listeners are served.
@@ -246,7 +247,13 @@ async fn readable_cross_origin(mut response: Response) -> Response {
 }
 
 async fn index(State(air): State<Arc<Air>>, headers: HeaderMap) -> Response {
-    air.index().respond(StatusCode::OK, &headers)
+    match air.index() {
+        Some(index) => index.respond(StatusCode::OK, &headers),
+        None => answer::come_again(
+            1,
+            "This node is being told what is on air. Please come again in a second.\n",
+        ),
+    }
 }
 
 async fn not_found(State(air): State<Arc<Air>>, headers: HeaderMap) -> Response {

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::thread;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -49,7 +50,7 @@ pub(crate) async fn count(
     })
 }
 
-/// A request that is not decided yet. One that goes away undecided has failed.
+/// A request that is not decided yet. Who goes away undecided has left, unless a panic took him.
 struct Arrival {
     ledger: Arc<Ledger>,
     door: Door,
@@ -95,7 +96,13 @@ impl Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         if !self.decided {
-            self.ledger.write(self.door, Account::fail);
+            self.ledger.write(self.door, |account| {
+                if thread::panicking() {
+                    account.fail();
+                } else {
+                    account.refuse(Refused::Left);
+                }
+            });
         }
     }
 }
@@ -231,7 +238,7 @@ mod tests {
         let expected = Account {
             arrived: 5,
             failed: 1,
-            refused: [1, 1, 1, 1],
+            refused: [1, 1, 0, 1, 1, 0],
             ..Account::default()
         };
         assert_eq!(account(), expected);
@@ -241,9 +248,10 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none());
         assert_eq!(account().pending(), Some(1));
         drop(waiting);
+        assert_eq!(account().pending(), Some(0));
         assert_eq!(
-            (account().pending(), account().failed),
-            (Some(0), 2),
+            account().refused[Refused::Left as usize],
+            1,
             "it went unanswered"
         );
 

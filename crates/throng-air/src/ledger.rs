@@ -5,6 +5,7 @@
 //! that cannot be struck instead of being smoothed away. Accounts are plain sums: those of shards, workers and seconds
 //! add up.
 
+use std::mem;
 use std::ops::{AddAssign, Sub};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub enum Door {
     /// Segments, parts, `init.mp4`, recordings.
     Audio,
+    /// A connection, until it has asked for something: what it asks for is the business of the other doors.
+    Connection,
     /// Pages, `state.json`, and every path that is nothing else.
     Page,
     /// Playlists.
@@ -22,11 +25,17 @@ pub enum Door {
 }
 
 /// How many doors there are.
-pub const DOOR_COUNT: usize = 4;
+pub const DOOR_COUNT: usize = 5;
 
 impl Door {
     /// Every door; `ALL[door.index()] == door`.
-    pub const ALL: [Self; DOOR_COUNT] = [Self::Audio, Self::Page, Self::Playlist, Self::Stream];
+    pub const ALL: [Self; DOOR_COUNT] = [
+        Self::Audio,
+        Self::Connection,
+        Self::Page,
+        Self::Playlist,
+        Self::Stream,
+    ];
 
     /// Place in [`Door::ALL`].
     pub const fn index(self) -> usize {
@@ -37,6 +46,7 @@ impl Door {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Audio => "audio",
+            Self::Connection => "connection",
             Self::Page => "page",
             Self::Playlist => "playlist",
             Self::Stream => "stream",
@@ -63,26 +73,39 @@ pub enum Refused {
     Absent,
     /// Not now: too many, not ready, or the origin is away (`503`).
     Busy,
+    /// He went before he was answered, or before he had asked.
+    Left,
     /// The request cannot be understood or granted (other `4xx`).
     Malformed,
     /// The space was cancelled (`410`).
     Over,
+    /// He said nothing in time, or not all of it.
+    Silent,
 }
 
 /// How many reasons to refuse there are.
-pub const REFUSED_COUNT: usize = 4;
+pub const REFUSED_COUNT: usize = 6;
 
 impl Refused {
     /// Every reason, by its place.
-    pub const ALL: [Self; REFUSED_COUNT] = [Self::Absent, Self::Busy, Self::Malformed, Self::Over];
+    pub const ALL: [Self; REFUSED_COUNT] = [
+        Self::Absent,
+        Self::Busy,
+        Self::Left,
+        Self::Malformed,
+        Self::Over,
+        Self::Silent,
+    ];
 
     /// The name in metrics and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Absent => "absent",
             Self::Busy => "busy",
+            Self::Left => "left",
             Self::Malformed => "malformed",
             Self::Over => "over",
+            Self::Silent => "silent",
         }
     }
 }
@@ -181,8 +204,8 @@ impl AddAssign for Account {
         self.admitted += other.admitted;
         self.failed += other.failed;
         self.delivered_samples += other.delivered_samples;
-        add(&mut self.refused, other.refused);
-        add(&mut self.closed, other.closed);
+        add_each(&mut self.refused, other.refused);
+        add_each(&mut self.closed, other.closed);
     }
 }
 
@@ -203,7 +226,7 @@ impl Sub for Account {
     }
 }
 
-fn add<const LENGTH: usize>(sums: &mut [u64; LENGTH], more: [u64; LENGTH]) {
+fn add_each<const LENGTH: usize>(sums: &mut [u64; LENGTH], more: [u64; LENGTH]) {
     for (sum, more) in sums.iter_mut().zip(more) {
         *sum += more;
     }
@@ -212,6 +235,13 @@ fn add<const LENGTH: usize>(sums: &mut [u64; LENGTH], more: [u64; LENGTH]) {
 /// The accounts of all doors, by [`Door::index`].
 pub type Accounts = [Account; DOOR_COUNT];
 
+/// Adds the accounts of one to those of another.
+pub(crate) fn add(sums: &mut Accounts, more: &Accounts) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum += *more;
+    }
+}
+
 /// The doors of one process.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -219,9 +249,17 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Writes into the account of a door. A shard that counts for itself adds its sums here, whole.
+    /// Writes into the account of a door.
     pub fn write(&self, door: Door, change: impl FnOnce(&mut Account)) {
         change(&mut self.lock()[door.index()]);
+    }
+
+    /// Takes over what a shard has counted for itself; each part of it is whole, so that the sums balance at any time.
+    pub(crate) fn settle(&self, counted: &mut Accounts) {
+        let counted = mem::take(counted);
+        if counted != Accounts::default() {
+            add(&mut self.lock(), &counted);
+        }
     }
 
     /// All accounts at one moment.

@@ -51,9 +51,11 @@ pub struct Usage {
 impl Usage {
     /// From the metrics of a server elsewhere (Prometheus text); `None` where they do not tell.
     pub fn from_metrics(text: &str) -> Option<Self> {
+        // A node of several processes has a line for each of them.
         let value = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-            let value: f64 = line.trim().parse().ok()?;
+            let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+            let values = lines.map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+            let value = values.reduce(|sum, value| Some(sum? + value?))??;
             (0.0..1e15).contains(&value).then_some(value)
         };
         #[expect(
@@ -63,8 +65,8 @@ impl Usage {
         )]
         let whole = |value: f64| value as u64;
         Some(Self {
-            cpu_us: whole(value("process_cpu_seconds_total ")? * 1e6),
-            memory_bytes: whole(value("process_resident_memory_bytes ")?),
+            cpu_us: whole(value("process_cpu_seconds_total")? * 1e6),
+            memory_bytes: whole(value("process_resident_memory_bytes")?),
             socket_bytes: None,
         })
     }
@@ -87,6 +89,7 @@ impl Server {
         let roots: BTreeSet<u32> = processes()
             .into_iter()
             .filter(|process| holds_any(*process, &sockets))
+            .map(eldest)
             .collect();
         (!roots.is_empty()).then_some(Self { roots })
     }
@@ -207,6 +210,22 @@ fn processes() -> Vec<u32> {
         .collect()
 }
 
+/// The process of the same program from which one descends: that which was started, and has started it.
+fn eldest(mut process: u32) -> u32 {
+    let program = |process: u32| fs::read_link(format!("/proc/{process}/exe")).ok();
+    let parent = |process: u32| {
+        let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        Some(stat_of(&text)?.parent)
+    };
+    while let Some(above) = parent(process)
+        && above != std::process::id()
+        && program(above).is_some_and(|of| Some(of) == program(process))
+    {
+        process = above;
+    }
+    process
+}
+
 fn holds_any(process: u32, sockets: &BTreeSet<u64>) -> bool {
     let files = fs::read_dir(format!("/proc/{process}/fd"))
         .into_iter()
@@ -304,10 +323,10 @@ mod tests {
 
     #[test]
     fn a_server_elsewhere_tells_by_its_metrics() {
-        let text =
-            "# TYPE x counter\nprocess_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 4096\n";
+        let text = "# TYPE x counter\nprocess_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 4096\n\
+             process_cpu_seconds_total{worker=\"1\"} 2\n";
         let usage = Usage::from_metrics(text).unwrap();
-        assert_eq!((usage.cpu_us, usage.memory_bytes), (1_500_000, 4_096));
+        assert_eq!((usage.cpu_us, usage.memory_bytes), (3_500_000, 4_096));
         assert_eq!(Usage::from_metrics("process_cpu_seconds_total 1.5\n"), None);
         assert_eq!(
             Usage::from_metrics("process_cpu_seconds_total NaN\nprocess_resident_memory_bytes 1\n"),

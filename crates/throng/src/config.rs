@@ -2,8 +2,9 @@
 //! default. Unknown keys of the file are refused.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU8, NonZeroU32};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -112,9 +113,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "air_workers",
-        "0",
-        true,
-        "Processes that serve listeners beside the origin, one per core for instance; 0 keeps everything in one process.",
+        "2",
+        false,
+        "Processes that serve listeners beside the origin. By default one per core; 0 keeps everything in one process.",
     ),
     setting(
         "hold",
@@ -138,7 +139,7 @@ pub const SETTINGS: &[Setting] = &[
         "air_threads",
         "4",
         false,
-        "Threads that serve listeners. By default one per core; with io_uring at least 16, for 16,000 listeners each.",
+        "Threads of each process that serve listeners. By default all processes together have one per core; with io_uring at least 16, for 16,000 listeners each.",
     ),
     setting(
         "certificate",
@@ -235,8 +236,8 @@ pub struct ServeArgs {
         requires = "tls_cert"
     )]
     pub tls_key: Option<PathBuf>,
-    /// Processes that serve listeners beside the origin; 0 keeps everything in one process [default: 0]
-    #[arg(long, env = "THRONG_AIR_WORKERS", value_name = "N", value_parser = clap::value_parser!(u32).range(..=AIR_WORKERS_MAX))]
+    /// Processes that serve listeners beside the origin; 0 keeps everything in one process [default: one per core]
+    #[arg(long, env = "THRONG_AIR_WORKERS", value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(AIR_WORKERS_MAX)))]
     pub air_workers: Option<u32>,
     /// Sound file (WAV, FLAC, Ogg, MP3) to play as the hold programme instead of our own music
     #[arg(long, env = "THRONG_HOLD", value_name = "FILE")]
@@ -247,7 +248,7 @@ pub struct ServeArgs {
     /// How listeners are served; `auto` takes `io_uring` where the system allows it [default: auto]
     #[arg(long, env = "THRONG_AIR_BACKEND", value_name = "NAME")]
     pub air_backend: Option<AirBackend>,
-    /// Threads that serve listeners [default: one per core; with `io_uring` at least 16, for 16,000 listeners each]
+    /// Threads of each process that serve listeners [default: all processes together one per core; with `io_uring` at least 16, for 16,000 listeners each]
     #[arg(long, env = "THRONG_AIR_THREADS", value_name = "N")]
     pub air_threads: Option<NonZeroU8>,
     /// Capacity certificate of `throng rehearse`: no more listeners at once than it grants
@@ -263,7 +264,7 @@ pub struct ServeArgs {
 }
 
 /// Most Air workers: more than one for each core of the largest machine serve nobody better.
-const AIR_WORKERS_MAX: i64 = 256;
+const AIR_WORKERS_MAX: u32 = 256;
 
 /// How listeners are served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
@@ -380,7 +381,10 @@ impl Config {
                 .as_deref()
                 .map(without_slash),
             tls,
-            air_workers: args.air_workers.or(file.air_workers).unwrap_or(0),
+            air_workers: args
+                .air_workers
+                .or(file.air_workers)
+                .unwrap_or_else(one_per_core),
             hold: args.hold.or(file.hold),
             rung,
             air_backend: args.air_backend.or(file.air_backend).unwrap_or_default(),
@@ -389,6 +393,11 @@ impl Config {
             listeners_max: args.listeners_max.or(file.listeners_max),
         })
     }
+}
+
+fn one_per_core() -> u32 {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    AIR_WORKERS_MAX.min(u32::try_from(cores).unwrap_or(AIR_WORKERS_MAX))
 }
 
 fn without_slash(url: &str) -> String {

@@ -143,6 +143,7 @@ async fn start(args: &DemoArgs, folder: &Path) -> anyhow::Result<Node> {
         desk: Some(args.desk),
         internal: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         data: Some(folder.join("data")),
+        air_workers: Some(0),
         ..ServeArgs::default()
     };
     Ok(Node::start(Config::resolve(settings)?).await?)

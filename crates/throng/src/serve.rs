@@ -5,6 +5,7 @@ mod data;
 mod doors;
 mod error;
 mod feed;
+mod gathered;
 mod internal;
 mod ports;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use throng_air::air::{Air, Headers, Pages};
+use throng_air::document::Document;
 use throng_archive::DataLock;
 use throng_core::key::Key;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
@@ -31,7 +33,11 @@ pub(crate) use self::audience::{Audience, Doors, Plan};
 use self::doors::Listeners;
 pub use self::error::ServeError;
 pub(crate) use self::feed::feed_behind_key;
-pub(crate) use self::internal::{ledger, readiness, recorder, render_edge};
+use self::gathered::Gathered;
+pub(crate) use self::gathered::METRICS_PATH;
+pub(crate) use self::internal::{
+    ledger, readiness, recorder, recorder_of_worker, render_edge, render_worker,
+};
 pub(crate) use self::ports::{bind_plain, keep};
 use crate::api::Desk;
 use crate::capacity::Capacity;
@@ -170,7 +176,7 @@ impl Node {
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
         let links = links(&config, listen, &addresses, &operator, tls.is_some());
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let air = empty_air(inits.clone());
+        let air = empty_air(inits.clone(), Some(pages::index(std::iter::empty())));
         air.set_rung(config.rung);
         if let Some(most) = capacity.slots {
             air.set_listeners_max(most);
@@ -197,9 +203,12 @@ impl Node {
         });
         let (closing, closed) = watch::channel(false);
         let mut doors = Doors::new(closed.clone());
+        let gathered = Arc::new(Gathered::default());
+        let metrics = (metrics, Arc::clone(&gathered));
         listeners.open(&air, &desk, metrics, tls.as_ref(), &mut doors)?;
         if supervisor.is_some() {
-            let routes = feed::routes(&air, feed::house_of_workers(&air, &desk, &config));
+            let routes = feed::routes(&air, feed::house_of_workers(&air, &desk, &config))
+                .merge(gathered.routes());
             doors.add(socket::serve(socket::bind(&config.data)?, routes, closed));
         } else {
             tokio::spawn(count_seconds(Arc::downgrade(&air)));
@@ -282,8 +291,8 @@ fn start_stage(config: &Config) -> Result<(Stage, Mixers), ServeError> {
     Ok((stage, mixers))
 }
 
-/// The audience's side before any space is on air.
-pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
+/// The audience's side before any space is on air; without a list where that is told from elsewhere.
+pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT], index: Option<Document>) -> Arc<Air> {
     let headers = Headers {
         init,
         stream: Rendition::ALL.map(package::stream_header),
@@ -291,7 +300,7 @@ pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
     let pages = Pages {
         not_found: pages::not_found(),
     };
-    Air::new(headers, pages, pages::index(std::iter::empty()))
+    Air::new(headers, pages, index)
 }
 
 fn links(

@@ -63,7 +63,7 @@ impl Worker {
     /// Begins to follow the feed. Nothing is served until [`Worker::open`].
     fn start(identity: Identity) -> Self {
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let air = empty_air(inits);
+        let air = empty_air(inits, None);
         let mirror = Mirror::new(Arc::clone(&air), stand_in(&air));
         let (listed, filled) = (mirror.listed(), mirror.filled());
         let following = Following::start(

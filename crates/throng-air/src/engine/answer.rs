@@ -11,11 +11,12 @@ use crate::document::Document;
 use crate::room;
 use crate::state::state_json;
 
-/// The answer to a request for a text; `None` where there is no such space, which the ordinary server says best.
+/// The answer to a request for a text; `None` where there is no such space or nobody knows yet what there is, which the
+/// ordinary server says best.
 pub(crate) fn text(air: &Air, asked: Text<'_>) -> Option<Bytes> {
     let Text { name, gzip, keeps } = asked;
     Some(match name {
-        TextName::Index => page(&air.index(), gzip, keeps),
+        TextName::Index => page(&*air.index()?, gzip, keeps),
         TextName::Page(slug) => page(&air.find(slug)?.facts().page, gzip, keeps),
         TextName::State(slug) => {
             let on_air = air.find(slug)?;

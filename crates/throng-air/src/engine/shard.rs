@@ -26,6 +26,8 @@ mod door;
 
 /// From tick to tick.
 const TICK: Duration = Duration::from_micros(PART_DURATION_MS * 1_000 / GROUPS as u64);
+/// The same while nobody is here: only the end of the process is looked for.
+const IDLE_TICK: Duration = Duration::from_millis(PART_DURATION_MS);
 /// A tick that begins later than this may be heard by somebody whose cushion is thin.
 const LATE_TICK: Duration = Duration::from_millis(250);
 /// Who takes nothing for so long is closed.
@@ -95,10 +97,11 @@ impl<P: Port> Shard<P> {
             let now = self.note_time();
             if let Some(late) = now.checked_duration_since(due) {
                 self.tally.ticked(late, late > LATE_TICK, self.connections);
-                due = (due + TICK).max(now);
+                due = (due + self.pause()).max(now);
                 // A sender that is gone will not open again either.
                 self.is_closing = *closing.borrow() || closing.has_changed().is_err();
                 self.tick();
+                self.tally.settle(self.air.ledger());
                 if self.is_closing && self.connections == 0 {
                     return;
                 }
@@ -106,13 +109,30 @@ impl<P: Port> Shard<P> {
             let most = due.saturating_duration_since(Instant::now());
             if let Err(error) = self.port.wait(most, &mut events) {
                 tracing::error!(%error, "a shard cannot go on");
-                return;
+                return self.abandon();
             }
-            self.note_time();
+            let now = self.note_time();
             for event in events.drain(..) {
                 self.react(event);
             }
+            due = due.min(now + self.pause());
         }
+    }
+
+    fn pause(&self) -> Duration {
+        if self.connections == 0 {
+            IDLE_TICK
+        } else {
+            TICK
+        }
+    }
+
+    /// Counts everybody out whom the end of the loop cuts off.
+    fn abandon(&mut self) {
+        for place in places_of_all(self.slots.len()) {
+            self.lose(place);
+        }
+        self.tally.settle(self.air.ledger());
     }
 
     fn note_time(&mut self) -> Instant {
@@ -192,7 +212,7 @@ impl<P: Port> Shard<P> {
                 listener.is_ending = span.last;
                 let bytes = self.spans.of(key, &seat.window, self.air.headers());
                 self.slots[place as usize] = Slot::Listening(listener);
-                self.tally.sent(bytes.len(), missed, is_late);
+                self.tally.sent(bytes.len(), span.parts, missed, is_late);
                 return self.send(place, &bytes, span.last);
             }
         }
@@ -226,7 +246,7 @@ impl<P: Port> Shard<P> {
         });
         self.seats.joined(index, group_of(place), self.now_ms);
         self.tally.joined(format);
-        self.tally.sent(bytes.len(), 0, false);
+        self.tally.sent(bytes.len(), span.parts, 0, false);
         self.port.watch(place, Interest::Leave);
         self.send(place, &bytes, span.last);
     }
@@ -252,7 +272,7 @@ impl<P: Port> Shard<P> {
                 }
             }
             (Slot::Listening(listener), Sent::Whole) => self.sent_whole(place, listener),
-            (Slot::Answering { keeps, .. }, Sent::Whole) => self.answered(place, keeps),
+            (Slot::Answering { keeps, door, .. }, Sent::Whole) => self.answered(place, keeps, door),
             // Whoever else was sent something is not waited for.
             _ => {}
         }
@@ -349,6 +369,11 @@ const fn group_of(place: Place) -> usize {
     place as usize / 64 % GROUPS
 }
 
+/// All places of so many.
+fn places_of_all(count: usize) -> impl Iterator<Item = Place> {
+    (0..GROUPS).flat_map(move |group| places_of(group, count))
+}
+
 /// The places of a group among so many.
 fn places_of(group: usize, count: usize) -> impl Iterator<Item = Place> {
     let runs = (group * 64..count).step_by(64 * GROUPS);
@@ -363,12 +388,10 @@ mod tests {
     #[test]
     fn three_ticks_visit_every_place_once() {
         for count in [0, 1, 63, 64, 65, 500] {
-            let mut visited: Vec<_> = (0..GROUPS)
-                .flat_map(|group| {
-                    places_of(group, count)
-                        .inspect(move |place| assert_eq!(group_of(*place), group))
-                })
-                .collect();
+            for group in 0..GROUPS {
+                assert!(places_of(group, count).all(|place| group_of(place) == group));
+            }
+            let mut visited: Vec<_> = places_of_all(count).collect();
             visited.sort_unstable();
             let all: Vec<_> = (0..count)
                 .map(|place| Place::try_from(place).unwrap())

@@ -5,6 +5,7 @@ use throng_core::rendition::Rendition;
 use super::cursor::Cursor;
 use super::seat::SeatIndex;
 use crate::format::Format;
+use crate::ledger::Door;
 
 /// One connection, or none.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,8 @@ pub(crate) enum Slot {
         until_ms: u64,
         /// Whether more may be asked then.
         keeps: bool,
+        /// In whose account it is.
+        door: Door,
     },
     /// Nobody.
     Empty,

@@ -1,11 +1,14 @@
-//! What one shard counts, for metrics. Doors balance: accepted = joined + handed on + refused + content + undecided.
+//! What one shard counts, for metrics and for the ledger. Doors balance: accepted = joined + handed on + refused +
+//! content + undecided. The ledger takes the accounts over with each tick, so that nothing is shared in between.
 
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
+use throng_core::timeline::PART_SAMPLES;
 
 use super::head::Refusal;
 use crate::format::Format;
+use crate::ledger::{self, Account, Accounts, Door, Ledger};
 use crate::metric;
 use crate::presence::Shard;
 
@@ -41,6 +44,16 @@ impl Refused {
         Self::Head(Refusal::Malformed),
         Self::Head(Refusal::TooLarge),
     ];
+
+    /// The reason as the ledger has it.
+    const fn entry(self) -> ledger::Refused {
+        match self {
+            Self::Crowded | Self::Full | Self::Unready => ledger::Refused::Busy,
+            Self::Gone => ledger::Refused::Left,
+            Self::Head(_) => ledger::Refused::Malformed,
+            Self::Silent | Self::Unfinished => ledger::Refused::Silent,
+        }
+    }
 
     const fn name(self) -> &'static str {
         match self {
@@ -79,6 +92,15 @@ impl Closed {
         Self::Stalled,
     ];
 
+    /// The reason as the ledger has it.
+    const fn entry(self) -> ledger::Closed {
+        match self {
+            Self::Cut | Self::Slow | Self::Stalled => ledger::Closed::Stopped,
+            Self::Ended => ledger::Closed::Ended,
+            Self::Left => ledger::Closed::Left,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Cut => "cut",
@@ -110,6 +132,7 @@ pub(crate) struct Tally {
     connections: Gauge,
     listeners: Gauge,
     listening: u32,
+    accounts: Accounts,
 }
 
 impl Tally {
@@ -149,48 +172,79 @@ impl Tally {
             connections: gauge(metric::SHARD_CONNECTIONS),
             listeners: gauge(metric::SHARD_LISTENERS),
             listening: 0,
+            accounts: Accounts::default(),
         }
     }
 
     /// A connection was accepted.
-    pub(crate) fn accepted(&self) {
+    pub(crate) fn accepted(&mut self) {
         self.accepted.increment(1);
+        self.of(Door::Connection).arrive();
     }
 
     /// A connection went to the ordinary server.
-    pub(crate) fn handed_on(&self) {
+    pub(crate) fn handed_on(&mut self) {
         self.handed_on.increment(1);
+        self.let_in();
     }
 
-    /// A text was sent.
-    pub(crate) fn texted(&self) {
+    /// A request came that is answered with a text.
+    pub(crate) fn texted(&mut self, door: Door) {
         self.texts.increment(1);
+        self.of(door).arrive();
+        self.of(door).admit();
+    }
+
+    /// A text was sent whole.
+    pub(crate) fn taken(&mut self, door: Door) {
+        self.of(door).close(ledger::Closed::Ended);
+    }
+
+    /// The rest of a text was not wanted, or not taken in time.
+    pub(crate) fn not_taken(&mut self, door: Door) {
+        self.of(door).close(ledger::Closed::Left);
     }
 
     /// A connection ended that had got all texts it wanted.
-    pub(crate) fn content(&self) {
+    pub(crate) fn content(&mut self) {
         self.content.increment(1);
+        self.let_in();
     }
 
     /// A connection was refused.
-    pub(crate) fn refused(&self, reason: Refused) {
+    pub(crate) fn refused(&mut self, reason: Refused) {
         count(&self.refused, reason);
+        self.of(Door::Connection).refuse(reason.entry());
+    }
+
+    /// Somebody asked for a stream.
+    pub(crate) fn asked(&mut self) {
+        self.of(Door::Stream).arrive();
+    }
+
+    /// Somebody who asked for a stream did not get it.
+    pub(crate) fn not_joined(&mut self, reason: Refused) {
+        self.of(Door::Stream).refuse(reason.entry());
     }
 
     /// A connection became a listener.
     pub(crate) fn joined(&mut self, format: Format) {
         self.listening += 1;
         count(&self.joins, format);
+        self.let_in();
+        self.of(Door::Stream).admit();
     }
 
     /// A listener is none any more.
     pub(crate) fn closed(&mut self, reason: Closed) {
         self.listening -= 1;
         count(&self.closed, reason);
+        self.of(Door::Stream).close(reason.entry());
     }
 
-    /// A span of so many bytes was given to the system, late or not, with so many parts left out before it.
-    pub(crate) fn sent(&self, bytes: usize, missed_parts: u64, is_late: bool) {
+    /// A span of so many bytes and parts was given to the system, late or not, with so many parts left out before it.
+    pub(crate) fn sent(&mut self, bytes: usize, parts: u64, missed_parts: u64, is_late: bool) {
+        self.of(Door::Stream).deliver(parts * PART_SAMPLES);
         self.sends.increment(1);
         self.bytes.increment(bytes as u64);
         if missed_parts > 0 {
@@ -215,6 +269,22 @@ impl Tally {
         if is_too_late {
             self.late_ticks.increment(1);
         }
+    }
+
+    /// Gives to the ledger what was counted since the last time.
+    pub(crate) fn settle(&mut self, ledger: &Ledger) {
+        ledger.settle(&mut self.accounts);
+    }
+
+    /// A connection has asked for something: what becomes of that is counted at its door.
+    fn let_in(&mut self) {
+        let connection = self.of(Door::Connection);
+        connection.admit();
+        connection.close(ledger::Closed::Ended);
+    }
+
+    fn of(&mut self, door: Door) -> &mut Account {
+        &mut self.accounts[door.index()]
     }
 }
 

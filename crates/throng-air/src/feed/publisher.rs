@@ -22,6 +22,7 @@ use super::hold::HoldParts;
 use super::message::{Down, Hello, Here};
 use super::{BEAT_EVERY, GREETING};
 use crate::air::Air;
+use crate::document::Document;
 use crate::metric;
 use crate::on_air::{OnAir, Watched};
 
@@ -118,9 +119,10 @@ impl Publisher {
             .into_iter()
             .map(|here| (here.slug.clone(), here))
             .collect();
+        self.wait_until_told(&mut index).await?;
         self.tell_spaces(&mut spaces, &mut here).await?;
-        self.line.tell(&Down::Listed).await?;
         self.tell_index(&mut index).await?;
+        self.line.tell(&Down::Listed).await?;
         self.tell_rung().await?;
         self.tell_hold(&mut hold, hello.hold).await?;
         let (mut beat, mut closed) = (interval(BEAT_EVERY), self.air.closed());
@@ -202,10 +204,29 @@ impl Publisher {
 
     async fn tell_index(
         &self,
-        index: &mut watch::Receiver<Arc<crate::document::Document>>,
+        index: &mut watch::Receiver<Option<Arc<Document>>>,
     ) -> Result<(), Lost> {
-        let index = Arc::clone(&index.borrow_and_update());
-        self.line.tell(&Down::Index((*index).clone())).await
+        let index = index.borrow_and_update().clone();
+        match index {
+            Some(index) => self.line.tell(&Down::Index((*index).clone())).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until we know ourselves what is on air: nobody is to take what we have not heard of yet for gone.
+    async fn wait_until_told(
+        &self,
+        index: &mut watch::Receiver<Option<Arc<Document>>>,
+    ) -> Result<(), Lost> {
+        let mut beat = interval(BEAT_EVERY);
+        while index.borrow().is_none() {
+            tokio::select! {
+                // The sender lives in the Air.
+                _ = index.changed() => {}
+                _ = beat.tick() => self.line.tell(&Down::Beat).await?,
+            }
+        }
+        Ok(())
     }
 
     /// Tells the rung where it has changed; a second later is soon enough.

@@ -6,8 +6,7 @@ use throng_core::slug::Slug;
 
 use super::SECONDS_MAX;
 use super::message::{Present, Report, Second};
-use super::reports::add;
-use crate::ledger::{Account, Accounts};
+use crate::ledger::{Account, Accounts, add};
 use crate::presence::Counts;
 
 /// Counts and the ledger on their way up.

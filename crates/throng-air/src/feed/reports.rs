@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::SECONDS_MAX;
 use super::message::{Report, Second};
 use crate::air::Air;
-use crate::ledger::{Account, Accounts, Closed, Door, Ledger, Refused};
+use crate::ledger::{Account, Accounts, Closed, Door, Ledger, Refused, add};
 use crate::metric;
 
 /// Consumers known at once: the workers of a large machine and as many edges as one upstream feeds. A restarted worker
@@ -146,13 +146,6 @@ impl Books {
         {
             self.consumers.remove(&silent);
         }
-    }
-}
-
-/// Adds the accounts of one to those of another.
-pub fn add(sums: &mut Accounts, more: &Accounts) {
-    for (sum, more) in sums.iter_mut().zip(more) {
-        *sum += *more;
     }
 }
 

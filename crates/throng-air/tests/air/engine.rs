@@ -2,6 +2,7 @@
 
 use throng_core::rendition::Rendition;
 use throng_core::space::State;
+use throng_core::window::Window;
 
 use crate::house::{CONNECTIONS_MAX, Front, House, cmaf};
 use crate::wire::Wire;
@@ -181,4 +182,36 @@ async fn heard(wire: &mut Wire, expected: &str, padding: usize) -> String {
     let bytes = wire.body(expected.len() + 13 * padding).await;
     let padded = " ".repeat(padding);
     bytes.replace(&padded, "")
+}
+
+#[tokio::test]
+async fn what_stands_in_is_heard_where_parts_stop_and_never_twice() {
+    for front in Front::engines() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let target = format!("{}/live.mp4", house.path);
+        let mut there = house.connect().await;
+        there.ask("GET", &target, "").await;
+        there.head().await.unwrap();
+        house.stand_in(40..46);
+        let mut heard = String::new();
+        while !heard.contains("<hold o48 42>") {
+            heard += &there.body(1).await;
+        }
+        // The true parts come late, and take the places of those that stood in.
+        house.push(40..49);
+        let mut newcomer = house.connect().await;
+        newcomer.ask("GET", &target, "").await;
+        newcomer.head().await.unwrap();
+        let burst = format!("init o48;{}", cmaf(Rendition::O48, 36..49));
+        assert_eq!(newcomer.body(burst.len()).await, burst, "{front:?}");
+        house.on_air.change_window(Window::finish);
+        while let Some(chunk) = there.chunk().await.unwrap() {
+            heard += str::from_utf8(&chunk).unwrap();
+        }
+        let stood_in = heard.matches("hold ").count();
+        assert!((3..=6).contains(&stood_in), "{front:?}: {heard}");
+        let whole = format!("init o48;{}", cmaf(Rendition::O48, 27..49));
+        assert_eq!(heard.replace("hold ", ""), whole, "{front:?}");
+        assert!(heard.ends_with(&cmaf(Rendition::O48, 46..49)), "{front:?}");
+    }
 }

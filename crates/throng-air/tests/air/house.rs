@@ -191,6 +191,24 @@ impl House {
         });
     }
 
+    /// Lets others stand in for the next parts, which say so.
+    pub(crate) fn stand_in(&self, parts: Range<u64>) {
+        self.on_air.change_window(|window| {
+            for index in parts {
+                let Part {
+                    index,
+                    mut renditions,
+                } = (*part(index, self.padding)).clone();
+                for packaged in &mut renditions {
+                    let text = str::from_utf8(&packaged.cmaf).unwrap();
+                    packaged.cmaf = text.replace('<', "<hold ").into();
+                }
+                let part = Arc::new(Part { index, renditions });
+                window.push_stand_in(part).unwrap();
+            }
+        });
+    }
+
     /// Tells every connection to finish.
     pub(crate) fn close(&self) {
         self.closing.send_replace(true);

@@ -9,6 +9,7 @@ mod accept;
 mod engine;
 mod hls;
 mod house;
+mod ledger;
 mod progressive;
 mod recording;
 mod state;

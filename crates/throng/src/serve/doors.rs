@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::audience::{Audience, Doors, Plan};
 use super::feed::{self, feed_behind_key};
+use super::gathered::Gathered;
 use super::ports::bind_plain;
 use super::{ServeError, internal};
 use crate::api::{self, Desk};
@@ -66,7 +67,7 @@ impl Listeners {
         self,
         air: &Arc<Air>,
         desk: &Arc<Desk>,
-        metrics: PrometheusHandle,
+        metrics: (PrometheusHandle, Arc<Gathered>),
         tls: Option<&TlsAcceptor>,
         doors: &mut Doors,
     ) -> io::Result<()> {

@@ -12,19 +12,28 @@ use serde_json::{Value, json};
 use throng_air::air::Air;
 use throng_air::ledger::{Account, Accounts, Closed, Door, Refused};
 
+use super::gathered::Gathered;
 use crate::api::Desk;
 
+/// The label that names a worker.
+const WORKER: &str = "worker";
 /// What the stage counts that can fall again.
 const STAGE_GAUGES: &[&str] = &["speakers", "listeners", "tcp_connections"];
 
 /// The routes of the internal address.
-pub(super) fn routes(metrics: PrometheusHandle, desk: Arc<Desk>, air: &Arc<Air>) -> Router {
+pub(super) fn routes(
+    (metrics, gathered): (PrometheusHandle, Arc<Gathered>),
+    desk: Arc<Desk>,
+    air: &Arc<Air>,
+) -> Router {
     let air = Arc::clone(air);
     Router::new()
         .route("/ledger.json", get(move || async move { ledger(&air) }))
         .route(
             "/metrics",
-            get(move |State(desk): State<Arc<Desk>>| async move { render(&metrics, &desk) }),
+            get(move |State(desk): State<Arc<Desk>>| async move {
+                gathered.with(&render(&metrics, &desk))
+            }),
         )
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -102,11 +111,18 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
     metrics::gauge!("throng_air_listening").set(as_gauge(listening));
     metrics::gauge!("throng_spaces").set(as_gauge(spaces.len() as u64));
     metrics.run_upkeep();
-    format!("{}{}", metrics.render(), process())
+    format!("{}{}", metrics.render(), process(""))
+}
+
+/// The metrics of a worker, as its origin shows them.
+pub(crate) fn render_worker(metrics: &PrometheusHandle, place: u32) -> String {
+    metrics.run_upkeep();
+    let label = format!("{{{WORKER}=\"{place}\"}}");
+    format!("{}{}", metrics.render(), process(&label))
 }
 
 /// What the process itself uses, under the names that Prometheus has for it.
-fn process() -> String {
+fn process(label: &str) -> String {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -114,8 +130,8 @@ fn process() -> String {
         .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
         .unwrap_or(0);
     format!(
-        "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total {}.{:03}\n\
-         # TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {}\n",
+        "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total{label} {}.{:03}\n\
+         # TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes{label} {}\n",
         used.tv_sec,
         used.tv_nsec / 1_000_000,
         resident_kb * 1_024
@@ -143,12 +159,19 @@ pub(crate) fn readiness(ready: bool, otherwise: &'static str) -> (StatusCode, &'
 pub(crate) fn recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
-        .get_or_init(|| {
-            PrometheusBuilder::new()
-                .install_recorder()
-                .expect("nothing else installs a recorder in this process")
-        })
+        .get_or_init(|| installed(PrometheusBuilder::new()))
         .clone()
+}
+
+/// The recorder of a worker; its place is a label of all that it counts.
+pub(crate) fn recorder_of_worker(place: u32) -> PrometheusHandle {
+    installed(PrometheusBuilder::new().add_global_label(WORKER, place.to_string()))
+}
+
+fn installed(recorder: PrometheusBuilder) -> PrometheusHandle {
+    recorder
+        .install_recorder()
+        .expect("nothing else installs a recorder in this process")
 }
 
 /// A count as a gauge takes it; beyond four thousand million it stays there.

@@ -1,11 +1,22 @@
 //! The Air worker of a node: started by its supervisor, served by the origin in the same data folder.
 
-use crate::serve::{Audience, Plan, ServeError, raise_file_limit, wait_for_signal};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::interval;
+
+use crate::serve::{
+    Audience, Plan, ServeError, raise_file_limit, recorder_of_worker, render_worker,
+    wait_for_signal,
+};
 use crate::supervisor::child::{self, WorkerOrder};
 use crate::tls;
 
 use super::upstream::Upstream;
 use super::{Identity, Worker};
+
+/// How often the origin is told our metrics: as often as anybody gathers them.
+const METRICS_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs until the supervisor says stop, or is gone. The order comes over standard input.
 pub async fn run() -> Result<(), ServeError> {
@@ -20,9 +31,12 @@ pub async fn run() -> Result<(), ServeError> {
         .as_ref()
         .map(|(cert, key)| tls::acceptor(cert, key))
         .transpose()?;
+    let upstream = Upstream::local(config.data.clone());
+    let metrics = recorder_of_worker(place);
+    tokio::spawn(tell_metrics(upstream.clone(), metrics, place));
     let mut worker = Worker::start(Identity {
         place,
-        upstream: Upstream::local(config.data.clone()),
+        upstream,
         desk: config.shares_desk(),
     });
     if let Some(most) = slots {
@@ -37,5 +51,18 @@ pub async fn run() -> Result<(), ServeError> {
     tokio::select! {
         () = worker.stop() => Ok(()),
         stopped = wait_for_signal() => Ok(stopped?),
+    }
+}
+
+async fn tell_metrics(upstream: Upstream, metrics: PrometheusHandle, place: u32) {
+    let mut due = interval(METRICS_EVERY);
+    loop {
+        due.tick().await;
+        if let Err(error) = upstream
+            .metrics(place, render_worker(&metrics, place))
+            .await
+        {
+            tracing::debug!(%error, "the metrics were not taken");
+        }
     }
 }

@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::socket;
+use crate::serve::METRICS_PATH;
 
 /// Time to reach the upstream, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -136,6 +137,14 @@ impl Upstream {
     /// Tells what a second brought.
     pub(super) async fn report(&self, report: &Up) -> Result<Response<Incoming>, UpstreamError> {
         self.tell(REPORT_PATH, report).await
+    }
+
+    /// Tells the metrics of the worker at this place.
+    pub(super) async fn metrics(&self, place: u32, text: String) -> Result<(), UpstreamError> {
+        let request = Request::post(format!("{}{METRICS_PATH}/{place}", self.base));
+        let request = request.body(Body::from(text));
+        self.ask(request.expect("paths of ours are valid")).await?;
+        Ok(())
     }
 
     async fn tell(&self, path: &str, message: &Up) -> Result<Response<Incoming>, UpstreamError> {

@@ -11,6 +11,7 @@ use super::{
 use crate::engine::answer;
 use crate::engine::head::{self, Asked, Head};
 use crate::engine::port::Taken;
+use crate::ledger::Door;
 use crate::on_air::FILL_TIMEOUT;
 
 /// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
@@ -95,22 +96,24 @@ impl<P: Port> Shard<P> {
             }
             Head::Text(asked) => match answer::text(&self.air, asked) {
                 None => self.hand_on(place, whole.to_vec()),
-                Some(text) => self.answer(place, &text, asked.keeps),
+                Some(text) => self.answer(place, &text, asked.keeps, Door::Page),
             },
         }
     }
 
-    fn answer(&mut self, place: Place, text: &Bytes, keeps: bool) {
+    fn answer(&mut self, place: Place, text: &Bytes, keeps: bool, door: Door) {
         self.slots[place as usize] = Slot::Answering {
             until_ms: self.now_ms + STALLED_MS,
             keeps,
+            door,
         };
-        self.tally.texted();
+        self.tally.texted(door);
         self.send(place, text, true);
     }
 
     /// The answer is on its way; the next request may come.
-    pub(super) fn answered(&mut self, place: Place, keeps: bool) {
+    pub(super) fn answered(&mut self, place: Place, keeps: bool, door: Door) {
+        self.tally.taken(door);
         if !keeps || self.is_closing {
             self.tally.content();
             return self.linger(place);
@@ -133,6 +136,9 @@ impl<P: Port> Shard<P> {
 
     /// Closes a connection that was answered and has asked for no more.
     pub(super) fn drop_content(&mut self, place: Place) {
+        if let Slot::Answering { door, .. } = self.slots[place as usize] {
+            self.tally.not_taken(door);
+        }
         self.tally.content();
         self.rests.remove(&place);
         self.drop(place);
@@ -167,6 +173,7 @@ impl<P: Port> Shard<P> {
             rendition: asked.rendition,
             until_ms: self.now_ms + FILL_MS,
         };
+        self.tally.asked();
         self.slots[place as usize] = Slot::Waiting(waiting);
         self.try_join(place, waiting);
         if matches!(self.slots[place as usize], Slot::Waiting(_)) {
@@ -217,9 +224,7 @@ impl<P: Port> Shard<P> {
     /// Gives a short answer to somebody who is not let in, and closes.
     fn refuse(&mut self, place: Place, answer: &Bytes, reason: Refused) {
         self.tally.refused(reason);
-        if let Slot::Waiting(waiting) = self.slots[place as usize] {
-            self.seats.leave(waiting.seat, None);
-        }
+        self.stop_waiting(place, reason);
         // A fresh send buffer takes a few hundred bytes, so that nothing is learnt from the outcome.
         let _ = self.port.send(place, answer, false);
         self.linger(place);
@@ -230,9 +235,15 @@ impl<P: Port> Shard<P> {
         self.tally.refused(reason);
         self.heads.remove(&place);
         self.releasing.remove(&place);
+        self.stop_waiting(place, reason);
+        self.drop(place);
+    }
+
+    /// Counts out who waits and will not join.
+    fn stop_waiting(&mut self, place: Place, reason: Refused) {
         if let Slot::Waiting(waiting) = self.slots[place as usize] {
             self.seats.leave(waiting.seat, None);
+            self.tally.not_joined(reason);
         }
-        self.drop(place);
     }
 }

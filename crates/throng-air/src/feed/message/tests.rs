@@ -109,15 +109,15 @@ fn down() -> impl Strategy<Value = Down> {
 }
 
 fn accounts() -> impl Strategy<Value = Accounts> {
-    any::<[u32; 11]>().prop_map(|sums| {
+    any::<[u32; 13]>().prop_map(|sums| {
         let sums = sums.map(u64::from);
         let account = Account {
             arrived: sums[0],
             admitted: sums[1],
             failed: sums[2],
-            refused: [sums[3], sums[4], sums[5], sums[6]],
-            closed: [sums[7], sums[8], sums[9]],
-            delivered_samples: sums[10],
+            refused: std::array::from_fn(|place| sums[7 + place]),
+            closed: [sums[4], sums[5], sums[6]],
+            delivered_samples: sums[3],
         };
         let mut accounts = Accounts::default();
         accounts[1] = account;

@@ -131,6 +131,22 @@ fn sound_of(mirror: &Mirror, slug: &str, index: u64) -> Bytes {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_not_been_told_what_is_on_air_tells_nobody_that_nothing_is() {
+    let pages = Pages {
+        not_found: document("not here"),
+    };
+    let (between, mut mirror) = (Air::new(headers(), pages, None), mirror());
+    let mut cable = Cable::plug(&between, &mut mirror);
+    cable.carry(&mut mirror).await;
+    assert!(!*mirror.listed().borrow());
+    between.add("talk", on_air("talk", 1));
+    between.set_index(document("a talk"));
+    cable.carry(&mut mirror).await;
+    assert!(*mirror.listed().borrow());
+    assert!(mirror.air.find("talk").is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mirror_holds_what_its_upstream_holds_and_gets_only_what_is_missing() {
     let (origin, talk) = (house(), on_air("talk", 400));
     origin.add("talk", Arc::clone(&talk));
@@ -148,7 +164,7 @@ async fn a_mirror_holds_what_its_upstream_holds_and_gets_only_what_is_missing() 
         (there.oldest(), there.next())
     );
     assert_eq!(here.facts().page, talk.facts().page);
-    assert_eq!(*mirror.air.index(), document("a talk"));
+    assert_eq!(*mirror.air.index().unwrap(), document("a talk"));
 
     drop(cable);
     push(&talk, 400);
