@@ -155,6 +155,11 @@ impl OnAir {
         self.window.borrow().clone()
     }
 
+    /// A look at the window as it stands; the origin waits meanwhile.
+    pub(crate) fn window_now(&self) -> watch::Ref<'_, Window> {
+        self.window.borrow()
+    }
+
     /// The part that comes next, as the window stands.
     pub(crate) fn next_part(&self) -> PartIndex {
         self.window.borrow().next()
@@ -179,6 +184,15 @@ impl OnAir {
     pub fn delivered(&self, player: Player) {
         self.demanded_at.send_replace(Instant::now());
         self.present(|presence, now| presence.delivered(player, now));
+    }
+
+    /// Audio was delivered to these players.
+    pub(crate) fn delivered_to(&self, players: &mut Vec<Player>) {
+        self.present(|presence, now| {
+            for player in players.drain(..) {
+                presence.delivered(player, now);
+            }
+        });
     }
 
     /// A shard has so many listeners now, of which so many have just joined.

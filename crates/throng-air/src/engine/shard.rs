@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::cursor::{Cursor, Span, Step};
 use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent};
 use super::seat::{GROUPS, Heard, Seats};
-use super::slot::{Listener, Said, Slot, Waiting};
+use super::slot::{Holding, Listener, Said, Slot, Waiting};
 use super::span::{Key, Spans};
 use super::tally::{Closed, Refused, Tally};
 use crate::air::Air;
@@ -23,6 +23,7 @@ use crate::hand_over::{self, HandOver};
 use crate::presence;
 
 mod door;
+mod files;
 
 /// From tick to tick.
 const TICK: Duration = Duration::from_micros(PART_DURATION_MS * 1_000 / GROUPS as u64);
@@ -37,20 +38,28 @@ const LINGER_READS_MAX: u8 = 16;
 
 /// One event loop.
 pub(crate) struct Shard<P> {
+    number: presence::Shard,
     port: P,
     air: Arc<Air>,
     hand_over: HandOver,
     connections_max: u32,
     connections: u32,
     slots: Vec<Slot>,
+    /// How many connections each place has had.
+    lives: Vec<u32>,
     seats: Seats,
     spans: Spans,
     /// What did not fit, of those who are blocked; most of them share it.
     rests: HashMap<Place, Bytes>,
-    /// Heads of which more must come. The bound and the answer to "full" are [`door::HEADS_MAX`].
+    /// Heads of which more must come, and what came before its turn. The bound and the answer to "full" are [`door::HEADS_MAX`].
     heads: HashMap<Place, Vec<u8>>,
     /// What was read from connections that become ordinary ones.
     releasing: HashMap<Place, (Vec<u8>, hand_over::Place)>,
+    /// Who has been answered and has said more already.
+    again: Vec<Place>,
+    /// Whether requests are held.
+    has_held: bool,
+    looked_ms: u64,
     tally: Tally,
     started: Instant,
     now_ms: u64,
@@ -67,17 +76,22 @@ impl<P: Port> Shard<P> {
         hand_over: HandOver,
     ) -> Self {
         Self {
+            number,
             port,
             air,
             hand_over,
             connections_max: 0,
             connections: 0,
             slots: Vec::new(),
+            lives: Vec::new(),
             seats: Seats::new(number),
             spans: Spans::default(),
             rests: HashMap::new(),
             heads: HashMap::new(),
             releasing: HashMap::new(),
+            again: Vec::new(),
+            has_held: false,
+            looked_ms: 0,
             tally: Tally::new(number),
             started: Instant::now(),
             now_ms: 0,
@@ -103,7 +117,7 @@ impl<P: Port> Shard<P> {
                     return;
                 }
             }
-            let most = due.saturating_duration_since(Instant::now());
+            let most = self.patience(due.saturating_duration_since(Instant::now()));
             if let Err(error) = self.port.wait(most, &mut events) {
                 tracing::error!(%error, "a shard cannot go on");
                 return;
@@ -112,6 +126,8 @@ impl<P: Port> Shard<P> {
             for event in events.drain(..) {
                 self.react(event);
             }
+            self.go_on();
+            self.look_for_held();
         }
     }
 
@@ -126,6 +142,7 @@ impl<P: Port> Shard<P> {
         self.group = (self.group + 1) % GROUPS;
         self.spans.clear();
         self.seats.look(self.group);
+        self.answer_held();
         for place in places_of(self.group, self.slots.len()) {
             self.visit(place);
         }
@@ -145,6 +162,11 @@ impl<P: Port> Shard<P> {
             Slot::Answering { until_ms, .. } => {
                 if self.now_ms >= until_ms {
                     self.drop_content(place);
+                }
+            }
+            Slot::Holding(holding) => {
+                if self.now_ms >= holding.until_ms {
+                    self.give_up(place, holding);
                 }
             }
             Slot::Undecided { until_ms, said } => {
@@ -246,9 +268,14 @@ impl<P: Port> Shard<P> {
                 self.rests.insert(place, rest);
                 self.tally.blocked();
                 self.port.watch(place, Interest::Write);
-                if let Slot::Listening(listener) = &mut self.slots[place as usize] {
-                    listener.is_blocked = true;
-                    listener.cursor.set_blocked();
+                match &mut self.slots[place as usize] {
+                    Slot::Listening(listener) => {
+                        listener.is_blocked = true;
+                        listener.cursor.set_blocked();
+                    }
+                    // He took something.
+                    Slot::Answering { until_ms, .. } => *until_ms = self.now_ms + STALLED_MS,
+                    _ => {}
                 }
             }
             (Slot::Listening(listener), Sent::Whole) => self.sent_whole(place, listener),
@@ -300,6 +327,7 @@ impl<P: Port> Shard<P> {
 
     /// Says that nothing more comes, and gives the peer time to read what did.
     fn linger(&mut self, place: Place) {
+        self.heads.remove(&place);
         self.port.shut_down(place);
         self.slots[place as usize] = Slot::Lingering {
             until_ms: self.now_ms + LINGER_MS,
@@ -310,6 +338,8 @@ impl<P: Port> Shard<P> {
 
     /// Closes a connection of which nothing is owed.
     fn drop(&mut self, place: Place) {
+        self.heads.remove(&place);
+        self.rests.remove(&place);
         self.port.close(place);
         self.slots[place as usize] = Slot::Empty;
         self.connections -= 1;
@@ -330,6 +360,10 @@ impl<P: Port> Shard<P> {
     fn lose(&mut self, place: Place) {
         match self.slots[place as usize] {
             Slot::Empty => {}
+            Slot::Holding(holding) => {
+                self.let_go(place, holding);
+                self.drop_content(place);
+            }
             Slot::Lingering { .. } => self.drop(place),
             Slot::Answering { .. }
             | Slot::Undecided {

@@ -91,7 +91,8 @@ pub(crate) struct Tally {
     accepted: Counter,
     handed_on: Counter,
     content: Counter,
-    texts: Counter,
+    answers: Counter,
+    held: Gauge,
     joins: [(Format, Counter); 3],
     refused: [(Refused, Counter); 9],
     closed: [(Closed, Counter); 5],
@@ -118,7 +119,8 @@ impl Tally {
             accepted: count(metric::ACCEPTED),
             handed_on: count(metric::HANDED_ON),
             content: count(metric::CONTENT),
-            texts: count(metric::TEXTS),
+            answers: count(metric::ANSWERS),
+            held: gauge(metric::HELD),
             joins: Format::ALL.map(|format| {
                 let name = format.name();
                 let joins = counter!(metric::JOINS, "format" => name, "shard" => shard.clone());
@@ -158,12 +160,18 @@ impl Tally {
         self.handed_on.increment(1);
     }
 
-    /// A text was sent.
-    pub(crate) fn texted(&self) {
-        self.texts.increment(1);
+    /// A page, a playlist, a part or another answer in one piece was sent.
+    pub(crate) fn answered(&self) {
+        self.answers.increment(1);
     }
 
-    /// A connection ended that had got all texts it wanted.
+    /// So many requests are held.
+    #[allow(clippy::cast_precision_loss, reason = "a shard has few connections")]
+    pub(crate) fn holds(&self, held: usize) {
+        self.held.set(held as f64);
+    }
+
+    /// A connection ended that had got all answers it wanted.
     pub(crate) fn content(&self) {
         self.content.increment(1);
     }
