@@ -13,6 +13,7 @@ mod cursor;
 mod epoll;
 pub(crate) mod head;
 mod port;
+mod prefix;
 mod seat;
 mod shard;
 mod slot;

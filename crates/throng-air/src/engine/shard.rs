@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::cursor::{Cursor, Span, Step};
 use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent};
+use super::prefix::Silence;
 use super::seat::{GROUPS, Heard, Seats};
 use super::slot::{Holding, Listener, Said, Slot, Waiting};
 use super::span::{Key, Spans};
@@ -24,6 +25,7 @@ use crate::presence;
 
 mod door;
 mod files;
+mod silent;
 
 /// From tick to tick.
 const TICK: Duration = Duration::from_micros(PART_DURATION_MS * 1_000 / GROUPS as u64);
@@ -60,6 +62,9 @@ pub(crate) struct Shard<P> {
     /// Whether requests are held.
     has_held: bool,
     looked_ms: u64,
+    silence: Silence,
+    /// Connections that were asked in this tick where they come from.
+    asked: u32,
     tally: Tally,
     started: Instant,
     now_ms: u64,
@@ -92,6 +97,8 @@ impl<P: Port> Shard<P> {
             again: Vec::new(),
             has_held: false,
             looked_ms: 0,
+            silence: Silence::default(),
+            asked: 0,
             tally: Tally::new(number),
             started: Instant::now(),
             now_ms: 0,
@@ -140,6 +147,10 @@ impl<P: Port> Shard<P> {
 
     fn tick(&mut self) {
         self.group = (self.group + 1) % GROUPS;
+        self.asked = 0;
+        if self.group == 0 {
+            self.begin_round();
+        }
         self.spans.clear();
         self.seats.look(self.group);
         self.answer_held();
@@ -172,6 +183,8 @@ impl<P: Port> Shard<P> {
             Slot::Undecided { until_ms, said } => {
                 if self.now_ms >= until_ms || self.is_closing {
                     self.lose_patience(place, said);
+                } else if said != Said::Enough {
+                    self.note_silent(place);
                 }
             }
             Slot::Waiting(waiting) => self.try_join(place, waiting),
@@ -349,6 +362,7 @@ impl<P: Port> Shard<P> {
         match event {
             Event::Arrived(place) => self.arrive(place),
             Event::Left(place) => self.lose(place),
+            Event::Peer(place, address) => self.judge_silent(place, address),
             Event::Readable(place) => self.read(place),
             Event::Released(place, stream) => self.release(place, stream),
             Event::Sent(place, sent) => self.sent(place, sent),

@@ -18,6 +18,8 @@ pub(crate) enum Refused {
     Gone,
     /// His head was not fit to be answered.
     Head(Refusal),
+    /// He said nothing, and so did too many of his network.
+    Network,
     /// He said nothing in time.
     Silent,
     /// His head did not end in time.
@@ -27,9 +29,10 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Crowded,
         Self::Gone,
+        Self::Network,
         Self::Silent,
         Self::Unfinished,
         Self::Unready,
@@ -44,6 +47,7 @@ impl Refused {
             Self::Crowded => "crowded",
             Self::Gone => "gone",
             Self::Head(refusal) => refusal.name(),
+            Self::Network => "network",
             Self::Silent => "silent",
             Self::Unfinished => "unfinished",
             Self::Unready => "unready",
@@ -94,7 +98,7 @@ pub(crate) struct Tally {
     answers: Counter,
     held: Gauge,
     joins: [(Format, Counter); 3],
-    refused: [(Refused, Counter); 9],
+    refused: [(Refused, Counter); 10],
     closed: [(Closed, Counter); 5],
     sends: Counter,
     bytes: Counter,
