@@ -183,60 +183,12 @@ impl<'a> HeldPlace<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use axum::http::StatusCode;
-    use bytes::Bytes;
     use throng_core::caching::BRIEF;
-    use throng_core::rendition::Rendition;
-    use throng_core::slug::Slug;
-    use throng_core::space::{Announcement, Space};
-    use throng_core::time::UnixMillis;
 
     use super::*;
-    use crate::document::Document;
     use crate::hls::Name;
-    use crate::on_air::Facts;
-    use crate::past::{Past, Recorded, Recording};
-    use crate::presence::Presence;
-
-    struct Nothing;
-
-    impl Past for Nothing {
-        fn parts(&self, _: Rendition, _: PartIndex, _: PartIndex) -> io::Result<Option<Bytes>> {
-            Ok(None)
-        }
-
-        fn replay_segment(&self, _: Rendition, _: u64) -> io::Result<Option<Bytes>> {
-            Ok(None)
-        }
-
-        fn recording(&self, _: Rendition) -> io::Result<Option<Box<dyn Recording>>> {
-            Ok(None)
-        }
-
-        fn recorded(&self) -> Recorded {
-            Recorded::default()
-        }
-    }
-
-    fn on_air() -> OnAir {
-        let announcement = Announcement {
-            id: "1".to_owned(),
-            slug: Slug::from_title("A talk", 7),
-            title: "A talk".to_owned(),
-            scheduled_at: None,
-            speakers: 2,
-        };
-        let facts = Facts {
-            space: Arc::new(Space::announce(UnixMillis(0), announcement).unwrap()),
-            page: Arc::new(Document::new(String::new(), "text/html", BRIEF)),
-        };
-        let window = Window::new(PartIndex(0));
-        let on_air = OnAir::new(facts, window, Presence::default(), Box::new(Nothing));
-        on_air.set_flowing(true);
-        on_air
-    }
+    use crate::on_air::tests::on_air;
 
     async fn ask(on_air: &Arc<OnAir>, held: &Semaphore, name: &str) -> Response {
         let headers = Headers {
@@ -249,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_would_wait_where_too_many_do_is_sent_away_at_once() {
-        let (on_air, held) = (Arc::new(on_air()), Semaphore::new(1));
+        let (on_air, held) = (on_air(), Semaphore::new(1));
         let place = held.acquire().await.unwrap();
         for name in ["o48/0.0.m4s", "o48/media.m3u8"] {
             let refusal = ask(&on_air, &held, name).await;

@@ -21,7 +21,7 @@ use crate::presence::Player;
 
 /// From look to look, while requests are held, whether their part has come: what that may cost a player who stays a
 /// second behind the playhead.
-const LOOK_MS: u64 = 20;
+pub(super) const LOOK_MS: u64 = 20;
 
 impl<P: Port> Shard<P> {
     /// How long to wait for events, when the next tick is due so soon.
