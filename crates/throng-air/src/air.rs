@@ -1,7 +1,6 @@
 //! The audience's address: which path is answered by what.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,12 +12,11 @@ use axum::middleware::{from_fn_with_state, map_response, map_response_with_state
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
-use throng_core::caching::{BRIEF, IMMUTABLE, NEVER};
+use throng_core::caching::{BRIEF, NEVER};
 use throng_core::ladder::Rung;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::space;
 use throng_core::time::UnixMillis;
-use throng_core::window::Wanted;
 use tokio::sync::{Semaphore, watch};
 
 use crate::accept::ConnectionId;
@@ -28,10 +26,10 @@ use crate::document::Document;
 use crate::feed::hold::HoldParts;
 use crate::feed::reports::Reports;
 use crate::format::Format;
-use crate::hls::{self, File};
+use crate::hls::{self, Name};
 use crate::ledger::Ledger;
 use crate::on_air::OnAir;
-use crate::presence::Player;
+use crate::presence::{self, Player};
 use crate::progressive;
 use crate::recording;
 use crate::room::Room;
@@ -79,7 +77,7 @@ impl Air {
             index: watch::Sender::new(index.into().map(Arc::new)),
             headers,
             pages,
-            held: hls::held_places(),
+            held: hls::ordinary::held_places(),
             room: Room::endless(),
             rung: AtomicU8::new(0),
             hold: watch::Sender::new(None),
@@ -199,17 +197,20 @@ impl Air {
             .route("/", get(index))
             .route("/s/{slug}", get(page))
             .route("/s/{slug}/{file}", get(file))
-            .route("/s/{slug}/hls/main.m3u8", get(main_playlist))
-            .route("/s/{slug}/hls/{rendition}/{file}", get(rendition_file))
-            .route("/s/{slug}/hls/{rendition}/replay/{file}", get(replay_file))
+            .route("/s/{slug}/hls/{*name}", get(hls_file))
             .fallback(not_found)
             .with_state(Arc::clone(self))
             .layer(map_response_with_state(Arc::clone(self), explained))
             .layer(map_response(readable_cross_origin))
     }
 
+    /// The page for what is not here.
+    pub(crate) fn not_found(&self) -> &Document {
+        &self.pages.not_found
+    }
+
     fn unknown(&self, headers: &HeaderMap) -> Response {
-        self.pages.not_found.respond(StatusCode::NOT_FOUND, headers)
+        self.not_found().respond(StatusCode::NOT_FOUND, headers)
     }
 }
 
@@ -313,7 +314,7 @@ async fn live(
         }
         space::State::Announced | space::State::Doors | space::State::Live => {}
     }
-    let asked = parameter(query, "rendition");
+    let asked = presence::parameter(query, "rendition");
     let known = asked.map(Rendition::parse);
     let Some(rendition) = (if known == Some(None) {
         None
@@ -360,87 +361,24 @@ fn moved_to_recording(format: Format) -> Response {
     response
 }
 
-async fn main_playlist(
+async fn hls_file(
     State(air): State<Arc<Air>>,
-    Path(slug): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    match air.find(&slug) {
-        Some(on_air) => hls::main(&on_air),
-        None => air.unknown(&headers),
-    }
-}
-
-async fn rendition_file(
-    State(air): State<Arc<Air>>,
-    Path((slug, rendition, file)): Path<(String, String, String)>,
+    Path((slug, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     Extension(connection): Extension<ConnectionId>,
     headers: HeaderMap,
 ) -> Response {
-    let found = (
-        air.find(&slug),
-        Rendition::parse(&rendition),
-        File::parse(&file),
-    );
-    let (Some(on_air), Some(rendition), Some(file)) = found else {
+    let (Some(on_air), Some(name)) = (air.find(&slug), Name::parse(&name)) else {
         return air.unknown(&headers);
     };
     let query = query.unwrap_or_default();
-    let player = player(&query, connection);
-    match file {
-        File::Event => hls::event(&on_air, &query, player).await,
-        File::Init => answer::ok(
-            air.headers.init[rendition.index()].clone(),
-            "audio/mp4",
-            IMMUTABLE,
-        ),
-        File::Media => hls::media(&on_air, &air.held, rendition, &query, player).await,
-        File::Replay => hls::replay(&on_air),
-        File::Segment(wanted) => hls::audio(on_air, &air.held, rendition, wanted).await,
-    }
-}
-
-async fn replay_file(
-    State(air): State<Arc<Air>>,
-    Path((slug, rendition, file)): Path<(String, String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    match (
-        air.find(&slug),
-        Rendition::parse(&rendition),
-        Wanted::parse(&file),
-    ) {
-        (
-            Some(on_air),
-            Some(rendition),
-            Some(Wanted {
-                segment,
-                part: None,
-            }),
-        ) => hls::replay_segment(on_air, rendition, segment).await,
-        _ => air.unknown(&headers),
-    }
-}
-
-/// The player of a playlist: the number it made up, else its connection.
-fn player(query: &str, connection: ConnectionId) -> Player {
-    match parameter(query, "l") {
-        None => Player::Connection(connection.0),
-        Some(chosen) => {
-            let mut hasher = DefaultHasher::new();
-            chosen.hash(&mut hasher);
-            Player::Chosen(hasher.finish())
+    match name.ask(&query) {
+        Err(error) => hls::misunderstood(error).into(),
+        Ok(ask) => {
+            let player = Player::of(&query, connection.0);
+            hls::ordinary::answer(on_air, &air.headers, &air.held, ask, player).await
         }
     }
-}
-
-fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
 }
 
 /// The wall clock; before 1970 counts as 1970.

@@ -3,9 +3,87 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use bytes::Bytes;
 use throng_core::caching::{BRIEF, NEVER};
 
 use crate::room;
+
+/// An answer that is whole, for whichever server gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// The status.
+    pub(crate) status: StatusCode,
+    /// What the body is.
+    pub(crate) content_type: &'static str,
+    /// How long caches may keep it.
+    pub(crate) cache_control: &'static str,
+    /// After how many seconds to come again.
+    pub(crate) retry_after_s: Option<u32>,
+    /// The body.
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    /// `200` with a body.
+    pub(crate) fn ok(
+        body: impl Into<Bytes>,
+        content_type: &'static str,
+        cache_control: &'static str,
+    ) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type,
+            cache_control,
+            retry_after_s: None,
+            body: body.into(),
+        }
+    }
+
+    /// A refusal in one plain sentence, short-lived so that a cache absorbs a storm of them.
+    pub(crate) fn refuse(status: StatusCode, sentence: impl Into<Bytes>) -> Self {
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            ..Self::ok(sentence, "", BRIEF)
+        }
+    }
+
+    /// `503` with the time after which to come again.
+    pub(crate) fn come_again(seconds: u32, sentence: &'static str) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..Self::refuse(StatusCode::SERVICE_UNAVAILABLE, sentence)
+        }
+    }
+
+    /// `503` to somebody who finds the house full, with a time of his own after which to come again.
+    pub(crate) fn full() -> Self {
+        let seconds = room::come_again_s();
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            retry_after_s: Some(seconds),
+            ..Self::ok(room::full(seconds), "application/json", NEVER)
+        }
+    }
+}
+
+impl From<Reply> for Response {
+    fn from(reply: Reply) -> Self {
+        let Reply {
+            status,
+            content_type,
+            cache_control,
+            retry_after_s,
+            body,
+        } = reply;
+        let mut response = with(status, body, content_type, cache_control);
+        if let Some(seconds) = retry_after_s {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
 
 /// `200` with a body.
 pub(crate) fn ok(
@@ -38,32 +116,17 @@ pub(crate) fn with(
     response
 }
 
-/// A refusal in one plain sentence, short-lived so that a cache absorbs a storm of them.
-pub(crate) fn refuse(status: StatusCode, sentence: impl Into<Body>) -> Response {
-    with(status, sentence, "text/plain; charset=utf-8", BRIEF)
+/// [`Reply::refuse`] of the ordinary server.
+pub(crate) fn refuse(status: StatusCode, sentence: impl Into<Bytes>) -> Response {
+    Reply::refuse(status, sentence).into()
 }
 
 /// `503` to somebody who finds the house full.
 pub(crate) fn full() -> Response {
-    let seconds = room::come_again_s();
-    let body = room::full(seconds);
-    let mut response = with(
-        StatusCode::SERVICE_UNAVAILABLE,
-        body,
-        "application/json",
-        NEVER,
-    );
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
+    Reply::full().into()
 }
 
-/// `503` with the time after which to come again.
+/// [`Reply::come_again`] of the ordinary server.
 pub(crate) fn come_again(seconds: u32, sentence: &'static str) -> Response {
-    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, sentence);
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
+    Reply::come_again(seconds, sentence).into()
 }

@@ -21,6 +21,36 @@ pub(crate) struct Delivered {
     pub(crate) samples: u64,
 }
 
+/// What a status means for the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Admitted,
+    Failed,
+    Refused(Refused),
+}
+
+impl Verdict {
+    pub(crate) fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::Refused(Refused::Absent),
+            StatusCode::SERVICE_UNAVAILABLE => Self::Refused(Refused::Busy),
+            StatusCode::GONE => Self::Refused(Refused::Over),
+            other if other.is_client_error() => Self::Refused(Refused::Malformed),
+            other if other.is_server_error() => Self::Failed,
+            _ => Self::Admitted,
+        }
+    }
+
+    /// Counts a request that had this answer.
+    pub(crate) fn write(self, account: &mut Account) {
+        match self {
+            Self::Admitted => account.admit(),
+            Self::Failed => account.fail(),
+            Self::Refused(reason) => account.refuse(reason),
+        }
+    }
+}
+
 /// The layer around the routes.
 pub(crate) async fn count(
     State(ledger): State<Arc<Ledger>>,
@@ -69,27 +99,14 @@ impl Arrival {
 
     fn decide(mut self, status: StatusCode) -> Option<Admission> {
         self.decided = true;
-        let refusal = match status {
-            StatusCode::NOT_FOUND => Refused::Absent,
-            StatusCode::SERVICE_UNAVAILABLE => Refused::Busy,
-            StatusCode::GONE => Refused::Over,
-            other if other.is_client_error() => Refused::Malformed,
-            other if other.is_server_error() => {
-                self.ledger.write(self.door, Account::fail);
-                return None;
-            }
-            _ => {
-                self.ledger.write(self.door, Account::admit);
-                return Some(Admission {
-                    ledger: Arc::clone(&self.ledger),
-                    door: self.door,
-                    closed: false,
-                });
-            }
-        };
+        let verdict = Verdict::of(status);
         self.ledger
-            .write(self.door, |account| account.refuse(refusal));
-        None
+            .write(self.door, |account| verdict.write(account));
+        (verdict == Verdict::Admitted).then(|| Admission {
+            ledger: Arc::clone(&self.ledger),
+            door: self.door,
+            closed: false,
+        })
     }
 }
 

@@ -2,16 +2,18 @@
 //!
 //! It takes bound sockets, the spaces on air and a way to hand connections over, and serves `live.*` itself: a listener
 //! is a socket and a slot of at most 64 bytes, and one span to one listener is one send of bytes that all share. It also
-//! answers what a join touches before: the pages and `state.json`. Every other request goes to the ordinary server with
-//! the bytes already read. Nothing is shared between the loops.
+//! answers whatever else a join touches: the pages, `state.json`, playlists, parts, and requests held until their part is
+//! there. Every other request goes to the ordinary server with the bytes already read. Nothing is shared between the
+//! loops.
 //!
 //! Not here: TLS; the ordinary server has it.
 
 mod answer;
 mod cursor;
 mod epoll;
-mod head;
+pub(crate) mod head;
 mod port;
+mod prefix;
 mod seat;
 mod shard;
 mod slot;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use crate::engine::head::Head;
 use crate::past::Recording;
 
 /// The answer to a request for a recording with these headers.
@@ -14,4 +15,28 @@ pub fn recording(
     space_has_ended: bool,
 ) -> Response {
     crate::recording::file(recording, request, space_has_ended)
+}
+
+/// What the engine makes of a request head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// It answers the request, whose head has so many bytes where another may follow it.
+    Accepted(Option<usize>),
+    /// The ordinary server answers it.
+    HandedOn,
+    /// More bytes are needed.
+    Partial,
+    /// Nobody should answer it, for this reason.
+    Refused(&'static str),
+}
+
+/// Reads the head at the beginning of these bytes.
+pub fn head(bytes: &[u8]) -> Reading {
+    match crate::engine::head::read(bytes) {
+        Head::HandOn => Reading::HandedOn,
+        Head::Live(_) => Reading::Accepted(None),
+        Head::Partial => Reading::Partial,
+        Head::Refuse(refusal) => Reading::Refused(refusal.name()),
+        Head::Wish(wish) => Reading::Accepted(Some(wish.length)),
+    }
 }

@@ -12,8 +12,8 @@ pub(crate) const SHARD_LISTENERS: &str = "throng_air_shard_listeners";
 pub(crate) const ACCEPTED: &str = "throng_air_accepted_total";
 /// Connections that a shard handed to the ordinary server.
 pub(crate) const HANDED_ON: &str = "throng_air_handed_on_total";
-/// Pages and `state.json` answered by a shard.
-pub(crate) const TEXTS: &str = "throng_air_texts_total";
+/// Answers in one piece given by a shard: pages, `state.json`, playlists, parts.
+pub(crate) const ANSWERS: &str = "throng_air_answers_total";
 /// Connections that ended after such answers, wanting no more.
 pub(crate) const CONTENT: &str = "throng_air_content_total";
 /// Requests that a shard refused, by reason.

@@ -192,6 +192,11 @@ impl OnAir {
         (window.next(), window.true_next(), window.is_finished())
     }
 
+    /// A look at the window as it stands; the origin waits meanwhile.
+    pub(crate) fn window_now(&self) -> watch::Ref<'_, Window> {
+        self.window.borrow()
+    }
+
     /// The part that comes next, as the window stands.
     pub(crate) fn next_part(&self) -> PartIndex {
         self.window.borrow().next()
@@ -257,6 +262,15 @@ impl OnAir {
         self.present(|presence, now| presence.delivered(player, now));
     }
 
+    /// Audio was delivered to these players.
+    pub(crate) fn delivered_to(&self, players: &mut Vec<Player>) {
+        self.present(|presence, now| {
+            for player in players.drain(..) {
+                presence.delivered(player, now);
+            }
+        });
+    }
+
     /// A shard has so many listeners now, of which so many have just joined.
     pub(crate) fn counted(&self, shard: Shard, listening: u64, just_joined: u64) {
         self.present(|presence, _| presence.counted(shard, listening, just_joined));
@@ -269,5 +283,61 @@ impl OnAir {
             &mut self.presence.lock().unwrap_or_else(PoisonError::into_inner),
             now,
         )
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io;
+
+    use bytes::Bytes;
+    use throng_core::caching::BRIEF;
+    use throng_core::rendition::Rendition;
+    use throng_core::slug::Slug;
+    use throng_core::space::Announcement;
+    use throng_core::time::UnixMillis;
+
+    use super::*;
+    use crate::past::{Recorded, Recording};
+
+    struct Nothing;
+
+    impl Past for Nothing {
+        fn parts(&self, _: Rendition, _: PartIndex, _: PartIndex) -> io::Result<Option<Bytes>> {
+            Ok(None)
+        }
+
+        fn replay_segment(&self, _: Rendition, _: u64) -> io::Result<Option<Bytes>> {
+            Ok(None)
+        }
+
+        fn recording(&self, _: Rendition) -> io::Result<Option<Box<dyn Recording>>> {
+            Ok(None)
+        }
+
+        fn recorded(&self) -> Recorded {
+            Recorded::default()
+        }
+    }
+
+    /// An announced space with an empty window into which parts flow.
+    pub(crate) fn on_air() -> Arc<OnAir> {
+        let announcement = Announcement {
+            id: "1".to_owned(),
+            slug: Slug::from_title("A talk", 7),
+            title: "A talk".to_owned(),
+            scheduled_at: None,
+            speakers: 2,
+            expected_listeners: None,
+        };
+        let space = Space::announce(UnixMillis(0), announcement);
+        let facts = Facts {
+            space: Arc::new(space.expect("it has a title")),
+            page: Arc::new(Document::new(String::new(), "text/html", BRIEF)),
+        };
+        let window = Window::new(PartIndex(0));
+        let on_air = OnAir::new(facts, window, Presence::default(), Box::new(Nothing));
+        on_air.set_flowing(true);
+        Arc::new(on_air)
     }
 }

@@ -4,6 +4,7 @@
 //! *joined* the admissions since doors. Time comes in as an argument.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// A player counts as listening for so long after the last audio that it was given.
@@ -21,6 +22,29 @@ pub enum Player {
     Chosen(u64),
     /// Known by its connection.
     Connection(u64),
+}
+
+impl Player {
+    /// The player of a playlist: the number that it made up, `l`, else its connection.
+    pub(crate) fn of(query: &str, connection: u64) -> Self {
+        match parameter(query, "l") {
+            None => Self::Connection(connection),
+            Some(chosen) => {
+                let mut hasher = DefaultHasher::new();
+                chosen.hash(&mut hasher);
+                Self::Chosen(hasher.finish())
+            }
+        }
+    }
+}
+
+/// The value of a parameter of a query, the first if there are several.
+pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
 }
 
 /// A part of the fan-out that counts its listeners itself.

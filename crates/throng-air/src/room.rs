@@ -3,12 +3,13 @@
 //! One number that joins and departures touch, and nothing in between. Who listens by playlist holds no place.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seconds after which somebody may come again who found the house full: some are in sooner, so that all do not
 /// come again at once.
-const COME_AGAIN_S: std::ops::Range<u64> = 5..16;
+const COME_AGAIN_S: Range<u32> = 5..16;
 
 /// The places of a process.
 #[derive(Debug)]
@@ -64,13 +65,13 @@ impl Drop for Inside {
 }
 
 /// When somebody who finds the house full is to come again, drawn for him alone.
-pub(crate) fn come_again_s() -> u64 {
-    let width = COME_AGAIN_S.end - COME_AGAIN_S.start;
-    COME_AGAIN_S.start + RandomState::new().hash_one(()) % width
+pub(crate) fn come_again_s() -> u32 {
+    let [drawn, ..] = RandomState::new().hash_one(()).to_le_bytes();
+    COME_AGAIN_S.start + u32::from(drawn) % (COME_AGAIN_S.end - COME_AGAIN_S.start)
 }
 
 /// What he is told.
-pub(crate) fn full(seconds: u64) -> String {
+pub(crate) fn full(seconds: u32) -> String {
     let reason = "The house is full. Everybody who is in stays in; somebody's place may be yours in a moment.";
     format!("{{\"reason\":\"{reason}\",\"ask_again_seconds\":{seconds}}}\n")
 }

@@ -70,7 +70,7 @@ pub struct OutOfOrder {
 }
 
 /// A segment or one part of it, as a player names it: `{segment}.m4s` or `{segment}.{part}.m4s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
     /// The number of the segment.
     pub segment: u64,

@@ -1,35 +1,46 @@
-//! Answers that are not streams, as bytes: pages, `state.json`, and short words to who is not let in.
+//! Answers that are not streams, as bytes: each has its head and body framed in one piece, and may be shared.
 
 use std::time::SystemTime;
 
+use axum::http::StatusCode;
 use bytes::Bytes;
 use throng_core::caching::{BRIEF, NEVER};
 
-use super::head::{Refusal, Text, TextName};
+use super::head::Refusal;
 use crate::air::{Air, EXPOSED_HEADERS, now};
+use crate::answer::Reply;
 use crate::document::Document;
-use crate::room;
+use crate::format::Format;
+use crate::on_air::OnAir;
 use crate::state::state_json;
 
-/// The answer to a request for a text; `None` where there is no such space or nobody knows yet what there is, which the
-/// ordinary server says best.
-pub(crate) fn text(air: &Air, asked: Text<'_>) -> Option<Bytes> {
-    let Text { name, gzip, keeps } = asked;
-    Some(match name {
-        TextName::Index => page(&*air.index()?, gzip, keeps),
-        TextName::Page(slug) => page(&air.find(slug)?.facts().page, gzip, keeps),
-        TextName::State(slug) => {
-            let on_air = air.find(slug)?;
-            let state = state_json(&on_air, &on_air.facts().space, air.rung(), now());
-            let head = format!(
-                "content-type: application/json\r\ncache-control: {BRIEF}\r\nx-content-type-options: nosniff\r\n"
-            );
-            framed("200 OK", &head, keeps, state.as_bytes())
-        }
-    })
+/// An answer as it goes out.
+#[derive(Clone, Debug)]
+pub(crate) struct Framed {
+    bytes: Bytes,
+    head_length: usize,
+    status: StatusCode,
 }
 
-fn page(document: &Document, gzip: bool, keeps: bool) -> Bytes {
+impl Framed {
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is sent of it: all, or what `HEAD` wants.
+    pub(crate) fn sent(&self, with_body: bool) -> Bytes {
+        let length = if with_body {
+            self.bytes.len()
+        } else {
+            self.head_length
+        };
+        self.bytes.slice(..length)
+    }
+}
+
+/// A page.
+pub(crate) fn page(document: &Document, gzip: bool, keeps: bool) -> Framed {
     let mut head = Vec::with_capacity(1_024);
     for (name, value) in document.headers(gzip) {
         head.extend(name.as_str().as_bytes());
@@ -38,53 +49,80 @@ fn page(document: &Document, gzip: bool, keeps: bool) -> Bytes {
         head.extend(b"\r\n");
     }
     let head = String::from_utf8(head).expect("headers of pages are plain text");
-    framed("200 OK", &head, keeps, document.body(gzip))
+    framed(StatusCode::OK, &head, keeps, document.body(gzip))
+}
+
+/// `state.json`.
+pub(crate) fn state(air: &Air, on_air: &OnAir, keeps: bool) -> Framed {
+    let state = state_json(on_air, &on_air.facts().space, air.rung(), now());
+    reply(&Reply::ok(state, "application/json", BRIEF), keeps)
+}
+
+/// What a listener would be told, without becoming one. "A server MAY send a Transfer-Encoding header field in a
+/// response to a HEAD request" (RFC 9112 section 6.1) and like the ordinary server we do not.
+pub(crate) fn live_head(format: Format, keeps: bool) -> Framed {
+    let bytes = Bytes::from(stream_head(format, keeps) + "\r\n");
+    Framed {
+        head_length: bytes.len(),
+        bytes,
+        status: StatusCode::OK,
+    }
+}
+
+/// The head of a live stream, up to the empty line.
+pub(crate) fn opening(format: Format) -> String {
+    stream_head(format, false) + "transfer-encoding: chunked\r\n\r\n"
+}
+
+fn stream_head(format: Format, keeps: bool) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: {NEVER}\r\nx-content-type-options: nosniff\r\n{}",
+        format.content_type(),
+        always(keeps),
+    )
 }
 
 /// The answer to a head that nobody should answer.
-pub(crate) fn refusal(refusal: Refusal) -> Bytes {
+pub(crate) fn refusal(refusal: Refusal) -> Framed {
     let (status, sentence) = refusal.words();
-    short(status, NEVER, sentence, "")
+    let reply_to = Reply {
+        cache_control: NEVER,
+        ..Reply::refuse(status, sentence)
+    };
+    reply(&reply_to, false)
 }
 
-/// `503` to somebody who finds the house full.
-pub(crate) fn full() -> Bytes {
-    let seconds = room::come_again_s();
+/// An answer like the ordinary server's.
+pub(crate) fn reply(reply: &Reply, keeps: bool) -> Framed {
+    let Reply {
+        status,
+        content_type,
+        cache_control,
+        retry_after_s,
+        body,
+    } = reply;
+    let retry = retry_after_s.map(|seconds| format!("retry-after: {seconds}\r\n"));
     let head = format!(
-        "content-type: application/json\r\ncache-control: {NEVER}\r\nretry-after: {seconds}\r\n\
-         x-content-type-options: nosniff\r\n"
+        "content-type: {content_type}\r\ncache-control: {cache_control}\r\nx-content-type-options: nosniff\r\n{}",
+        retry.unwrap_or_default()
     );
-    framed(
-        "503 Service Unavailable",
-        &head,
-        false,
-        room::full(seconds).as_bytes(),
-    )
+    framed(*status, &head, keeps, body)
 }
 
-/// `503` with the time after which to come again.
-pub(crate) fn come_again(seconds: u32, sentence: &str) -> Bytes {
-    let more = format!("retry-after: {seconds}\r\n");
-    short("503 Service Unavailable", BRIEF, sentence, &more)
-}
-
-fn short(status: &str, cache_control: &str, sentence: &str, more: &str) -> Bytes {
+fn framed(status: StatusCode, head: &str, keeps: bool, body: &[u8]) -> Framed {
     let head = format!(
-        "content-type: text/plain; charset=utf-8\r\ncache-control: {cache_control}\r\n\
-         x-content-type-options: nosniff\r\n{more}"
-    );
-    framed(status, &head, false, sentence.as_bytes())
-}
-
-fn framed(status: &str, head: &str, keeps: bool, body: &[u8]) -> Bytes {
-    let mut bytes = format!(
         "HTTP/1.1 {status}\r\n{head}content-length: {}\r\n{}\r\n",
         body.len(),
         always(keeps)
-    )
-    .into_bytes();
+    );
+    let mut bytes = Vec::with_capacity(head.len() + body.len());
+    bytes.extend(head.as_bytes());
     bytes.extend(body);
-    bytes.into()
+    Framed {
+        bytes: bytes.into(),
+        head_length: head.len(),
+        status,
+    }
 }
 
 /// What every answer of the engine carries: it may be read from any page, and whether more may be asked.

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
 use rustix::time::Timespec;
 
-use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent, Taken, ordinary};
+use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent, Taken, ordinary, peer};
 
 /// Events fetched at once; more are fetched next time.
 const EVENTS_MAX: usize = 1_024;
@@ -32,7 +32,8 @@ pub(crate) struct Epoll {
     free: Vec<Place>,
     /// Places that lost theirs since the last wait, of which events may still be under way.
     freed: Vec<Place>,
-    released: Vec<Event>,
+    /// What is told with the next wait.
+    pending: Vec<Event>,
     ready: Vec<epoll::Event>,
 }
 
@@ -55,7 +56,7 @@ impl Epoll {
             sockets: Vec::new(),
             free: Vec::new(),
             freed: Vec::new(),
-            released: Vec::new(),
+            pending: Vec::new(),
             ready: Vec::with_capacity(EVENTS_MAX),
         })
     }
@@ -129,7 +130,7 @@ impl Epoll {
 impl Port for Epoll {
     fn wait(&mut self, most: Duration, events: &mut Vec<Event>) -> io::Result<()> {
         self.free.append(&mut self.freed);
-        events.append(&mut self.released);
+        events.append(&mut self.pending);
         let most = if events.is_empty() {
             most
         } else {
@@ -179,6 +180,12 @@ impl Port for Epoll {
         }
     }
 
+    fn ask_peer(&mut self, place: Place) {
+        let address = self.seated(place).and_then(|seated| peer(&seated.socket));
+        self.pending
+            .extend(address.map(|address| Event::Peer(place, address)));
+    }
+
     fn watch(&mut self, place: Place, interest: Interest) {
         let Some(seated) = self
             .sockets
@@ -201,7 +208,7 @@ impl Port for Epoll {
         };
         if let Err(error) = outcome {
             tracing::warn!(%error, "a connection could not be watched");
-            self.released.push(Event::Left(place));
+            self.pending.push(Event::Left(place));
         }
     }
 
@@ -237,7 +244,7 @@ impl Port for Epoll {
             Some(_) => epoll::delete(&self.watched, &socket),
             None => Ok(()),
         };
-        self.released.push(match forgotten {
+        self.pending.push(match forgotten {
             Ok(()) => Event::Released(place, ordinary(socket)),
             Err(_) => Event::Left(place),
         });

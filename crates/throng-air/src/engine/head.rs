@@ -1,13 +1,20 @@
-//! One parser decides about a request head, strictly: a live stream and the pages on the way to it are ours, everything
-//! else is handed on with the bytes already read, and what two parsers could read in two ways is refused.
+//! One parser decides about a request head, strictly: live streams, playlists, parts and the pages on the way to them are
+//! ours, everything else is handed on with the bytes already read, and what two parsers could read in two ways is refused.
+//!
+//! The same bytes are read the same in whatever pieces they come.
 
 use std::mem::MaybeUninit;
 
+use axum::http::StatusCode;
 use httparse::{Error, Header, Request, Status};
 use throng_core::rendition::Rendition;
 
 use crate::document::takes_gzip;
 use crate::format::Format;
+use crate::hls;
+
+#[cfg(test)]
+mod tests;
 
 /// Largest request head, as at the ordinary server. A join needs less than 1 KB; browsers send up to 8 KB with cookies
 /// of neighbours. A longer one is refused.
@@ -22,12 +29,12 @@ pub(crate) enum Head<'b> {
     HandOn,
     /// A live stream.
     Live(Asked<'b>),
-    /// A text on the way to one.
-    Text(Text<'b>),
     /// More bytes are needed.
     Partial,
     /// Nobody should answer this.
     Refuse(Refusal),
+    /// Something that is answered in one piece.
+    Wish(Wish<'b>),
 }
 
 /// A live stream that somebody asked for.
@@ -41,26 +48,52 @@ pub(crate) struct Asked<'b> {
     pub(crate) rendition: Rendition,
 }
 
-/// A text that somebody asked for, with nothing said after it.
+/// Something that somebody asked for, and what is to be known for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Text<'b> {
-    /// Which.
-    pub(crate) name: TextName<'b>,
-    /// Whether it may be compressed.
+pub(crate) struct Wish<'b> {
+    /// What.
+    pub(crate) what: What<'b>,
+    /// How it is to be answered.
+    pub(crate) manner: Manner,
+    /// Whether the body may be compressed.
     pub(crate) gzip: bool,
-    /// Whether the connection is kept for the next request (RFC 9112 section 9.3).
-    pub(crate) keeps: bool,
+    /// The bytes of the head; what follows them is the next request.
+    pub(crate) length: usize,
 }
 
-/// A text and the slug of its space, as it stands in the path; the space need not exist.
+/// What somebody asked for, with the slug of its space as it stands in the path; the space need not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TextName<'b> {
+pub(crate) enum What<'b> {
+    /// A file under `hls/`.
+    Hls(File<'b>),
     /// The list of spaces.
     Index,
+    /// The head of a live stream.
+    LiveHead(Asked<'b>),
     /// The page of a space.
     Page(&'b str),
     /// `state.json` of a space.
     State(&'b str),
+}
+
+/// A file under `hls/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct File<'b> {
+    /// The space.
+    pub(crate) slug: &'b str,
+    /// Its name.
+    pub(crate) name: hls::Name,
+    /// What follows the question mark.
+    pub(crate) query: &'b str,
+}
+
+/// How a request is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// Whether the connection is kept for the next request (RFC 9112 section 9.3).
+    pub(crate) keeps: bool,
+    /// Whether the body is sent; `HEAD` wants all but that (RFC 9110 section 9.3.2).
+    pub(crate) with_body: bool,
 }
 
 /// Why a head is refused.
@@ -87,15 +120,15 @@ impl Refusal {
         }
     }
 
-    /// The status line's end, and a sentence.
-    pub(crate) const fn words(self) -> (&'static str, &'static str) {
-        let bad = "400 Bad Request";
+    /// The status, and a sentence.
+    pub(crate) const fn words(self) -> (StatusCode, &'static str) {
+        let bad = StatusCode::BAD_REQUEST;
         match self {
             Self::Framing => (bad, "The request gives its body two lengths.\n"),
             Self::Host => (bad, "The request must name its host exactly once.\n"),
             Self::Malformed => (bad, "This is not an HTTP/1.1 request.\n"),
             Self::TooLarge => (
-                "431 Request Header Fields Too Large",
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "The headers of the request are too large.\n",
             ),
         }
@@ -104,19 +137,31 @@ impl Refusal {
 
 /// Reads the head at the beginning of these bytes.
 pub(crate) fn read(bytes: &[u8]) -> Head<'_> {
+    let is_long = bytes.len() >= HEAD_MAX_BYTES;
+    let bytes = &bytes[..bytes.len().min(HEAD_MAX_BYTES)];
     let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; HEADERS_MAX];
     let mut request = Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, &mut headers) {
-        Ok(Status::Complete(length)) if length <= HEAD_MAX_BYTES => {
-            judge(&request, length == bytes.len())
+        Ok(Status::Complete(length)) if has_bare_line_feed(&bytes[..length]) => {
+            Head::Refuse(Refusal::Malformed)
         }
-        Ok(Status::Partial) if bytes.len() < HEAD_MAX_BYTES => Head::Partial,
-        Ok(_) | Err(Error::TooManyHeaders) => Head::Refuse(Refusal::TooLarge),
+        Ok(Status::Complete(length)) => judge(&request, length),
+        Ok(Status::Partial) if !is_long => Head::Partial,
+        Ok(Status::Partial) | Err(Error::TooManyHeaders) => Head::Refuse(Refusal::TooLarge),
         Err(_) => Head::Refuse(Refusal::Malformed),
     }
 }
 
-fn judge<'b>(request: &Request<'_, 'b>, is_all: bool) -> Head<'b> {
+/// Whether a line ends without a carriage return. "A recipient MAY recognize a single LF as a line terminator" (RFC 9112
+/// section 2.2); one in front of us may not, and would see other headers than we.
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    let before = std::iter::once(&0).chain(head);
+    before
+        .zip(head)
+        .any(|pair| matches!(pair, (before, b'\n') if *before != b'\r'))
+}
+
+fn judge<'b>(request: &Request<'_, 'b>, length: usize) -> Head<'b> {
     let (lengths, codings) = (
         values(request, "content-length").count(),
         values(request, "transfer-encoding").count(),
@@ -130,22 +175,28 @@ fn judge<'b>(request: &Request<'_, 'b>, is_all: bool) -> Head<'b> {
     if values(request, "host").count() != 1 {
         return Head::Refuse(Refusal::Host);
     }
-    let Some(target) = request.path else {
+    let with_body = match request.method {
+        Some("GET") => true,
+        Some("HEAD") => false,
+        _ => return Head::HandOn,
+    };
+    let Some(what) = request
+        .path
+        .and_then(what)
+        .filter(|_| lengths + codings == 0)
+    else {
         return Head::HandOn;
     };
-    if request.method != Some("GET") || lengths + codings > 0 {
-        return Head::HandOn;
-    }
-    if let Some(asked) = live(target) {
-        return Head::Live(asked);
-    }
-    // Requests sent before their turn are the ordinary server's to sort out.
-    match text(target).filter(|_| is_all) {
-        None => Head::HandOn,
-        Some(name) => Head::Text(Text {
-            name,
+    match what {
+        What::LiveHead(asked) if with_body => Head::Live(asked),
+        what => Head::Wish(Wish {
+            what,
+            manner: Manner {
+                keeps: !values(request, "connection").any(says_close),
+                with_body,
+            },
             gzip: takes_gzip(values(request, "accept-encoding")),
-            keeps: !values(request, "connection").any(says_close),
+            length,
         }),
     }
 }
@@ -163,23 +214,36 @@ fn says_close(value: &[u8]) -> bool {
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-/// The text of `/`, `/s/{slug}` or `/s/{slug}/state.json`, which no query changes.
-fn text(target: &str) -> Option<TextName<'_>> {
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
+/// What a target names. What has another spelling is not ours; the ordinary server knows whether it is anything.
+fn what(target: &str) -> Option<What<'_>> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     if path == "/" {
-        return Some(TextName::Index);
+        return Some(What::Index);
     }
-    match path.strip_prefix("/s/")?.split_once('/') {
-        None => path.strip_prefix("/s/").map(TextName::Page),
-        Some((slug, "state.json")) => Some(TextName::State(slug)),
-        Some(_) => None,
+    let path = path.strip_prefix("/s/")?;
+    let (slug, file) = match path.split_once('/') {
+        None => (path, None),
+        Some((slug, file)) => (slug, Some(file)),
+    };
+    if slug.is_empty() || slug.contains(['%', '#']) {
+        return None;
+    }
+    match file {
+        None => Some(What::Page(slug)),
+        Some("state.json") => Some(What::State(slug)),
+        Some(file) => match file.strip_prefix("hls/") {
+            None => live(slug, file, query).map(What::LiveHead),
+            Some(name) => Some(What::Hls(File {
+                slug,
+                name: hls::Name::parse(name)?,
+                query,
+            })),
+        },
     }
 }
 
-/// The stream of `/s/{slug}/live.{format}` with parameters that we know. In any other spelling it is not ours.
-fn live(target: &str) -> Option<Asked<'_>> {
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let (slug, file) = path.strip_prefix("/s/")?.split_once('/')?;
+/// The stream of `live.{format}` with parameters that we know.
+fn live<'b>(slug: &'b str, file: &str, query: &str) -> Option<Asked<'b>> {
     let format = Format::of(file)?;
     let mut asked = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -194,144 +258,4 @@ fn live(target: &str) -> Option<Asked<'_>> {
         format,
         rendition: format.rendition(asked)?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn get(target: &str) -> String {
-        format!("GET {target} HTTP/1.1\r\nhost: a\r\naccept: */*\r\n\r\n")
-    }
-
-    fn refusal(text: &str) -> Option<Refusal> {
-        match read(text.as_bytes()) {
-            Head::Refuse(refusal) => Some(refusal),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn a_live_stream_is_ours() {
-        for (target, slug, format, rendition) in [
-            ("/s/a-b/live.mp4", "a-b", Format::Mp4, Rendition::O48),
-            ("/s/a/live.aac?l=1", "a", Format::Aac, Rendition::A64),
-            (
-                "/s/a/live.webm?l=x&rendition=o24&ticket=",
-                "a",
-                Format::Webm,
-                Rendition::O24,
-            ),
-        ] {
-            let asked = Asked {
-                slug,
-                format,
-                rendition,
-            };
-            let text = get(target);
-            assert_eq!(read(text.as_bytes()), Head::Live(asked), "{target}");
-            for end in 0..text.len() {
-                assert_eq!(read(&text.as_bytes()[..end]), Head::Partial, "{end}");
-            }
-        }
-    }
-
-    #[test]
-    fn texts_on_the_way_to_a_stream_are_ours() {
-        let asked = |target: &str, headers: &str| {
-            let text = format!("GET {target} HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
-            match read(text.as_bytes()) {
-                Head::Text(text) => (format!("{:?}", text.name), text.gzip, text.keeps),
-                other => panic!("{other:?}"),
-            }
-        };
-        let page = "Page(\"a\")".to_owned();
-        assert_eq!(asked("/", ""), ("Index".to_owned(), false, true));
-        assert_eq!(
-            asked("/s/a?from=mail", "accept-encoding: br, gzip\r\n"),
-            (page.clone(), true, true)
-        );
-        assert_eq!(
-            asked("/s/a/state.json", "connection: Keep-Alive, Close\r\n"),
-            ("State(\"a\")".to_owned(), false, false)
-        );
-        assert_eq!(
-            asked("/s/a", "connection: keep-alive\r\n"),
-            (page, false, true)
-        );
-    }
-
-    #[test]
-    fn whatever_else_is_a_request_is_handed_on() {
-        for target in [
-            "/s",
-            "/s/a/",
-            "/s/a/state.json/",
-            "/s/a/live.ogg",
-            "/s/a/live.mp4/",
-            "/s//a/live.mp4",
-            "/s/a/hls/live.mp4",
-            "/S/a/live.mp4",
-            "/s/a/live%2emp4",
-            "http://a/s/a/live.mp4",
-            "/s/a/live.mp4?rendition=best",
-            "/s/a/live.webm?rendition=a64",
-            "/s/a/live.mp4?rendition=o24&rendition=o48",
-            "/s/a/live.mp4?seek=1",
-            "/s/a/live.mp4?l",
-        ] {
-            assert_eq!(read(get(target).as_bytes()), Head::HandOn, "{target}");
-        }
-        for text in [
-            "HEAD /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\n\r\n",
-            "POST /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\n\r\n",
-            "GET /s/a/live.mp4 HTTP/1.0\r\n\r\n",
-            "GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
-            "GET /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi",
-            "GET /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
-        ] {
-            assert_eq!(read(text.as_bytes()), Head::HandOn, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_nobody_should_answer_is_refused_for_a_reason() {
-        let many = format!(
-            "GET / HTTP/1.1\r\nhost: a\r\n{}\r\n",
-            "a: b\r\n".repeat(HEADERS_MAX)
-        );
-        let long = format!(
-            "GET / HTTP/1.1\r\nhost: a\r\ncookie: {}",
-            "x".repeat(HEAD_MAX_BYTES)
-        );
-        let whole = format!("{long}\r\n\r\n");
-        for text in [many, long, whole] {
-            assert_eq!(refusal(&text), Some(Refusal::TooLarge));
-        }
-        for text in [
-            "\u{16}\u{3}\u{1}\u{2}",
-            "GET /\r\n\r\n",
-            "GET / HTTP/2.0\r\n\r\n",
-            "PRI * HTTP/2.0\r\n\r\n",
-            "GET / HTTP/1.1\r\nhost : a\r\n\r\n",
-            "GET / HTTP/1.1\r\nhost: a\r\n folded: b\r\n\r\n",
-            "GET /\u{0} HTTP/1.1\r\nhost: a\r\n\r\n",
-        ] {
-            assert_eq!(refusal(text), Some(Refusal::Malformed), "{text:?}");
-        }
-        for text in [
-            "GET /s/a/live.mp4 HTTP/1.1\r\n\r\n",
-            "GET /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\nHOST: b\r\n\r\n",
-        ] {
-            assert_eq!(refusal(text), Some(Refusal::Host));
-        }
-        for lengths in [
-            "content-length: 1\r\ntransfer-encoding: chunked\r\n",
-            "content-length: 1\r\nContent-Length: 1\r\n",
-            "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
-        ] {
-            let text = format!("POST / HTTP/1.1\r\nhost: a\r\n{lengths}\r\n");
-            assert_eq!(refusal(&text), Some(Refusal::Framing));
-        }
-    }
 }

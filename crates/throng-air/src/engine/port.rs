@@ -4,7 +4,7 @@
 //! to one connection from [`Event::Arrived`] until it was closed or released.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(crate) enum Event {
     Arrived(Place),
     /// The peer closed, or the connection broke.
     Left(Place),
+    /// Who the peer is of a connection of which that was asked.
+    Peer(Place, IpAddr),
     /// There may be something to read.
     Readable(Place),
     /// A connection that was to be released is an ordinary one now.
@@ -84,6 +86,10 @@ pub(crate) trait Port {
     /// Reads what is there.
     fn take(&mut self, place: Place, into: &mut [u8; READ_MAX_BYTES]) -> Taken;
 
+    /// Asks who the peer is; [`Event::Peer`] tells, unless it is not to be known. Costs a call or two, so that it is not
+    /// for every connection.
+    fn ask_peer(&mut self, place: Place);
+
     /// Waits for something on a connection.
     fn watch(&mut self, place: Place, interest: Interest);
 
@@ -104,6 +110,12 @@ pub(crate) trait Port {
 /// Largest send buffer of a connection that is released: downloads want more than spans do. The kernel's own limit may
 /// be lower.
 const RELEASED_SEND_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// Who is at the other end of a socket.
+pub(crate) fn peer(socket: &OwnedFd) -> Option<IpAddr> {
+    let address = rustix::net::getpeername(socket).ok().flatten()?;
+    Some(SocketAddr::try_from(address).ok()?.ip())
+}
 
 /// Makes an ordinary stream of a socket that was a listener's.
 pub(crate) fn ordinary(socket: OwnedFd) -> TcpStream {

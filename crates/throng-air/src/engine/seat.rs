@@ -1,13 +1,18 @@
 //! A space as one shard has it: its window, copied part by part, and who listens to it here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use throng_core::timeline::PartIndex;
 use throng_core::window::Window;
 
+use super::answer::{self, Framed};
 use super::cursor::View;
+use super::port::Place;
+use crate::air::Headers;
+use crate::hls::{self, Content, Source};
 use crate::on_air::OnAir;
-use crate::presence::{LISTENING_FOR, Shard};
+use crate::presence::{LISTENING_FOR, Player, Shard};
 
 /// Groups of places, of which each tick visits one.
 pub(crate) const GROUPS: usize = 3;
@@ -33,6 +38,15 @@ pub(crate) struct Seat {
     /// Who is listening.
     pub(crate) audience: Audience,
     reported: u64,
+    /// Whose requests are held; at most as many as there are connections.
+    pub(crate) held: BTreeSet<Place>,
+    /// Whether anything has changed since they were looked at.
+    is_stirred: bool,
+    /// Answers from the window as it is, made once for all who get the same. What a window can be asked for bounds
+    /// them, and all go when it moves, and with the next tick.
+    answers: HashMap<(Content, bool), Framed>,
+    /// Players who were given audio since the last tick.
+    delivered: Vec<Player>,
 }
 
 impl Seat {
@@ -43,13 +57,47 @@ impl Seat {
 
     /// Looks at the window, and says that somebody wants it.
     pub(crate) fn look(&mut self) {
+        let before = self.shape();
         self.flowing = self.on_air.demand();
         self.is_closed = self.on_air.is_closed();
         self.on_air.follow(&mut self.window);
+        if self.shape() != before {
+            self.is_stirred = true;
+            self.answers.clear();
+        }
+    }
+
+    /// What is to be known to tell whether anything has changed.
+    fn shape(&self) -> (View, PartIndex, bool, bool) {
+        let true_next = self.window.true_next();
+        (self.view(), true_next, self.flowing, self.is_closed)
+    }
+
+    /// The answer that this content makes for everyone.
+    pub(crate) fn answer(&mut self, content: Content, keeps: bool, headers: &Headers) -> Framed {
+        let (on_air, window) = (&self.on_air, &self.window);
+        let made = self.answers.entry((content, keeps)).or_insert_with(|| {
+            let source = Source {
+                space: &on_air.facts().space,
+                window,
+                recorded: on_air.past().recorded(),
+                headers,
+            };
+            answer::reply(&hls::compose(content, &source), keeps)
+        });
+        made.clone()
+    }
+
+    /// Counts a player who is known by what he was given.
+    pub(crate) fn deliver(&mut self, player: Player) {
+        self.delivered.push(player);
     }
 
     /// Tells how many listen, if it has changed, of whom so many have just joined.
     fn report(&mut self, shard: Shard, now_ms: u64, just_joined: u64) {
+        if !self.delivered.is_empty() {
+            self.on_air.delivered_to(&mut self.delivered);
+        }
         let listening = self.audience.listening(now_ms);
         if listening != self.reported || just_joined > 0 {
             self.on_air.counted(shard, listening, just_joined);
@@ -97,6 +145,10 @@ impl Seats {
             connections: 0,
             audience: Audience::default(),
             reported: 0,
+            held: BTreeSet::new(),
+            is_stirred: false,
+            answers: HashMap::new(),
+            delivered: Vec::new(),
         });
         let place = self.taken.iter().position(Option::is_none);
         let place = place.unwrap_or_else(|| {
@@ -120,10 +172,34 @@ impl Seats {
     pub(crate) fn look(&mut self, group: usize) {
         for seat in self.taken.iter_mut().flatten() {
             seat.audience.heard[group] = 0;
+            // The clock that they carry has moved.
+            seat.answers.clear();
             if seat.connections > 0 {
                 seat.look();
             }
         }
+    }
+
+    /// How many requests are held.
+    pub(crate) fn held(&self) -> usize {
+        let seats = self.taken.iter().flatten();
+        seats.map(|seat| seat.held.len()).sum()
+    }
+
+    /// Looks at the windows for which requests are held.
+    pub(crate) fn look_for_held(&mut self) {
+        let seats = self.taken.iter_mut().flatten();
+        seats
+            .filter(|seat| !seat.held.is_empty())
+            .for_each(Seat::look);
+    }
+
+    /// A seat of which something has changed since its held requests were looked at, and these.
+    pub(crate) fn stirred(&mut self) -> Option<BTreeSet<Place>> {
+        let mut seats = self.taken.iter_mut().flatten();
+        let seat = seats.find(|seat| seat.is_stirred && !seat.held.is_empty())?;
+        seat.is_stirred = false;
+        Some(std::mem::take(&mut seat.held))
     }
 
     /// Tells how many listen; a space that nobody listens to any more is let go.

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 
 use super::cursor::{Cursor, Span, Step};
 use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent};
+use super::prefix::Silence;
 use super::seat::{GROUPS, Heard, Seats};
-use super::slot::{Listener, Said, Slot, Waiting};
+use super::slot::{Holding, Listener, Said, Slot, Waiting};
 use super::span::{Key, Spans};
 use super::tally::{Closed, Refused, Tally};
 use crate::air::Air;
@@ -23,6 +24,10 @@ use crate::hand_over::{self, HandOver};
 use crate::presence;
 
 mod door;
+mod files;
+mod silent;
+#[cfg(test)]
+mod tests;
 
 /// From tick to tick.
 const TICK: Duration = Duration::from_micros(PART_DURATION_MS * 1_000 / GROUPS as u64);
@@ -39,20 +44,31 @@ const LINGER_READS_MAX: u8 = 16;
 
 /// One event loop.
 pub(crate) struct Shard<P> {
+    number: presence::Shard,
     port: P,
     air: Arc<Air>,
     hand_over: HandOver,
     connections_max: u32,
     connections: u32,
     slots: Vec<Slot>,
+    /// How many connections each place has had.
+    lives: Vec<u32>,
     seats: Seats,
     spans: Spans,
     /// What did not fit, of those who are blocked; most of them share it.
     rests: HashMap<Place, Bytes>,
-    /// Heads of which more must come. The bound and the answer to "full" are [`door::HEADS_MAX`].
+    /// Heads of which more must come, and what came before its turn. The bound and the answer to "full" are [`door::HEADS_MAX`].
     heads: HashMap<Place, Vec<u8>>,
     /// What was read from connections that become ordinary ones.
     releasing: HashMap<Place, (Vec<u8>, hand_over::Place)>,
+    /// Who has been answered and has said more already.
+    again: Vec<Place>,
+    /// Whether requests are held.
+    has_held: bool,
+    looked_ms: u64,
+    silence: Silence,
+    /// Connections that were asked in this tick where they come from.
+    asked: u32,
     tally: Tally,
     started: Instant,
     now_ms: u64,
@@ -69,17 +85,24 @@ impl<P: Port> Shard<P> {
         hand_over: HandOver,
     ) -> Self {
         Self {
+            number,
             port,
             air,
             hand_over,
             connections_max: 0,
             connections: 0,
             slots: Vec::new(),
+            lives: Vec::new(),
             seats: Seats::new(number),
             spans: Spans::default(),
             rests: HashMap::new(),
             heads: HashMap::new(),
             releasing: HashMap::new(),
+            again: Vec::new(),
+            has_held: false,
+            looked_ms: 0,
+            silence: Silence::default(),
+            asked: 0,
             tally: Tally::new(number),
             started: Instant::now(),
             now_ms: 0,
@@ -106,7 +129,7 @@ impl<P: Port> Shard<P> {
                     return;
                 }
             }
-            let most = due.saturating_duration_since(Instant::now());
+            let most = self.patience(due.saturating_duration_since(Instant::now()));
             if let Err(error) = self.port.wait(most, &mut events) {
                 tracing::error!(%error, "a shard cannot go on");
                 return self.abandon();
@@ -115,6 +138,8 @@ impl<P: Port> Shard<P> {
             for event in events.drain(..) {
                 self.react(event);
             }
+            self.go_on();
+            self.look_for_held();
             due = due.min(now + self.pause());
         }
     }
@@ -144,8 +169,13 @@ impl<P: Port> Shard<P> {
 
     fn tick(&mut self) {
         self.group = (self.group + 1) % GROUPS;
+        self.asked = 0;
+        if self.group == 0 {
+            self.begin_round();
+        }
         self.spans.clear();
         self.seats.look(self.group);
+        self.answer_held();
         for place in places_of(self.group, self.slots.len()) {
             self.visit(place);
         }
@@ -167,9 +197,16 @@ impl<P: Port> Shard<P> {
                     self.drop_content(place);
                 }
             }
+            Slot::Holding(holding) => {
+                if self.now_ms >= holding.until_ms {
+                    self.give_up(place, holding);
+                }
+            }
             Slot::Undecided { until_ms, said } => {
                 if self.now_ms >= until_ms || self.is_closing {
                     self.lose_patience(place, said);
+                } else if said != Said::Enough {
+                    self.note_silent(place);
                 }
             }
             Slot::Waiting(waiting) => self.try_join(place, waiting),
@@ -266,9 +303,14 @@ impl<P: Port> Shard<P> {
                 self.rests.insert(place, rest);
                 self.tally.blocked();
                 self.port.watch(place, Interest::Write);
-                if let Slot::Listening(listener) = &mut self.slots[place as usize] {
-                    listener.is_blocked = true;
-                    listener.cursor.set_blocked();
+                match &mut self.slots[place as usize] {
+                    Slot::Listening(listener) => {
+                        listener.is_blocked = true;
+                        listener.cursor.set_blocked();
+                    }
+                    // He took something.
+                    Slot::Answering { until_ms, .. } => *until_ms = self.now_ms + STALLED_MS,
+                    _ => {}
                 }
             }
             (Slot::Listening(listener), Sent::Whole) => self.sent_whole(place, listener),
@@ -321,6 +363,7 @@ impl<P: Port> Shard<P> {
 
     /// Says that nothing more comes, and gives the peer time to read what did.
     fn linger(&mut self, place: Place) {
+        self.heads.remove(&place);
         self.port.shut_down(place);
         self.slots[place as usize] = Slot::Lingering {
             until_ms: self.now_ms + LINGER_MS,
@@ -331,6 +374,8 @@ impl<P: Port> Shard<P> {
 
     /// Closes a connection of which nothing is owed.
     fn drop(&mut self, place: Place) {
+        self.heads.remove(&place);
+        self.rests.remove(&place);
         self.port.close(place);
         self.slots[place as usize] = Slot::Empty;
         self.connections -= 1;
@@ -340,6 +385,7 @@ impl<P: Port> Shard<P> {
         match event {
             Event::Arrived(place) => self.arrive(place),
             Event::Left(place) => self.lose(place),
+            Event::Peer(place, address) => self.judge_silent(place, address),
             Event::Readable(place) => self.read(place),
             Event::Released(place, stream) => self.release(place, stream),
             Event::Sent(place, sent) => self.sent(place, sent),
@@ -351,6 +397,11 @@ impl<P: Port> Shard<P> {
     fn lose(&mut self, place: Place) {
         match self.slots[place as usize] {
             Slot::Empty => {}
+            Slot::Holding(holding) => {
+                self.let_go(place, holding);
+                self.tally.not_answered(holding.ask.door());
+                self.drop_content(place);
+            }
             Slot::Lingering { .. } => self.drop(place),
             Slot::Answering { .. }
             | Slot::Undecided {
@@ -379,24 +430,4 @@ fn places_of(group: usize, count: usize) -> impl Iterator<Item = Place> {
     let runs = (group * 64..count).step_by(64 * GROUPS);
     let places = runs.flat_map(move |first| first..(first + 64).min(count));
     places.map(|place| Place::try_from(place).expect("places are small numbers"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn three_ticks_visit_every_place_once() {
-        for count in [0, 1, 63, 64, 65, 500] {
-            for group in 0..GROUPS {
-                assert!(places_of(group, count).all(|place| group_of(place) == group));
-            }
-            let mut visited: Vec<_> = places_of_all(count).collect();
-            visited.sort_unstable();
-            let all: Vec<_> = (0..count)
-                .map(|place| Place::try_from(place).unwrap())
-                .collect();
-            assert_eq!(visited, all);
-        }
-    }
 }

@@ -3,9 +3,12 @@
 use throng_core::rendition::Rendition;
 
 use super::cursor::Cursor;
+use super::head::Manner;
 use super::seat::SeatIndex;
 use crate::format::Format;
+use crate::hls::Ask;
 use crate::ledger::Door;
+use crate::presence::Player;
 
 /// One connection, or none.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +19,13 @@ pub(crate) enum Slot {
         until_ms: u64,
         /// Whether more may be asked then.
         keeps: bool,
-        /// In whose account it is.
-        door: Door,
+        /// The account in which its end is to be noted; none for a refusal, of which nothing is owed.
+        door: Option<Door>,
     },
     /// Nobody.
     Empty,
+    /// Its answer is not there yet.
+    Holding(Holding),
     /// Nothing more will be sent; the peer may finish reading.
     Lingering {
         /// When it is closed all the same.
@@ -52,6 +57,23 @@ pub(crate) enum Said {
     Nothing,
     /// Part of a head.
     Part,
+}
+
+/// Somebody who waits for a part, or for what names it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holding {
+    /// The space.
+    pub(crate) seat: SeatIndex,
+    /// What he asked for.
+    pub(crate) ask: Ask,
+    /// Who he is.
+    pub(crate) player: Player,
+    /// How he is to be answered.
+    pub(crate) manner: Manner,
+    /// Whether the window was filled when it was last looked at.
+    pub(crate) is_filled: bool,
+    /// When he is told to come again.
+    pub(crate) until_ms: u64,
 }
 
 /// Somebody who will join.

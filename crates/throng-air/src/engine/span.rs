@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use bytes::Bytes;
-use throng_core::caching::NEVER;
 use throng_core::window::Window;
 
 use super::answer;
@@ -63,7 +62,7 @@ fn frame(key: Key, window: &Window, headers: &Headers) -> Bytes {
     let length = header.len() + parts().map(Bytes::len).sum::<usize>();
     let mut bytes = Vec::with_capacity(length + 512);
     if key.first {
-        bytes.extend(opening(format).as_bytes());
+        bytes.extend(answer::opening(format).as_bytes());
     }
     // An empty chunk would end the body.
     if length > 0 {
@@ -76,14 +75,4 @@ fn frame(key: Key, window: &Window, headers: &Headers) -> Bytes {
         bytes.extend(LAST_CHUNK);
     }
     bytes.into()
-}
-
-/// The head of the answer, up to the empty line.
-fn opening(format: Format) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncache-control: {NEVER}\r\nx-content-type-options: nosniff\r\n{}\
-         transfer-encoding: chunked\r\n\r\n",
-        format.content_type(),
-        answer::always(false),
-    )
 }

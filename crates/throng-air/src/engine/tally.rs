@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use metrics::{Counter, Gauge, counter, gauge};
 use throng_core::timeline::PART_SAMPLES;
 
 use super::head::Refusal;
+use crate::counting::Verdict;
 use crate::format::Format;
 use crate::ledger::{self, Account, Accounts, Door, Ledger};
 use crate::metric;
@@ -23,6 +25,8 @@ pub(crate) enum Refused {
     Gone,
     /// His head was not fit to be answered.
     Head(Refusal),
+    /// He said nothing, and so did too many of his network.
+    Network,
     /// He said nothing in time.
     Silent,
     /// His head did not end in time.
@@ -32,10 +36,11 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Crowded,
         Self::Full,
         Self::Gone,
+        Self::Network,
         Self::Silent,
         Self::Unfinished,
         Self::Unready,
@@ -51,7 +56,7 @@ impl Refused {
             Self::Crowded | Self::Full | Self::Unready => ledger::Refused::Busy,
             Self::Gone => ledger::Refused::Left,
             Self::Head(_) => ledger::Refused::Malformed,
-            Self::Silent | Self::Unfinished => ledger::Refused::Silent,
+            Self::Network | Self::Silent | Self::Unfinished => ledger::Refused::Silent,
         }
     }
 
@@ -61,6 +66,7 @@ impl Refused {
             Self::Full => "full",
             Self::Gone => "gone",
             Self::Head(refusal) => refusal.name(),
+            Self::Network => "network",
             Self::Silent => "silent",
             Self::Unfinished => "unfinished",
             Self::Unready => "unready",
@@ -117,9 +123,10 @@ pub(crate) struct Tally {
     accepted: Counter,
     handed_on: Counter,
     content: Counter,
-    texts: Counter,
+    answers: Counter,
+    held: Gauge,
     joins: [(Format, Counter); 3],
-    refused: [(Refused, Counter); 10],
+    refused: [(Refused, Counter); 11],
     closed: [(Closed, Counter); 5],
     sends: Counter,
     bytes: Counter,
@@ -145,7 +152,8 @@ impl Tally {
             accepted: count(metric::ACCEPTED),
             handed_on: count(metric::HANDED_ON),
             content: count(metric::CONTENT),
-            texts: count(metric::TEXTS),
+            answers: count(metric::ANSWERS),
+            held: gauge(metric::HELD),
             joins: Format::ALL.map(|format| {
                 let name = format.name();
                 let joins = counter!(metric::JOINS, "format" => name, "shard" => shard.clone());
@@ -188,24 +196,43 @@ impl Tally {
         self.let_in();
     }
 
-    /// A request came that is answered with a text.
-    pub(crate) fn texted(&mut self, door: Door) {
-        self.texts.increment(1);
+    /// A request came to a door.
+    pub(crate) fn asked(&mut self, door: Door) {
         self.of(door).arrive();
-        self.of(door).admit();
     }
 
-    /// A text was sent whole.
+    /// It was answered in one piece, with so many samples in it; whether the end of that is to be noted.
+    pub(crate) fn answered(&mut self, door: Door, status: StatusCode, samples: u64) -> bool {
+        self.answers.increment(1);
+        let verdict = Verdict::of(status);
+        let account = self.of(door);
+        verdict.write(account);
+        account.deliver(samples);
+        verdict == Verdict::Admitted
+    }
+
+    /// It went unanswered.
+    pub(crate) fn not_answered(&mut self, door: Door) {
+        self.of(door).refuse(ledger::Refused::Left);
+    }
+
+    /// An answer was sent whole.
     pub(crate) fn taken(&mut self, door: Door) {
         self.of(door).close(ledger::Closed::Ended);
     }
 
-    /// The rest of a text was not wanted, or not taken in time.
+    /// The rest of an answer was not wanted, or not taken in time.
     pub(crate) fn not_taken(&mut self, door: Door) {
         self.of(door).close(ledger::Closed::Left);
     }
 
-    /// A connection ended that had got all texts it wanted.
+    /// So many requests are held.
+    #[allow(clippy::cast_precision_loss, reason = "a shard has few connections")]
+    pub(crate) fn holds(&self, held: usize) {
+        self.held.set(held as f64);
+    }
+
+    /// A connection ended that had got all answers it wanted.
     pub(crate) fn content(&mut self) {
         self.content.increment(1);
         self.let_in();
@@ -215,11 +242,6 @@ impl Tally {
     pub(crate) fn refused(&mut self, reason: Refused) {
         count(&self.refused, reason);
         self.of(Door::Connection).refuse(reason.entry());
-    }
-
-    /// Somebody asked for a stream.
-    pub(crate) fn asked(&mut self) {
-        self.of(Door::Stream).arrive();
     }
 
     /// Somebody who asked for a stream did not get it.

@@ -25,7 +25,7 @@ use rustix::net::SendFlags;
 use rustix::process::{Resource, getrlimit};
 
 use self::pool::Pool;
-use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent, Taken, ordinary};
+use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent, Taken, ordinary, peer};
 
 mod pool;
 
@@ -54,6 +54,7 @@ enum Kind {
     Forgotten,
     Install,
     Leave,
+    Peer,
     Read,
     Send,
     /// A send of which everything is told.
@@ -63,11 +64,12 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Accept,
         Self::Forgotten,
         Self::Install,
         Self::Leave,
+        Self::Peer,
         Self::Read,
         Self::Send,
         Self::SendAndTell,
@@ -238,6 +240,7 @@ impl Uring {
             Kind::Accept => return self.accepted(result, flags),
             Kind::Forgotten => return None,
             Kind::Install => return Some(self.installed(tag.place, result)),
+            Kind::Peer => return self.peer(tag, result),
             Kind::Send | Kind::SendAndTell => return self.sent(tag, result),
             Kind::Shut => {
                 self.shut(tag.place);
@@ -285,6 +288,18 @@ impl Uring {
             .set_nonblocking(true)
             .expect("any socket can be asked not to block");
         Event::Released(place, stream)
+    }
+
+    /// An ordinary descriptor, for a moment, says who is at the other end.
+    fn peer(&mut self, tag: Tag, result: i32) -> Option<Event> {
+        if result < 0 {
+            return None;
+        }
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+        let socket = unsafe { OwnedFd::from_raw_fd(result) };
+        let is_here = self.seats[tag.place as usize].life == tag.life;
+        let address = peer(&socket).filter(|_| is_here)?;
+        Some(Event::Peer(tag.place, address))
     }
 
     fn read(&mut self, place: Place, result: i32, buffer: Option<u16>) -> Option<Event> {
@@ -409,6 +424,11 @@ impl Port for Uring {
         into[..length].copy_from_slice(&self.pool.bytes(buffer)[..length]);
         self.give_back(Some(buffer));
         Taken::Bytes(length)
+    }
+
+    fn ask_peer(&mut self, place: Place) {
+        let install = opcode::FixedFdInstall::new(Fixed(place), 0).build();
+        self.push(install, Kind::Peer, place);
     }
 
     fn watch(&mut self, place: Place, interest: Interest) {

@@ -133,6 +133,7 @@ async fn closing_ends_idle_connections_and_lets_requests_finish() {
         house.push(40..41);
         assert_eq!(held.answer("GET").await.text(), "<o48 40>");
         assert!(held.is_closed().await);
+        drop(held);
         house.closed().await;
     }
 }

@@ -30,13 +30,18 @@ async fn every_way_out_of_a_connection_is_in_the_books_once() {
             (Refused::Malformed, 2),
         ];
         assert_refused(&connection, &refused);
-        // Who looked around, once and twice; the playlists; and two who listened.
-        assert_eq!(connection.admitted, 3 + u64::from(CONNECTIONS_MAX) + 2);
+        // Who looked around, five times; the recordings; who was held; and two who listened.
+        assert_eq!(connection.admitted, 5 + u64::from(CONNECTIONS_MAX) + 1 + 2);
 
         let page = books[Door::Page.index()];
-        assert_eq!((page.admitted, page.closed), (5, [5, 0, 0]));
+        assert_eq!((page.admitted, page.closed), (6, [6, 0, 0]));
         let playlist = books[Door::Playlist.index()];
-        assert_eq!(playlist.admitted, u64::from(CONNECTIONS_MAX));
+        assert_eq!((playlist.admitted, playlist.closed), (2, [2, 0, 0]));
+        assert_refused(&playlist, &[(Refused::Malformed, 1)]);
+        let audio = books[Door::Audio.index()];
+        assert_eq!(audio.admitted, 1 + u64::from(CONNECTIONS_MAX));
+        assert_refused(&audio, &[(Refused::Absent, 1), (Refused::Left, 1)]);
+        assert_eq!(audio.delivered_samples, PART_SAMPLES);
         let stream = books[Door::Stream.index()];
         assert_refused(&stream, &[(Refused::Left, 1)]);
         assert_eq!(stream.closed, [1, 1, 0], "one heard the end, one left");
@@ -78,11 +83,20 @@ fn assert_refused(account: &Account, expected: &[(Refused, u64)]) {
     }
 }
 
-/// Three texts on one connection.
+/// What a player asks for, on one connection.
 async fn look_around(house: &House) {
     let mut wire = house.connect().await;
-    for target in ["/", &house.path, &format!("{}/state.json", house.path)] {
-        assert_eq!(wire.get(target).await.status, 200);
+    assert_eq!(wire.get("/").await.status, 200);
+    for (file, status) in [
+        ("", 200),
+        ("/state.json", 200),
+        ("/hls/main.m3u8", 200),
+        ("/hls/o48/media.m3u8?_HLS_msn=x", 400),
+        ("/hls/o48/3.3.m4s", 200),
+        ("/hls/o48/9.0.m4s", 404),
+    ] {
+        let answer = wire.get(&format!("{}{file}", house.path)).await;
+        assert_eq!(answer.status, status, "{file}");
     }
 }
 
@@ -96,14 +110,15 @@ async fn misbehave(house: &House) {
     let mut inside = Vec::new();
     for _ in 0..CONNECTIONS_MAX {
         let mut wire = house.connect().await;
-        let playlist = format!("{}/hls/main.m3u8", house.path);
-        assert_eq!(wire.get(&playlist).await.status, 200);
+        let recording = format!("{}/recording.mp4", house.path);
+        assert_eq!(wire.get(&recording).await.status, 200);
         inside.push(wire);
     }
-    assert_eq!(house.get("hls/main.m3u8").await.status, 503);
+    assert_eq!(house.get("recording.mp4").await.status, 503);
 }
 
-/// Leaves before saying anything, before the end of a request, and before the programme is ready.
+/// Leaves before saying anything, before the end of a request, before the programme is ready, and before the part is
+/// there.
 async fn change_ones_mind(house: &House) {
     drop(house.connect().await);
     let mut half = house.connect().await;
@@ -119,6 +134,8 @@ async fn change_ones_mind(house: &House) {
     drop(waiting);
     house.get("state.json").await;
     house.on_air.set_flowing(true);
+    drop(house.waiting("hls/o48/3.4.m4s").await);
+    house.get("state.json").await;
 }
 
 /// One leaves after the burst, one hears the end.

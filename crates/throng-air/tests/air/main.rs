@@ -6,6 +6,7 @@
 )]
 
 mod accept;
+mod bad_input;
 mod engine;
 mod hls;
 mod house;

@@ -50,6 +50,15 @@ impl Wire {
         Self(BufReader::new(stream.expect("somebody listens there")))
     }
 
+    /// Connects from another address of this machine.
+    pub(crate) async fn connect_from(source: &str, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket can be had");
+        let source = SocketAddr::new(source.parse().expect("an address"), 0);
+        socket.bind(source).expect("all of 127.0.0.0/8 is ours");
+        let stream = socket.connect(address).await;
+        Self(BufReader::new(stream.expect("somebody listens there")))
+    }
+
     /// Sends bytes as they are.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = self.0.get_mut().write_all(bytes.as_ref()).await;

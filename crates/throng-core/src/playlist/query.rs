@@ -27,7 +27,7 @@ pub enum Awaited {
 }
 
 /// How a media playlist is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Form {
     /// Without the segments that the player knows already.
     Delta,

@@ -23,7 +23,7 @@ use crate::config::Config;
 /// Connections at the audience's address over TLS, below the usual limit of 20,000 open files. More wait in the
 /// backlog.
 const TLS_LISTENERS_MAX: u32 = 16_000;
-/// Connections at the audience's address that ask for anything but a live stream. More are told to come again.
+/// Connections at the audience's address that ask for what the engine does not answer. More are told to come again.
 const HANDED_MAX: u32 = 4_000;
 /// Open files that listeners leave to everything else: what was handed on, the desk, the archive, the database.
 const FILES_RESERVED: u64 = HANDED_MAX as u64 + 2_000;

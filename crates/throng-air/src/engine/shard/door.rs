@@ -1,26 +1,26 @@
 //! The way in: from an accepted connection to a listener, to the ordinary server, or out again.
 
 use std::net::TcpStream;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use throng_core::space::State;
 
-use super::{
-    Interest, Place, Port, READ_MAX_BYTES, Refused, STALLED_MS, Said, Shard, Slot, Waiting,
-};
-use crate::engine::answer;
+use super::{Interest, Place, Port, READ_MAX_BYTES, Refused, Said, Shard, Slot, Waiting};
+use crate::answer::Reply;
+use crate::engine::answer::{Framed, refusal, reply};
 use crate::engine::head::{self, Asked, Head};
 use crate::engine::port::Taken;
+use crate::hls;
 use crate::ledger::Door;
-use crate::on_air::FILL_TIMEOUT;
+use crate::on_air::{FILL_TIMEOUT, OnAir};
 
 /// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
 /// close that this one was not needed.
 const FIRST_BYTE_MS: u64 = 10_000;
 /// Time for the whole head from its first byte.
-const HEAD_MS: u64 = 15_000;
+pub(super) const HEAD_MS: u64 = 15_000;
 /// Time for the programme to be made ready.
-const FILL_MS: u64 = FILL_TIMEOUT.as_secs() * 1_000;
+pub(super) const FILL_MS: u64 = FILL_TIMEOUT.as_secs() * 1_000;
 /// Heads that may be unfinished at once on a shard, so that they hold 32 MB at most. A head comes in one piece from
 /// nearly everyone; whose does not when there are so many is refused as if it had not ended in time.
 pub(super) const HEADS_MAX: usize = 2_048;
@@ -31,7 +31,9 @@ impl<P: Port> Shard<P> {
         let count = place as usize + 1;
         if self.slots.len() < count {
             self.slots.resize(count, Slot::Empty);
+            self.lives.resize(count, 0);
         }
+        self.lives[place as usize] = self.lives[place as usize].wrapping_add(1);
         self.slots[place as usize] = Slot::Undecided {
             until_ms: self.now_ms + FIRST_BYTE_MS,
             said: Said::Nothing,
@@ -55,6 +57,9 @@ impl<P: Port> Shard<P> {
             (Taken::Bytes(length), Slot::Undecided { said, .. }) => {
                 self.judge(place, &bytes[..length], said);
             }
+            (Taken::Bytes(length), Slot::Answering { .. } | Slot::Holding(_)) => {
+                self.postpone(place, &bytes[..length]);
+            }
             (Taken::Bytes(_), Slot::Lingering { .. }) => self.ignore(place),
             (Taken::Nothing | Taken::Bytes(_), _) => self.port.watch(place, Interest::Read),
         }
@@ -72,7 +77,7 @@ impl<P: Port> Shard<P> {
         }
     }
 
-    fn judge(&mut self, place: Place, bytes: &[u8], said: Said) {
+    pub(super) fn judge(&mut self, place: Place, bytes: &[u8], said: Said) {
         let mut read = self.heads.remove(&place).unwrap_or_default();
         let whole = if read.is_empty() {
             bytes
@@ -91,38 +96,11 @@ impl<P: Port> Shard<P> {
                 };
                 self.wait_for_more(place, read, said);
             }
-            Head::Refuse(refusal) => {
-                self.refuse(place, &answer::refusal(refusal), Refused::Head(refusal));
+            Head::Refuse(refused) => {
+                self.refuse(place, &refusal(refused), Refused::Head(refused));
             }
-            Head::Text(asked) => match answer::text(&self.air, asked) {
-                None => self.hand_on(place, whole.to_vec()),
-                Some(text) => self.answer(place, &text, asked.keeps, Door::Page),
-            },
+            Head::Wish(wish) => self.fulfil(place, wish, whole),
         }
-    }
-
-    fn answer(&mut self, place: Place, text: &Bytes, keeps: bool, door: Door) {
-        self.slots[place as usize] = Slot::Answering {
-            until_ms: self.now_ms + STALLED_MS,
-            keeps,
-            door,
-        };
-        self.tally.texted(door);
-        self.send(place, text, true);
-    }
-
-    /// The answer is on its way; the next request may come.
-    pub(super) fn answered(&mut self, place: Place, keeps: bool, door: Door) {
-        self.tally.taken(door);
-        if !keeps || self.is_closing {
-            self.tally.content();
-            return self.linger(place);
-        }
-        self.slots[place as usize] = Slot::Undecided {
-            until_ms: self.now_ms + HEAD_MS,
-            said: Said::Enough,
-        };
-        self.port.watch(place, Interest::Read);
     }
 
     /// Somebody did not say in time what he wants.
@@ -136,11 +114,13 @@ impl<P: Port> Shard<P> {
 
     /// Closes a connection that was answered and has asked for no more.
     pub(super) fn drop_content(&mut self, place: Place) {
-        if let Slot::Answering { door, .. } = self.slots[place as usize] {
+        if let Slot::Answering {
+            door: Some(door), ..
+        } = self.slots[place as usize]
+        {
             self.tally.not_taken(door);
         }
         self.tally.content();
-        self.rests.remove(&place);
         self.drop(place);
     }
 
@@ -160,11 +140,7 @@ impl<P: Port> Shard<P> {
 
     /// Lets somebody in who asks for a stream, if there is one.
     fn admit(&mut self, place: Place, asked: Asked<'_>, head: &[u8]) {
-        let found = self.air.find(asked.slug).filter(|on_air| {
-            let state = on_air.facts().space.state;
-            matches!(state, State::Announced | State::Doors | State::Live)
-        });
-        let Some(on_air) = found else {
+        let Some(on_air) = self.on_air(asked.slug) else {
             return self.hand_on(place, head.to_vec());
         };
         let waiting = Waiting {
@@ -173,12 +149,20 @@ impl<P: Port> Shard<P> {
             rendition: asked.rendition,
             until_ms: self.now_ms + FILL_MS,
         };
-        self.tally.asked();
+        self.tally.asked(Door::Stream);
         self.slots[place as usize] = Slot::Waiting(waiting);
         self.try_join(place, waiting);
         if matches!(self.slots[place as usize], Slot::Waiting(_)) {
             self.port.watch(place, Interest::Leave);
         }
+    }
+
+    /// The space of a slug, if it is on air.
+    pub(super) fn on_air(&self, slug: &str) -> Option<Arc<OnAir>> {
+        self.air.find(slug).filter(|on_air| {
+            let state = on_air.facts().space.state;
+            matches!(state, State::Announced | State::Doors | State::Live)
+        })
     }
 
     /// Joins as soon as the programme is ready.
@@ -188,23 +172,25 @@ impl<P: Port> Shard<P> {
         let view = seat.view();
         let is_ready = view.is_joinable() || is_over && view.next > view.oldest;
         if seat.is_closed || is_over && !(seat.flowing && is_ready) {
-            let sentence = "The programme is being made ready. Please come again in two seconds.\n";
-            self.refuse(place, &answer::come_again(2, sentence), Refused::Unready);
+            self.refuse(place, &reply(&hls::unfilled(), false), Refused::Unready);
         } else if seat.flowing && is_ready {
             if self.air.room().enter() {
                 self.join(place, waiting);
             } else {
-                self.refuse(place, &answer::full(), Refused::Full);
+                self.refuse(place, &reply(&Reply::full(), false), Refused::Full);
             }
         }
     }
 
     /// Hands a connection to the ordinary server, unless that has no place.
-    fn hand_on(&mut self, place: Place, read: Vec<u8>) {
+    pub(super) fn hand_on(&mut self, place: Place, read: Vec<u8>) {
+        // It is in what was read.
+        self.heads.remove(&place);
         let Some(reserved) = self.hand_over.place() else {
             let sentence =
                 "Too many people ask for this at once. Please come again in a few seconds.\n";
-            return self.refuse(place, &answer::come_again(5, sentence), Refused::Crowded);
+            let crowded = reply(&Reply::come_again(5, sentence), false);
+            return self.refuse(place, &crowded, Refused::Crowded);
         };
         self.slots[place as usize] = Slot::Releasing;
         self.releasing.insert(place, (read, reserved));
@@ -222,18 +208,17 @@ impl<P: Port> Shard<P> {
     }
 
     /// Gives a short answer to somebody who is not let in, and closes.
-    fn refuse(&mut self, place: Place, answer: &Bytes, reason: Refused) {
+    fn refuse(&mut self, place: Place, answer: &Framed, reason: Refused) {
         self.tally.refused(reason);
         self.stop_waiting(place, reason);
         // A fresh send buffer takes a few hundred bytes, so that nothing is learnt from the outcome.
-        let _ = self.port.send(place, answer, false);
+        let _ = self.port.send(place, &answer.sent(true), false);
         self.linger(place);
     }
 
     /// Closes a connection that came to nothing.
     pub(super) fn turn_away(&mut self, place: Place, reason: Refused) {
         self.tally.refused(reason);
-        self.heads.remove(&place);
         self.releasing.remove(&place);
         self.stop_waiting(place, reason);
         self.drop(place);

@@ -1,0 +1,190 @@
+//! A loop whose system is made up, and whose time is ours.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+use throng_core::playlist::HOLD_LIMIT_MS;
+use throng_core::rendition::RENDITION_COUNT;
+use throng_core::timeline::PartIndex;
+use throng_core::window::{Packaged, Part};
+
+use super::*;
+use crate::air::{Headers, Pages};
+use crate::document::Document;
+use crate::engine::port::Taken;
+use crate::hand_over::hand_over;
+use crate::on_air::OnAir;
+use crate::on_air::tests::on_air;
+
+/// What peers have said and were told.
+#[derive(Default)]
+struct Wires {
+    said: BTreeMap<Place, VecDeque<Vec<u8>>>,
+    told: BTreeMap<Place, Vec<Bytes>>,
+}
+
+impl Port for Wires {
+    fn wait(&mut self, _: Duration, _: &mut Vec<Event>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_accepting(&mut self, _: bool) {}
+
+    fn take(&mut self, place: Place, into: &mut [u8; READ_MAX_BYTES]) -> Taken {
+        let Some(said) = self.said.entry(place).or_default().pop_front() else {
+            return Taken::Nothing;
+        };
+        into[..said.len()].copy_from_slice(&said);
+        Taken::Bytes(said.len())
+    }
+
+    fn ask_peer(&mut self, _: Place) {}
+
+    fn watch(&mut self, _: Place, _: Interest) {}
+
+    fn send(&mut self, place: Place, bytes: &Bytes, _: bool) -> Option<Sent> {
+        self.told.entry(place).or_default().push(bytes.clone());
+        Some(Sent::Whole)
+    }
+
+    fn shut_down(&mut self, _: Place) {}
+
+    fn close(&mut self, _: Place) {}
+
+    fn release(&mut self, _: Place) {}
+}
+
+impl Shard<Wires> {
+    fn hear(&mut self, place: Place, said: &str) {
+        let row = self.port.said.entry(place).or_default();
+        row.push_back(said.as_bytes().to_vec());
+    }
+
+    /// What a peer was told since he was last asked.
+    fn told(&mut self, place: Place) -> Vec<Bytes> {
+        self.port.told.remove(&place).unwrap_or_default()
+    }
+}
+
+/// A loop, and a space whose slug is `a`.
+fn shard(on_air: &Arc<OnAir>) -> Shard<Wires> {
+    let page = |text: &str| Document::new(text.to_owned(), "text/html", "no-store");
+    let headers = Headers {
+        init: Default::default(),
+        stream: Default::default(),
+    };
+    let pages = Pages {
+        not_found: page("not here"),
+    };
+    let air = Air::new(headers, pages, page("the list"));
+    air.add("a", Arc::clone(on_air));
+    let (hand_over, _handed) = hand_over(1);
+    let mut shard = Shard::new(presence::Shard(7), Wires::default(), air, hand_over);
+    shard.connections_max = 10_000;
+    shard
+}
+
+fn push(on_air: &OnAir, index: u64) {
+    let packaged = |rendition: usize| Packaged {
+        cmaf: format!("<{rendition} {index}>").into(),
+        stream: Bytes::new(),
+    };
+    let part = Part {
+        index: PartIndex(index),
+        renditions: std::array::from_fn::<_, RENDITION_COUNT, _>(packaged),
+    };
+    on_air.change_window(|window| window.push(Arc::new(part)).unwrap());
+}
+
+const PART: &str = "GET /s/a/hls/o48/0.0.m4s HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[test]
+fn thousands_wait_for_one_part_and_are_told_the_same_bytes_at_the_first_look() {
+    let on_air = on_air();
+    let mut shard = shard(&on_air);
+    let waiting = 5_000;
+    for place in 0..waiting {
+        shard.hear(place, PART);
+        shard.react(Event::Arrived(place));
+    }
+    assert_eq!(shard.seats.held(), 5_000);
+    assert!(shard.port.told.is_empty());
+    shard.react(Event::Left(17));
+    push(&on_air, 0);
+    shard.now_ms += files::LOOK_MS;
+    shard.look_for_held();
+    let first = shard.told(0);
+    assert!(first[0].ends_with(b"<0 0>"));
+    for place in (1..waiting).filter(|place| *place != 17) {
+        let told = shard.told(place);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].as_ptr(), first[0].as_ptr(), "nobody has a copy");
+    }
+    assert!(shard.told(17).is_empty());
+    assert_eq!((shard.seats.held(), shard.has_held), (0, false));
+}
+
+#[test]
+fn who_waits_too_long_is_told_to_come_again_and_may_ask_on() {
+    let on_air = on_air();
+    let mut shard = shard(&on_air);
+    shard.hear(0, PART);
+    shard.react(Event::Arrived(0));
+    for _ in 0..GROUPS {
+        shard.now_ms = HOLD_LIMIT_MS - 1;
+        shard.tick();
+    }
+    assert!(shard.told(0).is_empty());
+    for _ in 0..GROUPS {
+        shard.now_ms = HOLD_LIMIT_MS;
+        shard.tick();
+    }
+    let told = shard.told(0);
+    assert!(told[0].starts_with(b"HTTP/1.1 503 "), "{told:?}");
+    // The window stops; it must be filled anew.
+    on_air.set_flowing(false);
+    shard.hear(0, &PART.replace("0.0.m4s", "media.m3u8"));
+    shard.react(Event::Readable(0));
+    assert!(shard.told(0).is_empty());
+    push(&on_air, 0);
+    on_air.set_flowing(true);
+    shard.tick();
+    let told = shard.told(0);
+    assert!(told[0].ends_with(b"LAST-PART=0\n"), "{told:?}");
+}
+
+#[test]
+fn what_comes_before_its_turn_is_kept_in_bounds() {
+    let on_air = on_air();
+    let mut shard = shard(&on_air);
+    shard.hear(0, &format!("{PART}{PART}"));
+    shard.react(Event::Arrived(0));
+    // Whatever he goes on to say is read once, and then not before he was answered.
+    shard.hear(0, &PART.repeat(50));
+    shard.react(Event::Readable(0));
+    assert_eq!(shard.heads[&0].len(), 51 * PART.len());
+    push(&on_air, 0);
+    shard.tick();
+    for answers in 1..=52 {
+        assert_eq!(shard.port.told[&0].len(), answers, "one for each turn");
+        shard.go_on();
+    }
+    assert!(shard.heads.is_empty() && shard.again.is_empty());
+    assert_eq!(shard.told(0).len(), 52);
+}
+
+#[test]
+fn three_ticks_visit_every_place_once() {
+    for count in [0, 1, 63, 64, 65, 500] {
+        let mut visited: Vec<_> = (0..GROUPS)
+            .flat_map(|group| {
+                places_of(group, count).inspect(move |place| assert_eq!(group_of(*place), group))
+            })
+            .collect();
+        visited.sort_unstable();
+        let all: Vec<_> = (0..count)
+            .map(|place| Place::try_from(place).unwrap())
+            .collect();
+        assert_eq!(visited, all);
+    }
+}
