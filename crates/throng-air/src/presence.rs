@@ -9,11 +9,11 @@ use std::time::Duration;
 
 /// A player counts as listening for so long after the last audio that it was given.
 pub const LISTENING_FOR: Duration = Duration::from_secs(10);
-/// A rush of joins looks for departed players this often, not once for each join.
+/// Departed players are looked for this often, not once for each join and each answer that says the counts.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Players known at once in one space. The ordinary server cannot hold more connections than descriptors (20,000 by
-/// default, some of them HLS players); a player beyond it is served like any other but not counted.
-const PLAYERS_MAX: usize = 100_000;
+/// Players known at once in one space, some 15 MB. The rings of a node hold a quarter of a million connections, all of
+/// them HLS players at most; a player beyond it is served like any other but not counted.
+const PLAYERS_MAX: usize = 300_000;
 
 /// A player: its own random number where it gave one, else its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,7 +128,9 @@ impl Presence {
 
     /// The counts now.
     pub fn counts(&mut self, now: Duration) -> Counts {
-        self.sweep(now);
+        if now.saturating_sub(self.swept_at) >= SWEEP_EVERY {
+            self.sweep(now);
+        }
         Counts {
             listening: self.listening(),
             peak: self.peak,

@@ -28,16 +28,16 @@ impl Prefix {
     /// The network of an address.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(address) => {
-                let [a, b, c, _] = address.octets();
-                Self::V4([a, b, c])
-            }
-            IpAddr::V6(address) => {
-                let network = address.octets();
-                Self::V6(*network.first_chunk().expect("an address has sixteen bytes"))
-            }
+            IpAddr::V4(address) => Self::V4(first(&address.octets())),
+            IpAddr::V6(address) => Self::V6(first(&address.octets())),
         }
     }
+}
+
+fn first<const COUNT: usize>(octets: &[u8]) -> [u8; COUNT] {
+    *octets
+        .first_chunk()
+        .expect("a prefix is shorter than an address")
 }
 
 /// The silent connections of a shard, counted anew in every round of its visits.

@@ -208,6 +208,22 @@ async fn requests_sent_before_their_turn_are_answered_in_order() {
 }
 
 #[tokio::test]
+async fn a_segment_that_does_not_fit_into_a_buffer_arrives_whole() {
+    let padding = 40_000;
+    for front in Front::engines() {
+        let house = House::start_padded(front, State::Live, 40, padding).await;
+        let mut wire = Wire::connect_narrow(house.address).await;
+        let target = format!("{}/hls/o48/2.m4s", house.path);
+        wire.ask("GET", &target, "").await;
+        wire.ask("GET", "/", "").await;
+        let answer = wire.answer("GET").await;
+        let text = answer.text().replace(&" ".repeat(padding), "");
+        assert_eq!(text, cmaf(Rendition::O48, 24..36), "{front:?}");
+        assert_eq!(wire.answer("GET").await.text(), "the list");
+    }
+}
+
+#[tokio::test]
 async fn a_long_row_of_requests_is_answered_whole() {
     for front in Front::engines() {
         let house = House::start_on(front, State::Live, 40).await;
