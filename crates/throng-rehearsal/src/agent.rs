@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use self::guests::Guests;
 use self::misbehaving::Misbehaving;
+pub use self::port::connections_max;
 use self::port::{Event, Port, Taken};
-use self::sources::Sources;
-pub use self::sources::raise_open_files;
+use self::sources::{Sources, raise_open_files};
 pub use self::time::{cpu_us, now_us};
 use crate::SECOND_US;
 use crate::listener::{Act, Listener};

@@ -8,8 +8,11 @@ use std::io;
 use rustix::io::Errno;
 
 use super::epoll::Epoll;
-use super::sources::Sources;
+use super::sources::{Sources, raise_open_files};
 use super::uring::{self, Uring};
+
+/// Files of an agent that are not connections.
+const OWN_FILES: u64 = 64;
 
 /// The number of a connection within its agent.
 pub(super) type Place = u32;
@@ -71,6 +74,15 @@ pub(super) fn open(sources: Sources, connections: u32) -> io::Result<Box<dyn Por
         return Ok(Box::new(Uring::new(sources, connections)));
     }
     Ok(Box::new(Epoll::new(sources, connections)?))
+}
+
+/// How many connections one agent can have: rings hold any number; with epoll each is an open file.
+pub fn connections_max() -> u32 {
+    let files = raise_open_files();
+    if uring::is_available() {
+        return u32::MAX;
+    }
+    u32::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(u32::MAX)
 }
 
 impl Trouble {

@@ -98,7 +98,7 @@ impl Sources {
 }
 
 /// Raises the limit of open files to what the system allows, and says what that is.
-pub fn raise_open_files() -> u64 {
+pub(super) fn raise_open_files() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     // Refused where a container forbids it: then the present limit holds.

@@ -21,7 +21,7 @@ use rustix::net::addr::SocketAddrArg;
 use rustix::net::{RecvFlags, SendFlags, SocketAddrAny};
 use rustix::process::{Resource, getrlimit};
 
-use self::buffers::{Buffers, GROUP};
+use self::buffers::{BUFFERS, Buffers, GROUP};
 use super::port::{Event, Place, Port, Taken, Trouble};
 use super::sources::Sources;
 
@@ -33,6 +33,8 @@ const CONNECTIONS_MAX: u32 = 1 << 20;
 const SUBMISSIONS: u32 = 1_024;
 /// Completions that wait to be seen; more are kept by the kernel at some cost.
 const COMPLETIONS: u32 = 16_384;
+/// Completions that a look without waiting is content with: then it has used all buffers.
+const AT_ONCE: usize = BUFFERS as usize;
 /// With several rings only one can be waited for; the others are looked at so often.
 const LOOK_US: u64 = 5_000;
 
@@ -114,6 +116,8 @@ struct Ring {
     /// Those of them that it does not.
     free: Vec<u32>,
     completed: Vec<(u64, i32, u32)>,
+    /// Whether the last look found anything.
+    was_busy: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -200,6 +204,7 @@ impl Ring {
             requests: Vec::new(),
             free: Vec::new(),
             completed: Vec::new(),
+            was_busy: false,
         })
     }
 
@@ -234,16 +239,18 @@ impl Ring {
         let queue = self.queues.submission();
         let idle = queue.is_empty() && !queue.taskrun() && !queue.cq_overflow();
         drop(queue);
-        let looked = match most_us {
-            None if idle => Ok(0),
-            None => self.queues.submit(),
-            Some(most_us) => {
-                let most = Timespec::from(Duration::from_micros(most_us));
-                let arguments = SubmitArgs::new().timespec(&most);
-                self.queues.submitter().submit_with_args(1, &arguments)
-            }
+        // The kernel does some of its work at a time, and says nothing of the rest.
+        let looked = if idle && !self.was_busy && most_us.is_none() {
+            Ok(0)
+        } else {
+            let (want, most_us) = most_us.map_or((AT_ONCE, 0), |most_us| (1, most_us));
+            let most = Timespec::from(Duration::from_micros(most_us));
+            let arguments = SubmitArgs::new().timespec(&most);
+            let submitter = self.queues.submitter();
+            submitter.submit_with_args(want, &arguments)
         };
         self.collect();
+        self.was_busy = !self.completed.is_empty();
         // The last is told first.
         self.completed.reverse();
         let Err(error) = looked else { return Ok(()) };

@@ -1,0 +1,164 @@
+"""A full house on this one machine, as the measuring programs bring it: the kernel's bounds for it, and what is seen on the way."""
+
+import contextlib
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+from throng import BINARY
+
+# Less, and the kernel would choose whom to end.
+MEMORY_LEFT_MIN_BYTES = 2_000_000_000
+# So many in ten seconds, of those who listen, and the house is overfull.
+GAPS_MAX_SHARE = 0.01
+# Nobody came for so long although more were due.
+STALLED_SECONDS = 30
+# The limit of open files bounds the table of a ring.
+OPEN_FILES = 1_048_576
+# Rings of 16,000, and some more, because the kernel deals connections out by chance.
+RING_LISTENERS = 14_000
+# The crowd leaves at this rate at least.
+LEAVING_PER_SECOND = 50_000
+
+PAGES = os.sysconf("SC_PHYS_PAGES")
+KERNEL = {
+    # Each socket reckons with a page that it may never use.
+    "net/ipv4/tcp_mem": f"{PAGES * 6 // 10} {PAGES * 7 // 10} {PAGES * 8 // 10}",
+    "net/core/somaxconn": "65535",
+    "net/ipv4/tcp_max_syn_backlog": "65535",
+    "net/core/netdev_max_backlog": "100000",
+    "fs/file-max": "8000000",
+    "fs/nr_open": str(OPEN_FILES),
+}
+
+
+@contextlib.contextmanager
+def full():
+    """Bounds of the kernel for a full house, as they were again afterwards."""
+    if os.geteuid() != 0:
+        sys.exit("this sets bounds of the kernel for its time, and puts them back: it needs root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("called off"))
+    before = {}
+    try:
+        for name, value in KERNEL.items():
+            path = pathlib.Path("/proc/sys", name)
+            if path.exists():
+                before[path] = path.read_text().strip()
+                path.write_text(value)
+        with contextlib.suppress(ValueError):  # Where it may not be raised there are more rings.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+        yield
+    finally:
+        for path, value in before.items():
+            path.write_text(value)
+
+
+def flags(listeners, rung):
+    """For a node that is to hold so many."""
+    threads = min(255, max(16, listeners // RING_LISTENERS + 1))
+    return ["--rung", str(rung), "--air-threads", str(threads)]
+
+
+def memory_left_bytes():
+    lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+def busy_seconds():
+    """What all cores have worked so far."""
+    user, nice, system, _, _, irq, softirq, *_ = map(int, pathlib.Path("/proc/stat").read_text().split()[1:11])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Night:
+    """What was seen."""
+
+    seconds: list = field(default_factory=list)
+    summary: dict = field(default_factory=dict)
+    stopped_by: str = "nothing: all who were asked for came and stayed"
+    left_bytes: int = field(default_factory=memory_left_bytes)
+    left_min_bytes: int = field(default_factory=memory_left_bytes)
+    busy_cores: float = 0
+
+    def ten_seconds_ago(self):
+        return self.seconds[max(0, len(self.seconds) - 11)]
+
+    def trouble(self):
+        """What ends it now, if anything does."""
+        now, before = self.seconds[-1], self.ten_seconds_ago()
+        if self.left_bytes < MEMORY_LEFT_MIN_BYTES:
+            return f"memory: {self.left_bytes / 1e9:.1f} GB left"
+        if now["gaps"] - before["gaps"] + now["lost"] - before["lost"] > GAPS_MAX_SHARE * max(now["listening"], 10_000):
+            return f"gaps, with {self.bottleneck(now)}"
+        stalled = self.seconds[-STALLED_SECONDS:]
+        missing = now["begun"] - now["joined"]
+        if len(stalled) == STALLED_SECONDS and stalled[0]["joined"] == now["joined"] and missing:
+            return f"{missing} who did not get in, with {self.bottleneck(now)}"
+        return None
+
+    def bottleneck(self, now):
+        server, crowd = (now["server_cpu_millicores"] or 0) / 1000, now["client_cpu_millicores"] / 1000
+        return f"{self.busy_cores:.2f} of {os.cpu_count()} cores busy (server {server:.2f}, crowd {crowd:.2f})"
+
+    def well(self):
+        """The seconds until somebody was left without."""
+        for second in self.seconds:
+            if second["gaps"] + second["lost"] + second["failed"] + second["refused"]:
+                return
+            yield second
+
+
+def watch(night, process, ends):
+    """Follows the crowd, and calls it back when there is trouble."""
+    last = (time.monotonic(), busy_seconds())
+    for line in process.stdout:
+        second = json.loads(line)
+        if "asked" in second:
+            night.summary = second
+            return
+        now = (time.monotonic(), busy_seconds())
+        night.busy_cores = (now[1] - last[1]) / max(now[0] - last[0], 0.1)
+        last = now
+        night.left_bytes = memory_left_bytes()
+        night.left_min_bytes = min(night.left_min_bytes, night.left_bytes)
+        night.seconds.append(second)
+        if len(night.seconds) % int(os.environ.get("EVERY", "5")) == 0:
+            print(told(night, second), flush=True)
+        trouble = night.trouble()
+        trouble = trouble or ("its time" if time.monotonic() > ends else None)
+        if trouble and process.poll() is None and not night.summary:
+            night.stopped_by = trouble
+            process.send_signal(signal.SIGINT)
+            ends = float("inf")
+
+
+def told(night, second):
+    return (
+        f"{second['at_ms'] // 1000:4} s  {second['listening']:8} hear  {second['joins']:6} joins/s  "
+        f"gaps {second['gaps']:6}  wait {second['wait_ms']:6} ms  lag {second['client_lag_ms']:5} ms  "
+        f"server {(second['server_cpu_millicores'] or 0) / 1000:.2f}  crowd {second['client_cpu_millicores'] / 1000:.2f}  "
+        f"busy {night.busy_cores:.2f}  sockets {(second['socket_memory_bytes'] or 0) / 1e9:.1f} GB  "
+        f"left {night.left_bytes / 1e9:.1f} GB"
+    )
+
+
+def rehearse(url, listeners, arrive, stay_seconds, time_max_seconds):
+    """Brings a crowd, and watches until it has left or must."""
+    night, leaving = Night(), max(5, listeners // LEAVING_PER_SECOND)
+    words = ["rehearse", url, "--listeners", listeners, "--arrive", arrive]
+    words += ["--stay", f"{stay_seconds}s", "--leave", f"ramp:{leaving}s", "--json"]
+    process = subprocess.Popen([BINARY, *map(str, words)], stdout=subprocess.PIPE, text=True)
+    try:
+        watch(night, process, time.monotonic() + time_max_seconds)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait()
+    return night
