@@ -125,6 +125,7 @@ struct Seat {
     /// Changes when the connection ends.
     life: u8,
     is_open: bool,
+    is_made: bool,
 }
 
 /// Whether the system lets this process have rings that can do all this.
@@ -208,15 +209,17 @@ impl Ring {
         })
     }
 
-    fn push(&mut self, entry: Entry, kind: Kind, request: u32, index: u32) {
-        let life = self.seats[index as usize].life;
-        let tag = Tag {
+    fn tag(&self, kind: Kind, request: u32, index: u32) -> Tag {
+        Tag {
             kind,
-            life,
+            life: self.seats[index as usize].life,
             request,
             index,
-        };
-        let entry = entry.user_data(tag.to_bits());
+        }
+    }
+
+    fn push(&mut self, entry: Entry, kind: Kind, request: u32, index: u32) {
+        let entry = entry.user_data(self.tag(kind, request, index).to_bits());
         // SAFETY: what entries name stays: the address is the port's, requests are kept until they are sent, and the
         // buffers are never freed.
         while unsafe { self.queues.submission().push(&entry) }.is_err() {
@@ -285,6 +288,7 @@ impl Ring {
             if result < 0 {
                 return Some(Told::Missed(Trouble(Errno::from_raw_os_error(-result))));
             }
+            self.seats[tag.index as usize].is_made = true;
             self.receive(tag.index);
             return Some(Told::Made);
         }
@@ -327,8 +331,10 @@ impl Port for Uring {
             std::thread::sleep(Duration::from_micros(most_us));
         }
         self.looking_at = 0;
-        for (number, ring) in self.rings.iter_mut().enumerate() {
-            ring.look((number == 0).then_some(most_us))?;
+        let mut waits = !self.rings.iter().any(|ring| ring.was_busy);
+        for ring in &mut self.rings {
+            ring.look(waits.then_some(most_us))?;
+            waits = false;
         }
         Ok(())
     }
@@ -424,8 +430,14 @@ impl Port for Uring {
         if !ring.seats[index as usize].is_open {
             return;
         }
-        // What waits on a socket would keep it open.
-        let cancel = CancelBuilder::fd(Fixed(index)).all();
+        // What waits on a socket would keep it open. It is found by its number; by its socket the kernel would search
+        // through everything that waits.
+        let waits = if ring.seats[index as usize].is_made {
+            Kind::Receive
+        } else {
+            Kind::Connect
+        };
+        let cancel = CancelBuilder::user_data(ring.tag(waits, 0, index).to_bits());
         let cancel = opcode::AsyncCancel2::new(cancel).build();
         ring.push(cancel, Kind::Forgotten, 0, index);
         // The table is changed at once, what was pushed must come before; what fails is done with the next look.
@@ -435,6 +447,7 @@ impl Port for Uring {
         let seat = &mut ring.seats[index as usize];
         seat.life = seat.life.wrapping_add(1);
         seat.is_open = false;
+        seat.is_made = false;
     }
 }
 
