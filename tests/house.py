@@ -1,6 +1,7 @@
 """A full house on this one machine, as the measuring programs bring it: the kernel's bounds for it, and what is seen on the way."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -76,13 +77,19 @@ def busy_seconds():
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
+NOTHING = "nothing: all who were asked for came and stayed"
+
+
 @dataclass
 class Night:
     """What was seen."""
 
+    asked: int
+    ramp_seconds: float = 0
     seconds: list = field(default_factory=list)
     summary: dict = field(default_factory=dict)
-    stopped_by: str = "nothing: all who were asked for came and stayed"
+    stopped_by: str = NOTHING
+    left_before_bytes: int = field(default_factory=memory_left_bytes)
     left_bytes: int = field(default_factory=memory_left_bytes)
     left_min_bytes: int = field(default_factory=memory_left_bytes)
     busy_cores: float = 0
@@ -107,12 +114,33 @@ class Night:
         server, crowd = (now["server_cpu_millicores"] or 0) / 1000, now["client_cpu_millicores"] / 1000
         return f"{self.busy_cores:.2f} of {os.cpu_count()} cores busy (server {server:.2f}, crowd {crowd:.2f})"
 
-    def well(self):
-        """The seconds until somebody was left without."""
-        for second in self.seconds:
-            if second["gaps"] + second["lost"] + second["failed"] + second["refused"]:
-                return
-            yield second
+    def most(self):
+        """The second with the most listeners."""
+        return max(self.seconds, key=lambda second: second["listening"])
+
+    def most_well(self):
+        """How many there were until somebody was left without."""
+        well = itertools.takewhile(lambda second: not left_without(second), self.seconds)
+        return max((second["listening"] for second in well), default=0)
+
+    def is_well(self):
+        """Whether all were there, and nobody was left without while the house was full."""
+        full = [second for second in self.seconds if second["listening"] == self.asked]
+        return self.stopped_by == NOTHING and bool(full) and not left_without(full[-1])
+
+
+def left_without(second):
+    return second["gaps"] + second["lost"] + second["failed"] + second["refused"]
+
+
+def words(second):
+    """What a second was like."""
+    server, crowd = (second["server_cpu_millicores"] or 0) / 1000, second["client_cpu_millicores"] / 1000
+    return (
+        f"{second['joins']} joins/s; {second['busy_cores']:.2f} cores busy, server {server:.2f}, crowd {crowd:.2f}; "
+        f"sockets {(second['socket_memory_bytes'] or 0) / 1e9:.1f} GB; {second['gaps']} gaps; "
+        f"worst wait {second['wait_ms']} ms"
+    )
 
 
 def watch(night, process, ends):
@@ -125,12 +153,16 @@ def watch(night, process, ends):
             return
         now = (time.monotonic(), busy_seconds())
         night.busy_cores = (now[1] - last[1]) / max(now[0] - last[0], 0.1)
-        last = now
+        last, second["busy_cores"] = now, night.busy_cores
         night.left_bytes = memory_left_bytes()
         night.left_min_bytes = min(night.left_min_bytes, night.left_bytes)
         night.seconds.append(second)
-        if len(night.seconds) % int(os.environ.get("EVERY", "5")) == 0:
-            print(told(night, second), flush=True)
+        if len(night.seconds) % 5 == 0:
+            print(
+                f"{second['at_ms'] // 1000:4} s  {second['listening']:8} hear; {words(second)}; "
+                f"crowd late {second['client_lag_ms']} ms; memory left {night.left_bytes / 1e9:.1f} GB",
+                flush=True,
+            )
         trouble = night.trouble()
         trouble = trouble or ("its time" if time.monotonic() > ends else None)
         if trouble and process.poll() is None and not night.summary:
@@ -139,19 +171,9 @@ def watch(night, process, ends):
             ends = float("inf")
 
 
-def told(night, second):
-    return (
-        f"{second['at_ms'] // 1000:4} s  {second['listening']:8} hear  {second['joins']:6} joins/s  "
-        f"gaps {second['gaps']:6}  wait {second['wait_ms']:6} ms  lag {second['client_lag_ms']:5} ms  "
-        f"server {(second['server_cpu_millicores'] or 0) / 1000:.2f}  crowd {second['client_cpu_millicores'] / 1000:.2f}  "
-        f"busy {night.busy_cores:.2f}  sockets {(second['socket_memory_bytes'] or 0) / 1e9:.1f} GB  "
-        f"left {night.left_bytes / 1e9:.1f} GB"
-    )
-
-
 def rehearse(url, listeners, arrive, stay_seconds, time_max_seconds):
     """Brings a crowd, and watches until it has left or must."""
-    night, leaving = Night(), max(5, listeners // LEAVING_PER_SECOND)
+    night, leaving = Night(listeners), max(5, listeners // LEAVING_PER_SECOND)
     words = ["rehearse", url, "--listeners", listeners, "--arrive", arrive]
     words += ["--stay", f"{stay_seconds}s", "--leave", f"ramp:{leaving}s", "--json"]
     process = subprocess.Popen([BINARY, *map(str, words)], stdout=subprocess.PIPE, text=True)
