@@ -4,83 +4,27 @@
 //! A socket is made and bound as any other, moves into its ring's table, and is connected there. A number that belongs to
 //! a place changes whenever its connection ends, so that late completions of the old one are recognised.
 
-#![allow(
-    unsafe_code,
-    reason = "the kernel reads and writes memory that a ring names"
-)]
-
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use io_uring::squeue::Entry;
-use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
-use io_uring::{IoUring, Probe, cqueue, opcode};
-use rustix::io::Errno;
+use io_uring::types::{CancelBuilder, Fixed};
+use io_uring::{Probe, opcode};
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{RecvFlags, SendFlags, SocketAddrAny};
 use rustix::process::{Resource, getrlimit};
 
-use self::buffers::{BUFFERS, Buffers, GROUP};
+use self::ring::{Kind, Ring, Tag, Told, queues};
 use super::port::{Event, Place, Port, Taken, Trouble};
 use super::sources::Sources;
 
 mod buffers;
+mod ring;
 
 /// Connections of one ring, where the limit of open files allows so many.
 const CONNECTIONS_MAX: u32 = 1 << 20;
-/// Submissions at once; more are submitted in several calls.
-const SUBMISSIONS: u32 = 1_024;
-/// Completions that wait to be seen; more are kept by the kernel at some cost.
-const COMPLETIONS: u32 = 16_384;
-/// Completions that a look without waiting is content with: then it has used all buffers.
-const AT_ONCE: usize = BUFFERS as usize;
 /// With several rings only one can be waited for; the others are looked at so often.
 const LOOK_US: u64 = 5_000;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Connect,
-    /// Nobody waits for it.
-    Forgotten,
-    Receive,
-    Send,
-}
-
-impl Kind {
-    const ALL: [Self; 4] = [Self::Connect, Self::Forgotten, Self::Receive, Self::Send];
-}
-
-/// What a completion carries back: 24 bits of index in the ring, 24 of request, 8 of life, 8 of kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tag {
-    kind: Kind,
-    life: u8,
-    request: u32,
-    index: u32,
-}
-
-const BITS_24: u64 = 0xff_ffff;
-
-impl Tag {
-    fn to_bits(self) -> u64 {
-        let (kind, life) = (self.kind as u64, u64::from(self.life));
-        kind << 56 | life << 48 | u64::from(self.request) << 24 | u64::from(self.index)
-    }
-
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "each field has the bits that it was given"
-    )]
-    fn from_bits(bits: u64) -> Self {
-        Self {
-            kind: Kind::ALL[(bits >> 56) as usize % Kind::ALL.len()],
-            life: (bits >> 48) as u8,
-            request: (bits >> 24 & BITS_24) as u32,
-            index: (bits & BITS_24) as u32,
-        }
-    }
-}
 
 /// Connections of one agent, in rings.
 pub(super) struct Uring {
@@ -106,31 +50,9 @@ struct Come {
     taken: bool,
 }
 
-/// One ring.
-struct Ring {
-    queues: IoUring,
-    buffers: Buffers,
-    seats: Vec<Seat>,
-    /// Requests that the kernel may still read.
-    requests: Vec<Box<[u8]>>,
-    /// Those of them that it does not.
-    free: Vec<u32>,
-    completed: Vec<(u64, i32, u32)>,
-    /// Whether the last look found anything.
-    was_busy: bool,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Seat {
-    /// Changes when the connection ends.
-    life: u8,
-    is_open: bool,
-    is_made: bool,
-}
-
 /// Whether the system lets this process have rings that can do all this.
 pub(super) fn is_available() -> bool {
-    let probed = ring().and_then(|ring| {
+    let probed = queues().and_then(|ring| {
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
         // As young as what is used and cannot be asked for: shared buffers, reads that go on, deferred work (Linux 6.1).
@@ -139,17 +61,6 @@ pub(super) fn is_available() -> bool {
         Ok(is_young)
     });
     probed.unwrap_or(false)
-}
-
-fn ring() -> io::Result<IoUring> {
-    IoUring::builder()
-        .setup_cqsize(COMPLETIONS)
-        .setup_submit_all()
-        .setup_single_issuer()
-        .setup_coop_taskrun()
-        .setup_taskrun_flag()
-        .setup_defer_taskrun()
-        .build(SUBMISSIONS)
 }
 
 impl Uring {
@@ -194,131 +105,6 @@ impl Uring {
     }
 }
 
-impl Ring {
-    fn new(seats: u32) -> io::Result<Self> {
-        let ring = ring()?;
-        ring.submitter().register_files_sparse(seats)?;
-        Ok(Self {
-            buffers: Buffers::new(&ring)?,
-            queues: ring,
-            seats: vec![Seat::default(); seats as usize],
-            requests: Vec::new(),
-            free: Vec::new(),
-            completed: Vec::new(),
-            was_busy: false,
-        })
-    }
-
-    fn tag(&self, kind: Kind, request: u32, index: u32) -> Tag {
-        Tag {
-            kind,
-            life: self.seats[index as usize].life,
-            request,
-            index,
-        }
-    }
-
-    fn push(&mut self, entry: Entry, kind: Kind, request: u32, index: u32) {
-        let entry = entry.user_data(self.tag(kind, request, index).to_bits());
-        // SAFETY: what entries name stays: the address is the port's, requests are kept until they are sent, and the
-        // buffers are never freed.
-        while unsafe { self.queues.submission().push(&entry) }.is_err() {
-            if self.queues.submit().is_err() {
-                // Too many completions wait, or the call was interrupted.
-                self.collect();
-            }
-        }
-    }
-
-    /// Takes completions out of the ring.
-    fn collect(&mut self) {
-        let completions = self.queues.completion();
-        self.completed
-            .extend(completions.map(|done| (done.user_data(), done.result(), done.flags())));
-    }
-
-    /// Submits what there is and waits so long, or not at all.
-    fn look(&mut self, most_us: Option<u64>) -> io::Result<()> {
-        let queue = self.queues.submission();
-        let idle = queue.is_empty() && !queue.taskrun() && !queue.cq_overflow();
-        drop(queue);
-        // The kernel does some of its work at a time, and says nothing of the rest.
-        let looked = if idle && !self.was_busy && most_us.is_none() {
-            Ok(0)
-        } else {
-            let (want, most_us) = most_us.map_or((AT_ONCE, 0), |most_us| (1, most_us));
-            let most = Timespec::from(Duration::from_micros(most_us));
-            let arguments = SubmitArgs::new().timespec(&most);
-            let submitter = self.queues.submitter();
-            submitter.submit_with_args(want, &arguments)
-        };
-        self.collect();
-        self.was_busy = !self.completed.is_empty();
-        // The last is told first.
-        self.completed.reverse();
-        let Err(error) = looked else { return Ok(()) };
-        match Errno::from_io_error(&error) {
-            Some(Errno::TIME | Errno::INTR | Errno::BUSY | Errno::AGAIN) => Ok(()),
-            _ => Err(error),
-        }
-    }
-
-    fn receive(&mut self, index: u32) {
-        let receive = opcode::RecvMulti::new(Fixed(index), GROUP).build();
-        self.push(receive, Kind::Receive, 0, index);
-    }
-
-    /// What a completion says: an event, and what came with it.
-    fn tell(&mut self, (bits, result, flags): (u64, i32, u32)) -> Option<Told> {
-        let tag = Tag::from_bits(bits);
-        let buffer = cqueue::buffer_select(flags);
-        if tag.kind == Kind::Send {
-            let length = std::mem::take(&mut self.requests[tag.request as usize]).len();
-            self.free.push(tag.request);
-            let is_whole = usize::try_from(result) == Ok(length);
-            return (!is_whole && self.is_here(tag)).then_some(Told::Unsent);
-        }
-        if tag.kind == Kind::Forgotten || !self.is_here(tag) {
-            if let Some(buffer) = buffer {
-                self.buffers.give_back(buffer);
-            }
-            return None;
-        }
-        if tag.kind == Kind::Connect {
-            if result < 0 {
-                return Some(Told::Missed(Trouble(Errno::from_raw_os_error(-result))));
-            }
-            self.seats[tag.index as usize].is_made = true;
-            self.receive(tag.index);
-            return Some(Told::Made);
-        }
-        let is_full = result == -Errno::NOBUFS.raw_os_error();
-        if is_full || (result > 0 && !cqueue::more(flags)) {
-            self.receive(tag.index);
-        }
-        (!is_full).then_some(Told::Came {
-            buffer,
-            length: usize::try_from(result).ok(),
-        })
-    }
-
-    fn is_here(&self, tag: Tag) -> bool {
-        let seat = self.seats[tag.index as usize];
-        seat.is_open && seat.life == tag.life
-    }
-}
-
-/// What a completion says of its connection.
-enum Told {
-    Came {
-        buffer: Option<u16>,
-        length: Option<usize>,
-    },
-    Made,
-    Missed(Trouble),
-    Unsent,
-}
-
 impl Port for Uring {
     fn wait(&mut self, most_us: u64) -> io::Result<()> {
         self.told();
@@ -342,7 +128,7 @@ impl Port for Uring {
     fn next(&mut self) -> Option<Event> {
         self.told();
         while let Some(ring) = self.rings.get_mut(self.looking_at) {
-            let Some(completed) = ring.completed.pop() else {
+            let Some(completed) = ring.completed.pop_front() else {
                 self.looking_at += 1;
                 continue;
             };
@@ -448,25 +234,5 @@ impl Port for Uring {
         seat.life = seat.life.wrapping_add(1);
         seat.is_open = false;
         seat.is_made = false;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tag_comes_back_as_it_was_given() {
-        for kind in Kind::ALL {
-            for (life, request, index) in [(0, 0, 0), (255, 0xff_ffff, 0xff_ffff), (1, 2, 3)] {
-                let tag = Tag {
-                    kind,
-                    life,
-                    request,
-                    index,
-                };
-                assert_eq!(Tag::from_bits(tag.to_bits()), tag);
-            }
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! Buffers from which the kernel takes one when something comes, so that who hears nothing holds none. Kernel and agent
 //! share a ring of them.
 
+#![allow(unsafe_code, reason = "the kernel writes to the buffers")]
+
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::io;
 use std::sync::atomic::{AtomicU16, Ordering};
