@@ -85,7 +85,8 @@ class Night:
     """What was seen."""
 
     asked: int
-    ramp_seconds: float = 0
+    ramp_seconds: float
+    hold_seconds: float
     seconds: list = field(default_factory=list)
     summary: dict = field(default_factory=dict)
     stopped_by: str = NOTHING
@@ -100,6 +101,8 @@ class Night:
     def trouble(self):
         """What ends it now, if anything does."""
         now, before = self.seconds[-1], self.ten_seconds_ago()
+        if self.stopped_by != NOTHING or now["at_ms"] > (self.ramp_seconds + self.hold_seconds) * 1000:
+            return None
         if self.left_bytes < MEMORY_LEFT_MIN_BYTES:
             return f"memory: {self.left_bytes / 1e9:.1f} GB left"
         if now["gaps"] - before["gaps"] + now["lost"] - before["lost"] > GAPS_MAX_SHARE * max(now["listening"], 10_000):
@@ -161,21 +164,19 @@ def watch(night, process, ends):
             print(
                 f"{second['at_ms'] // 1000:4} s  {second['listening']:8} hear; {words(second)}; "
                 f"crowd late {second['client_lag_ms']} ms; memory left {night.left_bytes / 1e9:.1f} GB",
-                flush=True,
+                file=sys.stderr,
             )
-        trouble = night.trouble()
-        trouble = trouble or ("its time" if time.monotonic() > ends else None)
-        if trouble and process.poll() is None and not night.summary:
-            night.stopped_by = trouble
+        trouble = night.trouble() or ("its time" if time.monotonic() > ends else None)
+        if trouble:
+            night.stopped_by, ends = trouble, float("inf")
             process.send_signal(signal.SIGINT)
-            ends = float("inf")
 
 
-def rehearse(url, listeners, arrive, stay_seconds, time_max_seconds):
+def rehearse(url, listeners, arrive, ramp_seconds, hold_seconds, time_max_seconds):
     """Brings a crowd, and watches until it has left or must."""
-    night, leaving = Night(listeners), max(5, listeners // LEAVING_PER_SECOND)
+    night, leaving = Night(listeners, ramp_seconds, hold_seconds), max(5, listeners // LEAVING_PER_SECOND)
     words = ["rehearse", url, "--listeners", listeners, "--arrive", arrive]
-    words += ["--stay", f"{stay_seconds}s", "--leave", f"ramp:{leaving}s", "--json"]
+    words += ["--stay", f"{hold_seconds}s", "--leave", f"ramp:{leaving}s", "--json"]
     process = subprocess.Popen([BINARY, *map(str, words)], stdout=subprocess.PIPE, text=True)
     try:
         watch(night, process, time.monotonic() + time_max_seconds)

@@ -49,9 +49,8 @@ def attempt(listeners, ends):
             time.sleep(10)  # The burst is there.
             arrivals, ramp_seconds = curve(place, listeners)
             left = ends - time.monotonic() - LEAVING_SECONDS
-            night = house.rehearse(f"{space.listen_url}/live.mp4", listeners, f"curve:{arrivals}", HOLD_SECONDS, left)
-            night.ramp_seconds = ramp_seconds
-            return night
+            url, arrive = f"{space.listen_url}/live.mp4", f"curve:{arrivals}"
+            return house.rehearse(url, listeners, arrive, ramp_seconds, HOLD_SECONDS, left)
 
 
 def tell(night):

@@ -21,17 +21,18 @@ def main():
             time.sleep(10)  # The burst is there.
             ramp_seconds = max(1, LISTENERS // JOINS_PER_SECOND)
             url = f"{space.listen_url}/live.mp4"
-            tell(house.rehearse(url, LISTENERS, f"ramp:{ramp_seconds}s", HOLD_SECONDS, TIME_MAX_SECONDS), ramp_seconds)
+            arrive = f"ramp:{ramp_seconds}s"
+            tell(house.rehearse(url, LISTENERS, arrive, ramp_seconds, HOLD_SECONDS, TIME_MAX_SECONDS))
 
 
-def tell(night, ramp_seconds):
+def tell(night):
     full = [second for second in night.seconds if second["listening"] == LISTENERS]
     held = (full[-1]["at_ms"] - full[0]["at_ms"]) / 1000 if full else 0
     # The crowd sets out a moment after the first look at the server.
     first, last = night.seconds[0], (full or night.seconds)[-1]
     memory = (last["server_memory_bytes"] - first["server_memory_bytes"]) / max(1, last["listening"] - first["listening"])
     figure("listeners asked for", LISTENERS)
-    figure("joins per second on the way", round(LISTENERS / ramp_seconds))
+    figure("joins per second on the way", round(LISTENERS / night.ramp_seconds))
     figure("full house held for", f"{held:.0f} s", f">= {HOLD_SECONDS - 2}")
     figure("gaps", last["gaps"], "<= 0")
     figure("connections lost, refused or failed", last["lost"] + last["refused"] + last["failed"], "<= 0")
