@@ -18,8 +18,6 @@ use crate::orders::Orders;
 use crate::tally::Tally;
 use crate::verdict::{Evidence, Second};
 
-/// Files of an agent that are not connections.
-const OWN_FILES: u64 = 64;
 /// Connections from one address: below its 64,000 ports, so that taken ones are passed by quickly.
 const CONNECTIONS_PER_SOURCE: u32 = 50_000;
 /// A thread of an agent looks after so many before another core helps.
@@ -47,12 +45,10 @@ pub struct Crowd {
     pub misbehaving: u32,
 }
 
-/// How many agents a crowd needs: as many as the open files of one process ask for, and cores can help.
-pub fn agents_for(connections: u32, open_files: u64, cores: u32) -> u32 {
-    let each = open_files.saturating_sub(OWN_FILES).max(1);
-    let each = u32::try_from(each).unwrap_or(u32::MAX);
+/// How many agents a crowd needs: as many as what one of them can have asks for, and cores can help.
+pub fn agents_for(connections: u32, each_max: u32, cores: u32) -> u32 {
     let by_cores = connections.div_ceil(LISTENERS_PER_CORE).min(cores);
-    connections.div_ceil(each).max(by_cores).max(1)
+    connections.div_ceil(each_max.max(1)).max(by_cores).max(1)
 }
 
 /// Addresses of 127.0.0.0/8 for one agent's connections; runs with different seeds use different ones.
@@ -308,10 +304,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_files_and_cores_say_how_many_agents_there_are() {
+    fn limits_and_cores_say_how_many_agents_there_are() {
         assert_eq!(agents_for(15_000, 20_000, 2), 1);
-        assert_eq!(agents_for(60_000, 20_000, 2), 4);
+        assert_eq!(agents_for(60_000, 19_936, 2), 4);
         assert_eq!(agents_for(200_000, 1_000_000, 8), 4);
+        assert_eq!(agents_for(1_400_000, u32::MAX, 2), 2);
         assert_eq!(agents_for(0, 20_000, 2), 1);
     }
 

@@ -5,6 +5,7 @@
 //! or HLS on the same connection. A listener is a slot of some two hundred bytes: nothing that comes in is kept, except
 //! that playlists are shared and the shell holds on to an answer that must be read as a whole.
 
+mod known;
 mod leaving;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod waiting;
 
 use std::sync::Arc;
 
+use self::known::Known;
 use crate::SECOND_US;
 use crate::answer::{Head, Media};
 use crate::chance::{Chance, mixed};
@@ -121,6 +123,8 @@ pub struct Scene<'a> {
 /// What an agent's listeners know together, because it is the same for all.
 #[derive(Debug, Default)]
 pub struct Shared {
+    /// Spans that were read.
+    known: Known,
     /// Playlists that were read.
     playlists: Playlists,
     /// The path of the rendition's playlist.
@@ -194,6 +198,9 @@ impl Listener {
     /// Takes what came; how much of it was used up, and what to do. The rest belongs to an answer that is not whole
     /// yet: it is to be brought again with what follows.
     pub fn take(&mut self, scene: &mut Scene<'_>, bytes: &[u8]) -> (usize, Act) {
+        if self.take_known(scene, bytes) {
+            return (bytes.len(), Act::Wait);
+        }
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
@@ -425,6 +432,11 @@ impl Listener {
         }
         self.state = State::Joined { listening: true };
         scene.tally.note_listening();
+    }
+
+    /// Whether an endless answer comes in, and nothing but sound counts.
+    fn is_sounding_stream(&self, scene: &Scene<'_>) -> bool {
+        self.step == Step::Stream && self.playback.is_sounding() && scene.keep.is_none()
     }
 
     fn first_of_sound(&self) -> Step {

@@ -26,13 +26,21 @@ pub struct Stretch {
     pub in_sequence: bool,
 }
 
+impl Stretch {
+    /// Whether it goes on where another ends, so that both are one.
+    pub(crate) fn follows(&self, before: &Self) -> bool {
+        let end = before.sample.map(|sample| sample + before.samples);
+        self.in_sequence && self.sample == end
+    }
+}
+
 /// The bytes are not what the answer says they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a broken {0} stream")]
 pub struct Broken(pub &'static str);
 
 /// Reads one stream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Reader {
     /// ADTS.
     Adts(Adts),
@@ -75,7 +83,7 @@ impl Reader {
 }
 
 /// A field whose bytes may come in pieces.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Field<const N: usize> {
     bytes: [u8; N],
     have: u8,

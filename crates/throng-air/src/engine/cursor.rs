@@ -9,6 +9,7 @@ use throng_core::rendition::Rendition;
 use throng_core::timeline::{PART_DURATION_MS, PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
 use throng_core::window::Window;
 
+use super::seat::GROUPS;
 use crate::format::Format;
 
 #[cfg(test)]
@@ -20,7 +21,10 @@ const CUSHION_RESERVE_MS: u64 = 500;
 const SPANS_PARTS: [u64; 5] = [24, 12, 6, 3, 1];
 /// Into how many alignments the spans of all listeners are cut, so that they are not all due with the same part.
 /// Together with the three ticks in the time of one part these are nine phases; each more costs every send a little.
+/// A longer span is cut into nine as evenly, so that no phase waits for another to be done.
 const ALIGNMENTS: u64 = 3;
+/// Phases of a span.
+const PHASES: u64 = ALIGNMENTS * GROUPS as u64;
 /// The most that somebody is sent at once of what is overdue: as much as the burst of a join.
 const OVERDUE_PARTS_MAX: u64 = 13;
 /// A blocked listener so far behind, 3.84 s, is moved down a rendition; the kernel holds some ten seconds besides.
@@ -118,6 +122,8 @@ pub(crate) struct Cursor {
     /// Parts that he was given at once, so that he owns them ahead of what he plays.
     cushion: u8,
     alignment: u8,
+    /// The tick, of those in the time of a part, that serves him.
+    group: u8,
     /// Whether his last span did not fit into his send buffer.
     blocked: bool,
 }
@@ -135,10 +141,16 @@ impl Cursor {
             skips: 0,
             cushion: 0,
             alignment: 0,
+            group: 0,
             blocked: false,
         };
         let span = cursor.burst(view, rung);
         (cursor, span)
+    }
+
+    /// Says which tick serves him.
+    pub(crate) fn set_group(&mut self, group: usize) {
+        self.group = u8::try_from(group % GROUPS).unwrap_or_default();
     }
 
     /// The container.
@@ -257,7 +269,8 @@ impl Cursor {
     /// The next place where a span of his alignment ends, at most a span from here.
     fn next_end(&self, rung: Rung) -> u64 {
         let span = self.span_parts(rung);
-        let place = u64::from(self.alignment) * self.grid(rung) % span;
+        let phase = u64::from(self.alignment) * GROUPS as u64 + u64::from(self.group);
+        let place = phase * span / PHASES % span;
         self.next.0 + span - (self.next.0 + span - place) % span
     }
 

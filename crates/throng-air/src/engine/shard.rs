@@ -265,8 +265,9 @@ impl<P: Port> Shard<P> {
             ..
         } = waiting;
         let seat = self.seats.at(index);
-        let (cursor, span): (Cursor, Span) =
+        let (mut cursor, span): (Cursor, Span) =
             Cursor::join(format, rendition, seat.view(), self.air.rung());
+        cursor.set_group(group_of(place));
         let key = Key {
             seat: index,
             format,

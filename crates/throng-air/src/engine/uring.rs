@@ -203,14 +203,17 @@ impl Uring {
 
     /// Queues a submission for a place.
     fn push(&mut self, entry: Entry, kind: Kind, place: Place) {
-        let life = self.seats[place as usize].life;
-        let tag = Tag {
+        self.submit(entry, self.tag(kind, place));
+    }
+
+    /// The tag of what a place waits for.
+    fn tag(&self, kind: Kind, place: Place) -> Tag {
+        Tag {
             kind,
-            life,
+            life: self.seats[place as usize].life,
             held: 0,
             place,
-        };
-        self.submit(entry, tag);
+        }
     }
 
     fn submit(&mut self, entry: Entry, tag: Tag) {
@@ -478,9 +481,15 @@ impl Port for Uring {
 
     fn close(&mut self, place: Place) {
         let seat = self.seats[place as usize];
-        if seat.leave || seat.read || seat.write {
-            // What waits on a socket would keep it open.
-            let cancel = CancelBuilder::fd(Fixed(place)).all();
+        let waiting = [
+            (seat.leave, Kind::Leave),
+            (seat.read, Kind::Read),
+            (seat.write, Kind::Write),
+        ];
+        for (_, kind) in waiting.into_iter().filter(|(waits, _)| *waits) {
+            // What waits on a socket would keep it open. It is found by its number; by its socket the kernel would
+            // search through everything that waits.
+            let cancel = CancelBuilder::user_data(self.tag(kind, place).to_bits());
             let cancel = opcode::AsyncCancel2::new(cancel).build();
             self.push(cancel, Kind::Forgotten, place);
         }

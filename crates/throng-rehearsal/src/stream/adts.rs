@@ -3,7 +3,7 @@
 use super::{Broken, Field, Stretch, skip};
 
 /// Walks the frames of a stream.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Adts {
     header: Field<HEADER_BYTES>,
     /// Of the present frame: bytes that are still to come, and its samples at 48 kHz.

@@ -3,7 +3,7 @@
 use super::{Broken, Field, Stretch, be, skip};
 
 /// Walks the boxes of a stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cmaf {
     place: Place,
     field: Field<LEAF_BYTES>,
@@ -15,7 +15,7 @@ pub struct Cmaf {
     last: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     /// In the header of a box.
     Header,
@@ -27,7 +27,7 @@ enum Place {
     Skip { left: u64 },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Leaf {
     Mdhd,
     Mfhd,
@@ -37,7 +37,7 @@ enum Leaf {
     Trun,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Fragment {
     sequence: u32,
     decode_time: u64,

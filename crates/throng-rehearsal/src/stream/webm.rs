@@ -3,7 +3,7 @@
 use super::{Broken, Field, Stretch, be, skip};
 
 /// Walks the elements of a stream.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Webm {
     place: Place,
     field: Field<FIELD_BYTES>,
@@ -12,7 +12,7 @@ pub struct Webm {
     end_ms: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Place {
     /// In the head of a block of so many bytes.
     Block { bytes: u32 },

@@ -70,7 +70,7 @@ pub struct RehearseArgs {
     /// hardly reads.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub misbehaving: u32,
-    /// Processes of the crowd; as many as open files ask for when left away.
+    /// Processes of the crowd; as many as are of use when left away.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub agents: Option<u32>,
     /// The internal address of a server on another machine, as a URL: its metrics tell CPU and memory.
@@ -164,7 +164,7 @@ fn crowd(args: &RehearseArgs, target: &Target, keep: &Path) -> Result<Crowd, Err
     let connections = args.listeners.saturating_add(args.misbehaving);
     let agents = args.agents.unwrap_or_else(|| {
         let cores = u32::try_from(cores).unwrap_or(u32::MAX);
-        crowd::agents_for(connections, agent::raise_open_files(), cores)
+        crowd::agents_for(connections, agent::connections_max(), cores)
     });
     let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX >> 2);
     Ok(Crowd {

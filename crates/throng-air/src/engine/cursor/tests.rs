@@ -290,6 +290,26 @@ fn a_span_grows_with_the_rung_as_far_as_the_cushion_bears_it() {
 }
 
 #[test]
+fn the_longest_spans_are_due_in_nine_phases_as_far_apart_as_parts_allow() {
+    let mut due: Vec<u64> = [96, 104, 112]
+        .into_iter()
+        .flat_map(|joined| {
+            (0..GROUPS).map(move |group| {
+                let (mut cursor, _) =
+                    Cursor::join(Format::Mp4, Rendition::O16, view(0, joined), rung(4));
+                cursor.set_group(group);
+                (joined..joined + 24)
+                    .find(|next| matches!(cursor.step(view(0, *next), rung(4)), Step::Send { .. }))
+                    .map(|next| next % 24)
+                    .unwrap()
+            })
+        })
+        .collect();
+    due.sort_unstable();
+    assert_eq!(due, [0, 2, 5, 8, 10, 13, 16, 18, 21]);
+}
+
+#[test]
 fn listeners_of_all_alignments_are_due_apart() {
     for number in 0..=4 {
         let mut due = std::collections::BTreeSet::new();
