@@ -70,6 +70,7 @@ fn main() {
         hand_over,
         connections_max: u32::try_from(SHARD_LISTENERS_MAX).unwrap(),
         backend,
+        tls: None,
     };
     let shards = listeners.div_ceil(SHARD_LISTENERS_MAX);
     let sockets: Vec<_> = (0..shards)

@@ -38,3 +38,9 @@ pub(crate) const LAG_SECONDS: &str = "throng_air_shard_lag_seconds";
 pub(crate) const HELD: &str = "throng_air_held_requests";
 /// Requests refused because too many were held.
 pub(crate) const HELD_REFUSED: &str = "throng_air_held_refused_total";
+/// Handshakes done, full or resumed.
+pub(crate) const HANDSHAKES: &str = "throng_air_handshakes_total";
+/// Handshakes that came to nothing, by reason.
+pub(crate) const HANDSHAKES_FAILED: &str = "throng_air_handshakes_failed_total";
+/// Connections of a shard in their handshake now.
+pub(crate) const SHARD_HANDSHAKES: &str = "throng_air_shard_handshakes";

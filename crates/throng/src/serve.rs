@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustls::ServerConfig;
 use serde::Serialize;
 use throng_air::air::{Air, Headers, Pages};
 use throng_archive::DataLock;
@@ -30,7 +31,8 @@ use crate::api::Desk;
 use crate::config::Config;
 use crate::origin::{Mixers, Origin, Parts, Router as StageRouter};
 use crate::store::Store;
-use crate::{pages, sound_file, tls};
+use crate::tls::{Certificate, TlsError};
+use crate::{pages, sound_file};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -109,13 +111,19 @@ impl Node {
         let store = Store::open(&config.data.join("throng.db")).await?;
         let hold = own_hold(config.hold.clone());
         let listeners = Listeners::bind(&config)?;
-        let tls = config
+        let certificate = config
             .tls
             .as_ref()
-            .map(|(cert, key)| tls::acceptor(cert, key))
+            .map(|(cert, key)| Certificate::open(cert, key))
             .transpose()?;
         let (stage, mixers) = start_stage(&config)?;
-        let links = links(&config, &listeners, &operator, &stage, tls.is_some())?;
+        let links = links(
+            &config,
+            &listeners,
+            &operator,
+            &stage,
+            certificate.is_some(),
+        )?;
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = empty_air(inits.clone());
         air.set_rung(config.rung);
@@ -138,7 +146,8 @@ impl Node {
             speak: pages::speak(),
         });
         let (closing, closed) = watch::channel(false);
-        let doors = listeners.open(&air, &desk, metrics, tls, &closed)?;
+        let tls = certificate.map(|certificate| offer(certificate, &closed));
+        let doors = listeners.open(&air, &desk, metrics, tls.transpose()?, &closed)?;
         Ok(Self {
             links,
             origin,
@@ -157,6 +166,17 @@ impl Node {
             tracing::warn!("some connections did not finish in time");
         }
     }
+}
+
+/// TLS with a certificate that is kept current.
+fn offer(
+    certificate: Arc<Certificate>,
+    closed: &watch::Receiver<bool>,
+) -> Result<Arc<ServerConfig>, ServeError> {
+    let asked = signal(SignalKind::hangup())?;
+    let offered = throng_air::tls::server_config(Arc::clone(&certificate) as _);
+    tokio::spawn(certificate.keep_current(asked, closed.clone()));
+    Ok(offered.map_err(TlsError::from)?)
 }
 
 fn start_stage(config: &Config) -> Result<(Stage, Mixers), ServeError> {

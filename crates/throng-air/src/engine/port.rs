@@ -6,9 +6,12 @@
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use crate::hand_over::Stream;
 
 /// The number of a connection on its shard.
 pub(crate) type Place = u32;
@@ -33,7 +36,7 @@ pub(crate) enum Event {
     /// There may be something to read.
     Readable(Place),
     /// A connection that was to be released is an ordinary one now.
-    Released(Place, TcpStream),
+    Released(Place, Stream),
     /// What became of a send whose fate was not known at once.
     Sent(Place, Sent),
     /// There is room again for what did not fit.
@@ -77,6 +80,9 @@ pub(crate) enum Sent {
 pub(crate) trait Port {
     /// Waits until something happens, or for so long.
     fn wait(&mut self, most: Duration, events: &mut Vec<Event>) -> io::Result<()>;
+
+    /// Ends a wait early whenever this is written to (`eventfd`), from now on.
+    fn wake_by(&mut self, wakes: &Arc<OwnedFd>) -> io::Result<()>;
 
     /// Accepts connections or lets them wait in the kernel's backlog.
     fn set_accepting(&mut self, accepting: bool);

@@ -158,7 +158,7 @@ async fn who_does_not_read_gets_whole_spans_and_then_the_newest_sound() {
     let padding = 40_000;
     for front in Front::engines() {
         let house = House::start_padded(front, State::Live, 40, padding).await;
-        let mut slow = Wire::connect_narrow(house.address).await;
+        let mut slow = house.connect_narrow().await;
         slow.ask("GET", &format!("{}/live.mp4", house.path), "")
             .await;
         slow.head().await.unwrap();

@@ -11,5 +11,7 @@ mod hls;
 mod house;
 mod progressive;
 mod recording;
+mod seal;
 mod state;
+mod tls;
 mod wire;

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustix::process::{Resource, getrlimit};
+use rustls::ServerConfig;
 use throng_air::accept::{self, Door};
 use throng_air::air::Air;
 use throng_air::engine::{Backend, Connections, Engine};
@@ -28,9 +29,6 @@ use crate::api::{self, Desk};
 use crate::config::Config;
 use crate::pages;
 
-/// Connections at the audience's address over TLS, below the usual limit of 20,000 open files. More wait in the
-/// backlog.
-const TLS_LISTENERS_MAX: u32 = 16_000;
 /// Connections at the audience's address that ask for anything but a live stream. More are told to come again.
 const HANDED_MAX: u32 = 4_000;
 /// Open files that listeners leave to everything else: what was handed on, the desk, the archive, the database.
@@ -79,12 +77,7 @@ impl Listeners {
     /// Binds every address, so that a taken one is told before anything starts.
     pub(super) fn bind(config: &Config) -> Result<Self, ServeError> {
         let backend = Backend::from(config.air_backend).choose()?;
-        // TLS is the ordinary server's, which needs one.
-        let threads = if config.tls.is_some() {
-            1
-        } else {
-            threads(config.air_threads, backend)
-        };
+        let threads = threads(config.air_threads, backend);
         let shared = config.desk == config.listen && config.listen.port() != 0;
         Ok(Self {
             listen: bind_for_threads("--listen", config.listen, threads)?,
@@ -104,7 +97,7 @@ impl Listeners {
         air: &Arc<Air>,
         desk: &Arc<Desk>,
         metrics: PrometheusHandle,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Arc<ServerConfig>>,
         closed: &watch::Receiver<bool>,
     ) -> io::Result<JoinSet<()>> {
         let mut doors = Doors {
@@ -121,18 +114,11 @@ impl Listeners {
                         pages::not_found().respond(StatusCode::NOT_FOUND, &headers)
                     },
                 );
-                doors.open(listener, DESK_CONNECTIONS_MAX, tls.clone(), routes);
+                let tls = tls.clone().map(TlsAcceptor::from);
+                doors.open(listener, DESK_CONNECTIONS_MAX, tls, routes);
             }
         }
-        match tls {
-            None => doors.open_engine(self.listen, self.backend, air, audience)?,
-            Some(tls) => {
-                for listener in self.listen {
-                    let (tls, routes) = (Some(tls.clone()), audience.clone());
-                    doors.open(listener, TLS_LISTENERS_MAX, tls, routes);
-                }
-            }
-        }
+        doors.open_engine(self.listen, self.backend, air, tls, audience)?;
         let routes = internal::routes(metrics, Arc::clone(desk));
         doors.open(self.internal, INTERNAL_CONNECTIONS_MAX, None, routes);
         Ok(doors.serving)
@@ -170,6 +156,7 @@ impl Doors {
         listeners: Vec<TcpListener>,
         backend: Backend,
         air: &Arc<Air>,
+        tls: Option<Arc<ServerConfig>>,
         routes: Router,
     ) -> io::Result<()> {
         let (hand_over, handed) = hand_over(HANDED_MAX);
@@ -178,6 +165,7 @@ impl Doors {
             hand_over,
             connections_max: listeners_max(listeners.len(), backend),
             backend,
+            tls,
         };
         let engine = Engine::start(listeners, &connections, &self.closed)?;
         self.serving.spawn(engine.ended());

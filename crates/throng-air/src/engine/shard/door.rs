@@ -1,7 +1,5 @@
 //! The way in: from an accepted connection to a listener, to the ordinary server, or out again.
 
-use std::net::TcpStream;
-
 use bytes::Bytes;
 use throng_core::space::State;
 
@@ -11,6 +9,7 @@ use super::{
 use crate::engine::answer;
 use crate::engine::head::{self, Asked, Head};
 use crate::engine::port::Taken;
+use crate::hand_over::Stream;
 use crate::on_air::FILL_TIMEOUT;
 
 /// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
@@ -201,7 +200,7 @@ impl<P: Port> Shard<P> {
     }
 
     /// A connection is an ordinary one now.
-    pub(super) fn release(&mut self, place: Place, stream: TcpStream) {
+    pub(super) fn release(&mut self, place: Place, stream: Stream) {
         self.slots[place as usize] = Slot::Empty;
         self.connections -= 1;
         if let Some((read, reserved)) = self.releasing.remove(&place) {
