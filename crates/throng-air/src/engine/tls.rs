@@ -27,11 +27,13 @@ use crate::tls::stream::Carried;
 
 mod handshakes;
 mod tally;
+#[cfg(test)]
+mod tests;
 pub(crate) mod threads;
 
-/// Handshakes of a loop at once, of which nearly all wait for their peers. When there are so many, it accepts no more:
-/// people wait in the backlog.
-const HANDSHAKES_MAX: u32 = 4_096;
+/// Handshakes of a loop at once, of which nearly all wait for their peers; some 20 KB each at most. When there are so
+/// many, the loop accepts no more: people wait in the backlog.
+const HANDSHAKES_MAX: u32 = 2_048;
 /// The share of a loop's connections that may be in their handshake, where it has few.
 const HANDSHAKES_SHARE: u32 = 4;
 /// Established connections of a loop of which part of a record has come, or more than was taken: some 20 KB each at
@@ -206,7 +208,7 @@ impl<P: Port> Port for Tls<P> {
         self.told = told;
         self.take_work(events);
         self.give_work();
-        self.lose_patience();
+        self.lose_patience(Instant::now());
         self.pace();
         Ok(())
     }

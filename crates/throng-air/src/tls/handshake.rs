@@ -9,8 +9,8 @@ use rustls::{Error, HandshakeKind, ServerConfig};
 use super::record::{Incoming, Session};
 
 /// What a peer may have said that is not understood yet. A client's hello with everything that browsers put into it has
-/// some 2 KB, and the first request may follow the handshake at once.
-pub(crate) const UNREAD_MAX_BYTES: usize = 32 * 1024;
+/// some 2 KB. Beyond it the handshake fails.
+const UNREAD_MAX_BYTES: usize = 8 * 1024;
 
 /// Why a handshake came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

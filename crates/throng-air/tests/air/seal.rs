@@ -11,6 +11,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// Whom the certificate is for.
@@ -32,11 +33,7 @@ impl Seal {
         let provider = aws_lc_rs::default_provider();
         let certified = CertifiedKey::from_der(vec![certificate.clone()], key, &provider).unwrap();
         let resolver = Arc::new(SingleCertAndKey::from(certified));
-        let client = client(
-            &certificate,
-            provider,
-            &[&tokio_rustls::rustls::version::TLS13],
-        );
+        let client = client(&certificate, provider, &[&TLS13]);
         Self {
             certificate,
             server: server_config(resolver).unwrap(),

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
+use tokio_rustls::rustls::{ClientConfig, HandshakeKind, SupportedCipherSuite};
 
 use crate::house::{Front, House, cmaf};
 use crate::seal;
@@ -23,7 +23,7 @@ fn clients(house: &House) -> Vec<(String, ClientConfig)> {
         // The certificate has an elliptic key.
         !format!("{suite:?}").contains("RSA")
     });
-    let with = |suite: &tokio_rustls::rustls::SupportedCipherSuite| {
+    let with = |suite: &SupportedCipherSuite| {
         let provider = CryptoProvider {
             cipher_suites: vec![*suite],
             ..aws_lc_rs::default_provider()

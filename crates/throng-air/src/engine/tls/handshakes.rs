@@ -7,10 +7,10 @@ use bytes::Bytes;
 use super::threads::Worked;
 use super::{Interest, Place, Port, READ_MAX_BYTES, Taken, Tls};
 use crate::engine::port::Event;
-use crate::tls::handshake::{Established, Failure, Handshake, Stage, UNREAD_MAX_BYTES};
+use crate::tls::handshake::{Established, Failure, Handshake, Stage};
 
 /// Time for a handshake from the first byte's waiting to the last.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first byte of a record of the handshake protocol.
 const HANDSHAKE_RECORD: u8 = 22;
 /// What is told to who speaks HTTP without TLS.
@@ -23,7 +23,7 @@ const PLAIN_HTTP: &[u8] =
 pub(super) struct Beginning {
     number: u64,
     state: State,
-    /// What came meanwhile.
+    /// What came and waits for the thread.
     came: Vec<u8>,
     /// Whether anything came.
     has_spoken: bool,
@@ -54,14 +54,16 @@ impl<P: Port> Tls<P> {
         self.hear(place);
     }
 
-    /// Reads what somebody says in his handshake.
+    /// Reads what somebody says in his handshake, unless what he said before is being worked on.
     pub(super) fn hear(&mut self, place: Place) {
-        let mut bytes = [0; READ_MAX_BYTES];
-        let taken = self.port.take(place, &mut bytes);
         let Some(beginning) = self.handshakes.get_mut(&place) else {
             return;
         };
-        let came = match (taken, &beginning.state) {
+        if matches!(beginning.state, State::AtWork) || !beginning.came.is_empty() {
+            return self.port.watch(place, Interest::Leave);
+        }
+        let mut bytes = [0; READ_MAX_BYTES];
+        let came = match (self.port.take(place, &mut bytes), &beginning.state) {
             (Taken::Nothing, _) => return self.port.watch(place, Interest::Read),
             (Taken::End, _) => return self.fail(place, Failure::Gone),
             (Taken::Bytes(_), State::Over) => return self.end(place),
@@ -71,13 +73,8 @@ impl<P: Port> Tls<P> {
             return self.refuse(place, came[0]);
         }
         beginning.has_spoken = true;
-        beginning.came.extend_from_slice(came);
-        if beginning.came.len() > UNREAD_MAX_BYTES {
-            return self.fail(place, Failure::Malformed);
-        }
-        if matches!(beginning.state, State::Here(_)) {
-            self.queue.push_back((place, beginning.number));
-        }
+        beginning.came = came.to_vec();
+        self.queue.push_back((place, beginning.number));
     }
 
     /// Answers who does not speak TLS at all.
@@ -144,37 +141,44 @@ impl<P: Port> Tls<P> {
             }) else {
                 continue;
             };
-            if !out.is_empty() {
-                // It fits into a fresh send buffer, or the peer is none; then the deadline ends it.
-                let _ = self.port.send(place, &Bytes::from(out), false);
-            }
+            let out = Bytes::from(out);
             match stage {
-                Stage::Failed(failure) => self.fail(place, failure),
+                Stage::Failed(failure) => {
+                    self.tell(place, &out);
+                    self.fail(place, failure);
+                }
+                Stage::Done(established) if established.session.is_tls13() => {
+                    // Tickets, for which nobody waits: they go with the first answer.
+                    self.unsent.insert(place, out);
+                    self.establish(place, *established, events);
+                }
                 Stage::Done(established) => {
-                    self.establish(place, *established);
-                    events.push(Event::Arrived(place));
+                    self.tell(place, &out);
+                    self.establish(place, *established, events);
                 }
                 Stage::Listens(handshake) => {
                     beginning.state = State::Here(Some(handshake));
-                    if beginning.came.is_empty() {
-                        self.port.watch(place, Interest::Read);
-                    } else {
-                        self.queue.push_back(whose);
-                    }
+                    self.tell(place, &out);
+                    self.port.watch(place, Interest::Read);
                 }
             }
         }
     }
 
-    fn establish(&mut self, place: Place, established: Established) {
+    /// Sends a message of the handshake. It fits into a fresh send buffer, or the deadline ends it.
+    fn tell(&mut self, place: Place, out: &Bytes) {
+        if !out.is_empty() {
+            let _ = self.port.send(place, out, false);
+        }
+    }
+
+    fn establish(&mut self, place: Place, established: Established, events: &mut Vec<Event>) {
         let Established {
             session,
-            mut incoming,
+            incoming,
             is_resumed,
         } = established;
-        if let Some(beginning) = self.handshakes.remove(&place) {
-            incoming.add(&beginning.came);
-        }
+        self.handshakes.remove(&place);
         if !incoming.is_empty() {
             self.incoming.insert(place, incoming);
         }
@@ -184,11 +188,11 @@ impl<P: Port> Tls<P> {
         }
         self.sessions[place as usize] = Some(session);
         self.tally.succeeded(is_resumed);
+        events.push(Event::Arrived(place));
     }
 
     /// Ends handshakes that take too long.
-    pub(super) fn lose_patience(&mut self) {
-        let now = Instant::now();
+    pub(super) fn lose_patience(&mut self, now: Instant) {
         while let Some((_, place, number)) = self.deadlines.pop_front_if(|(due, ..)| *due <= now) {
             let found = self.handshakes.get(&place);
             let Some(beginning) = found.filter(|beginning| beginning.number == number) else {
