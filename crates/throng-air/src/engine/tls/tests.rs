@@ -127,7 +127,7 @@ proptest! {
         prop_assert_eq!(tls.send(0, &Bytes::new(), true), Some(Sent::Whole));
         tls.shut_down(0);
         let mut incoming = Incoming::new(Vec::new(), tls.port.sent.clone());
-        let (mut heard, mut some) = (Vec::new(), [0; 4_096]);
+        let (mut heard, mut some) = (Vec::<u8>::new(), [0; 4_096]);
         loop {
             match incoming.take(&mut there, &mut some).unwrap() {
                 Heard::Bytes(count) => heard.extend(&some[..count]),
