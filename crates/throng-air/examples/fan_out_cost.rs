@@ -203,7 +203,7 @@ fn connect(address: SocketAddr, request: &str, client: Option<&Arc<ClientConfig>
             client.complete_io(&mut stream).unwrap();
             client.writer().write_all(request.as_bytes()).unwrap();
             client.complete_io(&mut stream).unwrap();
-            // Tickets come with the first answer.
+            // Tickets come before the first answer.
             client.read_tls(&mut stream).unwrap();
             client.process_new_packets().unwrap();
         }

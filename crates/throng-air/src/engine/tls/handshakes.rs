@@ -141,34 +141,19 @@ impl<P: Port> Tls<P> {
             }) else {
                 continue;
             };
-            let out = Bytes::from(out);
+            if !out.is_empty() {
+                // It fits into a fresh send buffer, or the deadline ends it. Tickets are not kept for the first answer:
+                // they acknowledge the end of the handshake, for which some clients wait with their request.
+                let _ = self.port.send(place, &Bytes::from(out), false);
+            }
             match stage {
-                Stage::Failed(failure) => {
-                    self.tell(place, &out);
-                    self.fail(place, failure);
-                }
-                Stage::Done(established) if established.session.is_tls13() => {
-                    // Tickets, for which nobody waits: they go with the first answer.
-                    self.unsent.insert(place, out);
-                    self.establish(place, *established, events);
-                }
-                Stage::Done(established) => {
-                    self.tell(place, &out);
-                    self.establish(place, *established, events);
-                }
+                Stage::Failed(failure) => self.fail(place, failure),
+                Stage::Done(established) => self.establish(place, *established, events),
                 Stage::Listens(handshake) => {
                     beginning.state = State::Here(Some(handshake));
-                    self.tell(place, &out);
                     self.port.watch(place, Interest::Read);
                 }
             }
-        }
-    }
-
-    /// Sends a message of the handshake. It fits into a fresh send buffer, or the deadline ends it.
-    fn tell(&mut self, place: Place, out: &Bytes) {
-        if !out.is_empty() {
-            let _ = self.port.send(place, out, false);
         }
     }
 
