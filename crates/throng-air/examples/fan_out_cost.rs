@@ -1,8 +1,9 @@
 //! What progressive listeners cost the engine:
-//! `cargo run --release -p throng-air --example fan_out_cost [LISTENERS] [SECONDS] [epoll|io_uring] [RUNG]`.
+//! `cargo run --release -p throng-air --example fan_out_cost [LISTENERS] [SECONDS] [epoll|io_uring] [RUNG] [plain|tls|resumed]`.
 //!
 //! Connects so many listeners over loopback, sends them a programme of 48 kb/s in real time, and prints the CPU time of
-//! the engine's threads for each listener and second, and for each join. Linux only: it reads `/proc`. On loopback the
+//! the engine's threads for each listener and second, and for each join. Over TLS
+//! joins are full handshakes or resumed sessions, several at once, and what comes is not opened. Linux only: it reads `/proc`. On loopback the
 //! receiving side's work in the kernel is mostly billed to the sender, so that this is more than a network card costs.
 
 #![allow(clippy::print_stdout, reason = "the result is what it is for")]
@@ -26,6 +27,11 @@ use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
 use throng_air::engine::{Backend, Connections, Engine};
@@ -33,6 +39,7 @@ use throng_air::hand_over::hand_over;
 use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::{Past, Recorded, Recording};
 use throng_air::presence::Presence;
+use throng_air::tls::server_config;
 use throng_core::ladder::Rung;
 use throng_core::rendition::Rendition;
 use throng_core::slug::Slug;
@@ -44,6 +51,9 @@ use tokio::sync::watch;
 
 /// Listeners of one loop.
 const SHARD_LISTENERS_MAX: usize = 15_000;
+
+/// Joins at once over TLS, so that the engine need not wait for a client's own arithmetic.
+const JOINERS: usize = 16;
 
 /// Connections that wait to be accepted; the kernel cuts it to `somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -60,6 +70,8 @@ fn main() {
     };
     let rung = Rung::new(word(3, "0").parse().unwrap()).unwrap();
 
+    let seal = (word(4, "plain") != "plain").then(|| seal(word(4, "") == "resumed"));
+
     raise_file_limit();
     let (air, on_air, path) = house();
     air.set_rung(rung);
@@ -70,6 +82,7 @@ fn main() {
         hand_over,
         connections_max: u32::try_from(SHARD_LISTENERS_MAX).unwrap(),
         backend,
+        tls: seal.as_ref().map(|(server, _)| Arc::clone(server)),
     };
     let shards = listeners.div_ceil(SHARD_LISTENERS_MAX);
     let sockets: Vec<_> = (0..shards)
@@ -86,7 +99,12 @@ fn main() {
     thread::spawn(move || programme(&speaking));
 
     let (before, since) = (cpu(), Instant::now());
-    let mut crowd = Crowd::join(&addresses, listeners, &path);
+    let mut crowd = Crowd::join(
+        &addresses,
+        listeners,
+        &path,
+        seal.as_ref().map(|(_, client)| client),
+    );
     let (joining, joined_in) = (cpu().saturating_sub(before), since.elapsed());
     crowd.listen(Duration::from_secs(5));
     let before = cpu();
@@ -94,8 +112,9 @@ fn main() {
     let spent = cpu().saturating_sub(before);
     let per_listener = |spent: Duration| spent.as_secs_f64() * 1e6 / listeners as f64;
     println!(
-        "{listeners} listeners, {backend:?}, rung {}: {:.2} us of CPU a listener-second, {:.1} us a join \
+        "{listeners} listeners, {backend:?}{}, rung {}: {:.2} us of CPU a listener-second, {:.1} us a join \
          ({:.0} joins/s); {:.0} B a listener-second heard, {} lost; {} counted",
+        seal.as_ref().map_or("", |_| ", TLS"),
         rung.number(),
         per_listener(spent) / seconds as f64,
         per_listener(joining),
@@ -114,17 +133,29 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn join(addresses: &[SocketAddr], count: usize, path: &str) -> Self {
+    fn join(
+        addresses: &[SocketAddr],
+        count: usize,
+        path: &str,
+        client: Option<&Arc<ClientConfig>>,
+    ) -> Self {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
         let request = format!("GET {path}/live.mp4 HTTP/1.1\r\nhost: a\r\n\r\n");
-        let mut streams = Vec::with_capacity(count);
-        for number in 0..count {
-            let mut stream = TcpStream::connect(addresses[number % addresses.len()]).unwrap();
-            stream.write_all(request.as_bytes()).unwrap();
-            stream.set_nonblocking(true).unwrap();
+        let joiners = if client.is_some() { JOINERS } else { 1 };
+        let join = |number: usize| connect(addresses[number % addresses.len()], &request, client);
+        let streams: Vec<TcpStream> = thread::scope(|scope| {
+            let share = |joiner| (joiner..count).step_by(joiners).map(join).collect();
+            let joining =
+                (0..joiners).map(|joiner| scope.spawn(move || -> Vec<_> { share(joiner) }));
+            let joining: Vec<_> = joining.collect();
+            joining
+                .into_iter()
+                .flat_map(|joined| joined.join().unwrap())
+                .collect()
+        });
+        for (number, stream) in streams.iter().enumerate() {
             let data = EventData::new_u64(number as u64);
-            epoll::add(&epoll, &stream, data, EventFlags::IN).unwrap();
-            streams.push(stream);
+            epoll::add(&epoll, stream, data, EventFlags::IN).unwrap();
         }
         Self {
             epoll,
@@ -159,6 +190,49 @@ impl Crowd {
             }
         }
     }
+}
+
+/// Asks for the stream on a connection of its own.
+fn connect(address: SocketAddr, request: &str, client: Option<&Arc<ClientConfig>>) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    match client {
+        None => stream.write_all(request.as_bytes()).unwrap(),
+        Some(client) => {
+            let name = ServerName::try_from("throng.test").unwrap();
+            let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
+            client.complete_io(&mut stream).unwrap();
+            client.writer().write_all(request.as_bytes()).unwrap();
+            client.complete_io(&mut stream).unwrap();
+            // Tickets come before the first answer.
+            client.read_tls(&mut stream).unwrap();
+            client.process_new_packets().unwrap();
+        }
+    }
+    stream.set_nonblocking(true).unwrap();
+    stream
+}
+
+/// What the engine offers and a client that takes it.
+fn seal(is_resumed: bool) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    let made = rcgen::generate_simple_self_signed(["throng.test".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let provider = default_provider();
+    let certified = CertifiedKey::from_der(vec![certificate.clone()], key, &provider).unwrap();
+    let server = server_config(Arc::new(SingleCertAndKey::from(certified))).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let mut client = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.resumption = if is_resumed {
+        Resumption::in_memory_sessions(JOINERS * 16)
+    } else {
+        Resumption::disabled()
+    };
+    (server, Arc::new(client))
 }
 
 /// Pushes parts as time passes.
@@ -240,7 +314,7 @@ impl Past for NothingKept {
 fn cpu() -> Duration {
     let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
     let of_engine = threads.map(|thread| thread.path()).filter(|path| {
-        fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "air")
+        fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("air"))
     });
     let nanoseconds = of_engine.map(|path| {
         let stat = fs::read_to_string(path.join("schedstat")).unwrap();

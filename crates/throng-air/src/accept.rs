@@ -29,7 +29,8 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer;
-use crate::hand_over::{Connection, Handed, Replay};
+use crate::hand_over::{Handed, Replay, Stream};
+use crate::tls::stream::TlsStream;
 
 /// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
 /// close that this one was not needed.
@@ -112,18 +113,23 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 /// the last of them has finished.
 pub async fn serve_handed(mut handed: Handed, app: Router, closing: watch::Receiver<bool>) {
     while let Some(connection) = handed.next().await {
-        let Connection {
-            stream,
-            read,
-            place,
-        } = connection;
-        let Ok(stream) = TcpStream::from_std(stream) else {
-            continue;
-        };
-        let stream = Replay { read, stream };
-        let serving = requests(stream, app.clone(), closing.clone());
+        let (app, closing) = (app.clone(), closing.clone());
         tokio::spawn(async move {
-            serving.await;
+            let place = connection.place;
+            let read = connection.read;
+            match connection.stream {
+                Stream::Plain(socket) => {
+                    if let Ok(stream) = TcpStream::from_std(socket) {
+                        requests(Replay { read, stream }, app, closing).await;
+                    }
+                }
+                Stream::Tls(socket, carried) => {
+                    if let Ok(socket) = TcpStream::from_std(socket) {
+                        let stream = TlsStream::new(socket, *carried);
+                        requests(Replay { read, stream }, app, closing).await;
+                    }
+                }
+            }
             drop(place);
         });
     }

@@ -6,7 +6,7 @@
 //! there. Every other request goes to the ordinary server with the bytes already read. Nothing is shared between the
 //! loops.
 //!
-//! Not here: TLS; the ordinary server has it.
+//! With TLS, a layer between a loop and its port does it ([`tls`]); the loop does not know.
 
 mod answer;
 mod cursor;
@@ -19,18 +19,24 @@ mod shard;
 mod slot;
 mod span;
 mod tally;
+mod tls;
 mod uring;
 
 use std::io;
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 
 use self::epoll::Epoll;
+use self::port::Port;
 use self::shard::Shard;
+use self::tls::Tls;
+use self::tls::threads::Threads;
 use self::uring::Uring;
 use crate::air::Air;
 use crate::hand_over::HandOver;
@@ -52,6 +58,8 @@ pub struct Connections {
     pub connections_max: u32,
     /// How the loops speak with the system.
     pub backend: Backend,
+    /// What is offered, where connections are sealed.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// How loops speak with the system.
@@ -95,20 +103,23 @@ impl Engine {
     ) -> io::Result<Self> {
         let (alive, running) = mpsc::channel(1);
         let backend = connections.backend.choose()?;
+        let tls = connections.tls.as_ref();
+        let tls = tls.map(|config| Sealing::start(config, listeners.len()));
+        let tls = tls.transpose()?;
         for listener in listeners {
             port::prepare(&listener)?;
             let shard = Start {
-                listener,
                 backend,
                 shard: next_shard(),
                 air: Arc::clone(&connections.air),
                 hand_over: connections.hand_over.clone(),
                 connections_max: connections.connections_max,
+                tls: tls.clone(),
             };
             let (alive, closing) = (alive.clone(), closing.clone());
             let thread = thread::Builder::new().name("air".to_owned());
             thread.spawn(move || {
-                if let Err(error) = shard.run(&closing) {
+                if let Err(error) = shard.run(listener, &closing) {
                     tracing::error!(%error, "a thread that serves listeners could not start");
                 }
                 drop(alive);
@@ -126,24 +137,52 @@ impl Engine {
 
 /// A loop that is about to start; a ring belongs to the thread that makes it.
 struct Start {
-    listener: TcpListener,
     backend: Backend,
     shard: presence::Shard,
     air: Arc<Air>,
     hand_over: HandOver,
     connections_max: u32,
+    tls: Option<Sealing>,
+}
+
+/// What loops that speak TLS have in common.
+#[derive(Clone)]
+struct Sealing {
+    config: Arc<ServerConfig>,
+    threads: Arc<Threads>,
+}
+
+impl Sealing {
+    fn start(config: &Arc<ServerConfig>, loops: usize) -> io::Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = Arc::new(Threads::start(cores.min(loops), loops)?);
+        let config = Arc::clone(config);
+        Ok(Self { config, threads })
+    }
 }
 
 impl Start {
-    fn run(self, closing: &watch::Receiver<bool>) -> io::Result<()> {
+    fn run(mut self, listener: TcpListener, closing: &watch::Receiver<bool>) -> io::Result<()> {
         if self.backend == Backend::Epoll {
-            let port = Epoll::new(self.listener)?;
-            let shard = Shard::new(self.shard, port, self.air, self.hand_over);
-            shard.run(self.connections_max, closing);
+            self.run_on(Epoll::new(listener)?, closing)
         } else {
-            let most = self.connections_max.min(uring::connections_max());
-            let port = Uring::new(self.listener, most)?;
-            Shard::new(self.shard, port, self.air, self.hand_over).run(most, closing);
+            self.connections_max = self.connections_max.min(uring::connections_max());
+            let port = Uring::new(listener, self.connections_max)?;
+            self.run_on(port, closing)
+        }
+    }
+
+    fn run_on<P: Port>(mut self, port: P, closing: &watch::Receiver<bool>) -> io::Result<()> {
+        let most = self.connections_max;
+        match self.tls.take() {
+            None => {
+                Shard::new(self.shard, port, self.air, self.hand_over).run(most, closing);
+            }
+            Some(Sealing { config, threads }) => {
+                let (port, most) = Tls::new(port, config, &threads, self.shard, most)?;
+                drop(threads);
+                Shard::new(self.shard, port, self.air, self.hand_over).run(most, closing);
+            }
         }
         Ok(())
     }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::tls::stream::Carried;
 
 /// A way for at most so many connections at once.
 pub fn hand_over(connections_max: u32) -> (HandOver, Handed) {
@@ -41,7 +42,7 @@ impl HandOver {
 
     /// Gives a connection away, which does not block, with the bytes that were read from it. Where the ordinary server
     /// has ended, the connection is closed.
-    pub(crate) fn give(&self, stream: net::TcpStream, read: Vec<u8>, place: Place) {
+    pub(crate) fn give(&self, stream: Stream, read: Vec<u8>, place: Place) {
         let _ = self.sender.try_send(Connection {
             stream,
             read: io::Cursor::new(read),
@@ -70,10 +71,25 @@ impl Handed {
     }
 }
 
+/// A socket on its way.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// As it is.
+    Plain(net::TcpStream),
+    /// With a session in it.
+    Tls(net::TcpStream, Box<Carried>),
+}
+
+impl From<net::TcpStream> for Stream {
+    fn from(socket: net::TcpStream) -> Self {
+        Self::Plain(socket)
+    }
+}
+
 /// A connection on its way.
 pub(crate) struct Connection {
-    /// The socket.
-    pub(crate) stream: net::TcpStream,
+    /// The socket, and the session in it.
+    pub(crate) stream: Stream,
     /// What was read from it.
     pub(crate) read: io::Cursor<Vec<u8>>,
     /// Its place, to be given back at its end.
@@ -81,14 +97,14 @@ pub(crate) struct Connection {
 }
 
 /// A stream that begins with bytes that were read before.
-pub(crate) struct Replay {
+pub(crate) struct Replay<S> {
     /// The bytes.
     pub(crate) read: io::Cursor<Vec<u8>>,
     /// What follows them.
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: S,
 }
 
-impl AsyncRead for Replay {
+impl<S: AsyncRead + Unpin> AsyncRead for Replay<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -106,7 +122,7 @@ impl AsyncRead for Replay {
     }
 }
 
-impl AsyncWrite for Replay {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Replay<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -21,6 +21,7 @@ pub mod on_air;
 pub mod past;
 pub mod presence;
 pub mod state;
+pub mod tls;
 
 mod answer;
 mod behind;

@@ -56,3 +56,9 @@ pub(crate) const DOOR_REFUSED: &str = "throng_door_refused_total";
 pub(crate) const DOOR_CLOSED: &str = "throng_door_closed_total";
 /// Samples of audio delivered.
 pub(crate) const DOOR_DELIVERED_SAMPLES: &str = "throng_door_delivered_samples_total";
+/// Handshakes done, full or resumed.
+pub(crate) const HANDSHAKES: &str = "throng_air_handshakes_total";
+/// Handshakes that came to nothing, by reason.
+pub(crate) const HANDSHAKES_FAILED: &str = "throng_air_handshakes_failed_total";
+/// Connections of a shard in their handshake now.
+pub(crate) const SHARD_HANDSHAKES: &str = "throng_air_shard_handshakes";

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
@@ -46,8 +47,9 @@ use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
 use crate::store::Store;
 use crate::supervisor;
 use crate::supervisor::child::{self, OriginOrder, OriginReady};
+use crate::tls::{Certificate, TlsError};
 use crate::worker::socket;
-use crate::{pages, sound_file, tls};
+use crate::{pages, sound_file};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -162,10 +164,10 @@ impl Node {
         let hold = own_hold(config.hold.clone());
         let bind = || Listeners::bind(&config, supervisor.is_some());
         let listeners = taken_over(hand_over, bind).await?;
-        let tls = config
+        let certificate = config
             .tls
             .as_ref()
-            .map(|(cert, key)| tls::acceptor(cert, key))
+            .map(|(cert, key)| Certificate::open(cert, key))
             .transpose()?;
         let (stage, mixers) = taken_over(hand_over, || start_stage(&config)).await?;
         let addresses = Addresses {
@@ -174,7 +176,13 @@ impl Node {
             stage: stage.local_addr(),
         };
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
-        let links = links(&config, listen, &addresses, &operator, tls.is_some());
+        let links = links(
+            &config,
+            listen,
+            &addresses,
+            &operator,
+            certificate.is_some(),
+        );
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = empty_air(inits.clone(), Some(pages::index(std::iter::empty())));
         air.set_rung(config.rung);
@@ -202,10 +210,12 @@ impl Node {
             speak: pages::speak(),
         });
         let (closing, closed) = watch::channel(false);
+        let tls = certificate.map(|certificate| offer(certificate, &closed));
+        let tls = tls.transpose()?;
         let mut doors = Doors::new(closed.clone());
         let gathered = Arc::new(Gathered::default());
         let metrics = (metrics, Arc::clone(&gathered));
-        listeners.open(&air, &desk, metrics, tls.as_ref(), &mut doors)?;
+        listeners.open(&air, &desk, metrics, tls, &mut doors)?;
         if supervisor.is_some() {
             let routes = feed::routes(&air, feed::house_of_workers(&air, &desk, &config))
                 .merge(gathered.routes());
@@ -269,6 +279,17 @@ async fn count_seconds(air: Weak<Air>) {
         let Some(air) = air.upgrade() else { return };
         air.reports().end_second(air.ledger(), 0, unix_seconds());
     }
+}
+
+/// TLS with a certificate that is kept current.
+pub(crate) fn offer(
+    certificate: Arc<Certificate>,
+    closed: &watch::Receiver<bool>,
+) -> Result<Arc<ServerConfig>, ServeError> {
+    let asked = signal(SignalKind::hangup())?;
+    let offered = throng_air::tls::server_config(Arc::clone(&certificate) as _);
+    tokio::spawn(certificate.keep_current(asked, closed.clone()));
+    Ok(offered.map_err(TlsError::from)?)
 }
 
 fn start_stage(config: &Config) -> Result<(Stage, Mixers), ServeError> {

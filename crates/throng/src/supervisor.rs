@@ -6,11 +6,13 @@
 pub(crate) mod child;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::process::ExitStatus;
 use std::time::Duration;
 use std::{io, process};
 
 use rustix::process::Signal;
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -134,8 +136,13 @@ impl House {
     async fn keep(mut self) -> Result<(), ServeError> {
         let stop = wait_for_signal();
         tokio::pin!(stop);
+        // A hangup asks for the certificate to be read again, by all who show it.
+        let has_certificate = self.config.tls.is_some();
+        let hangups = has_certificate.then(|| signal(SignalKind::hangup()));
+        let mut hangups = hangups.transpose()?;
         loop {
             tokio::select! {
+                () = asked_again(&mut hangups) => self.tell(Signal::HUP),
                 Some(Ok((role, status))) = self.ended.join_next() => self.mourn(role, &status),
                 Some(Ok(role)) = self.due.join_next() => {
                     if let Err(error) = self.start(role).await {
@@ -205,6 +212,17 @@ impl House {
         for running in self.running.values() {
             running.signal(signal);
         }
+    }
+}
+
+/// The next hangup; never, where nobody waits for one.
+async fn asked_again(hangups: &mut Option<unix::Signal>) {
+    let heard = match hangups {
+        Some(hangups) => hangups.recv().await,
+        None => None,
+    };
+    if heard.is_none() {
+        pending().await;
     }
 }
 

@@ -12,11 +12,13 @@ pub(crate) mod socket;
 mod upstream;
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use rustls::ServerConfig;
 use throng_air::air::Air;
 use throng_air::feed::mirror::{Mirror, StandIn};
 use throng_core::rendition::Rendition;
@@ -24,7 +26,6 @@ use throng_media::package;
 use throng_media::rendering::Silence;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 pub use self::edge::{EdgeArgs, run as edge};
 use self::elsewhere::Elsewhere;
@@ -32,7 +33,8 @@ use self::follow::Following;
 pub use self::local::run as local;
 use self::upstream::Upstream;
 pub use self::upstream::UpstreamError;
-use crate::serve::{Audience, DRAIN_TIMEOUT, Doors, empty_air};
+use crate::serve::{Audience, DRAIN_TIMEOUT, Doors, ServeError, empty_air, offer};
+use crate::tls::Certificate;
 
 /// Time for the windows of the spaces on air. One whose origin has no parts keeps no worker from serving the others.
 const FILL_MAX: Duration = Duration::from_secs(3);
@@ -93,8 +95,24 @@ impl Worker {
         }
     }
 
+    /// TLS with a certificate that is kept current, where there is one.
+    fn offer(
+        &self,
+        files: Option<(&Path, &Path)>,
+    ) -> Result<Option<Arc<ServerConfig>>, ServeError> {
+        let certificate = files.map(|(cert, key)| Certificate::open(cert, key));
+        let certificate = certificate.transpose()?;
+        let offered = certificate.map(|certificate| offer(certificate, &self.closing.subscribe()));
+        offered.transpose()
+    }
+
     /// Serves the audience's port.
-    fn open(&mut self, port: Audience, tls: Option<TlsAcceptor>, routes: Router) -> io::Result<()> {
+    fn open(
+        &mut self,
+        port: Audience,
+        tls: Option<Arc<ServerConfig>>,
+        routes: Router,
+    ) -> io::Result<()> {
         port.open(&self.air, tls, routes, &mut self.doors)
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ const EVENTS_MAX: usize = 1_024;
 const ACCEPTS_MAX: usize = 256;
 /// The listening socket among the places.
 const LISTENER: u64 = u64::MAX;
+/// What wakes, among the places.
+const WAKES: u64 = LISTENER - 1;
 
 /// Sockets of one shard.
 pub(crate) struct Epoll {
@@ -144,12 +147,19 @@ impl Port for Epoll {
         }
         for at in 0..self.ready.len() {
             let event = self.ready[at];
-            if event.data.u64() == LISTENER {
-                self.accept(events);
-            } else {
-                events.extend(self.told(event));
+            match event.data.u64() {
+                LISTENER => self.accept(events),
+                WAKES => {}
+                _ => events.extend(self.told(event)),
             }
         }
+        Ok(())
+    }
+
+    fn wake_by(&mut self, wakes: &Arc<OwnedFd>) -> io::Result<()> {
+        // At the edge, so that it need not be read.
+        let flags = EventFlags::IN | EventFlags::ET;
+        epoll::add(&self.watched, wakes, EventData::new_u64(WAKES), flags)?;
         Ok(())
     }
 
@@ -245,7 +255,7 @@ impl Port for Epoll {
             None => Ok(()),
         };
         self.pending.push(match forgotten {
-            Ok(()) => Event::Released(place, ordinary(socket)),
+            Ok(()) => Event::Released(place, ordinary(socket).into()),
             Err(_) => Event::Left(place),
         });
     }

@@ -6,9 +6,13 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use crate::hand_over::Stream;
+use crate::tls::handshake::Failure;
 
 /// The number of a connection on its shard.
 pub(crate) type Place = u32;
@@ -28,6 +32,8 @@ const STALLED_PEER_TIMEOUT_MS: u32 = 30_000;
 pub(crate) enum Event {
     /// Somebody connected.
     Arrived(Place),
+    /// Somebody who connected could not be heard: his handshake came to nothing. He has no place.
+    Failed(Failure),
     /// The peer closed, or the connection broke.
     Left(Place),
     /// Who the peer is of a connection of which that was asked.
@@ -35,7 +41,7 @@ pub(crate) enum Event {
     /// There may be something to read.
     Readable(Place),
     /// A connection that was to be released is an ordinary one now.
-    Released(Place, TcpStream),
+    Released(Place, Stream),
     /// What became of a send whose fate was not known at once.
     Sent(Place, Sent),
     /// There is room again for what did not fit.
@@ -79,6 +85,9 @@ pub(crate) enum Sent {
 pub(crate) trait Port {
     /// Waits until something happens, or for so long.
     fn wait(&mut self, most: Duration, events: &mut Vec<Event>) -> io::Result<()>;
+
+    /// Ends a wait early whenever this is written to (`eventfd`), from now on.
+    fn wake_by(&mut self, wakes: &Arc<OwnedFd>) -> io::Result<()>;
 
     /// Accepts connections or lets them wait in the kernel's backlog.
     fn set_accepting(&mut self, accepting: bool);

@@ -385,6 +385,7 @@ impl<P: Port> Shard<P> {
     fn react(&mut self, event: Event) {
         match event {
             Event::Arrived(place) => self.arrive(place),
+            Event::Failed(failure) => self.tally.failed(failure),
             Event::Left(place) => self.lose(place),
             Event::Peer(place, address) => self.judge_silent(place, address),
             Event::Readable(place) => self.read(place),

@@ -13,6 +13,7 @@ use crate::format::Format;
 use crate::ledger::{self, Account, Accounts, Door, Ledger};
 use crate::metric;
 use crate::presence::Shard;
+use crate::tls::handshake::Failure;
 
 /// Why somebody who asked for nothing that was given to him has no connection any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +189,18 @@ impl Tally {
     pub(crate) fn accepted(&mut self) {
         self.accepted.increment(1);
         self.of(Door::Connection).arrive();
+    }
+
+    /// Somebody came whose handshake came to nothing.
+    pub(crate) fn failed(&mut self, failure: Failure) {
+        let reason = match failure {
+            Failure::Gone => ledger::Refused::Left,
+            Failure::Silent | Failure::Unfinished => ledger::Refused::Silent,
+            _ => ledger::Refused::Malformed,
+        };
+        let connection = self.of(Door::Connection);
+        connection.arrive();
+        connection.refuse(reason);
     }
 
     /// A connection went to the ordinary server.

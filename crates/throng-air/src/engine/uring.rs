@@ -13,6 +13,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,11 +61,12 @@ enum Kind {
     /// A send of which everything is told.
     SendAndTell,
     Shut,
+    Wake,
     Write,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Accept,
         Self::Forgotten,
         Self::Install,
@@ -74,6 +76,7 @@ impl Kind {
         Self::Send,
         Self::SendAndTell,
         Self::Shut,
+        Self::Wake,
         Self::Write,
     ];
 }
@@ -139,6 +142,8 @@ pub(crate) struct Uring {
     listener: TcpListener,
     /// Whether the kernel accepts connections now.
     accepting: bool,
+    /// What ends a wait early.
+    wakes: Option<Arc<OwnedFd>>,
     pool: Pool,
     seats: Vec<Seat>,
     /// Bytes that sends under way read from, until none is.
@@ -189,6 +194,7 @@ impl Uring {
             ring,
             listener,
             accepting: false,
+            wakes: None,
             pool: Pool::new(),
             seats: vec![Seat::default(); table as usize],
             held: Vec::new(),
@@ -249,6 +255,10 @@ impl Uring {
                 self.shut(tag.place);
                 return None;
             }
+            Kind::Wake => {
+                self.woken(flags);
+                return None;
+            }
             Kind::Leave | Kind::Read | Kind::Write => {}
         }
         let place = tag.place;
@@ -290,7 +300,7 @@ impl Uring {
         stream
             .set_nonblocking(true)
             .expect("any socket can be asked not to block");
-        Event::Released(place, stream)
+        Event::Released(place, stream.into())
     }
 
     /// An ordinary descriptor, for a moment, says who is at the other end.
@@ -348,6 +358,14 @@ impl Uring {
         (is_told && is_here).then_some(Event::Sent(tag.place, sent))
     }
 
+    /// The wait for what wakes is over only if the kernel says so.
+    fn woken(&mut self, flags: u32) {
+        if let Some(wakes) = self.wakes.as_ref().filter(|_| !cqueue::more(flags)) {
+            let watched = opcode::PollAdd::new(Fd(wakes.as_raw_fd()), PollFlags::IN.bits().into());
+            self.push(watched.multi(true).build(), Kind::Wake, 0);
+        }
+    }
+
     /// The kernel has shut a socket, which may have been closed by us meanwhile.
     fn shut(&mut self, place: Place) {
         let seat = &mut self.seats[place as usize];
@@ -400,6 +418,12 @@ impl Port for Uring {
         if self.completed.is_empty() {
             self.completed = completed;
         }
+        Ok(())
+    }
+
+    fn wake_by(&mut self, wakes: &Arc<OwnedFd>) -> io::Result<()> {
+        self.wakes = Some(Arc::clone(wakes));
+        self.woken(0);
         Ok(())
     }
 

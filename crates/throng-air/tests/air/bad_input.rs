@@ -150,9 +150,9 @@ async fn one_network_that_says_nothing_leaves_places_to_everybody_else() {
         let listening = listener(&house).await;
         // Of a hundred places more than a quarter.
         let (told, mut telling) = mpsc::channel(90);
-        let mut other = Wire::connect_from("127.8.8.8", house.address).await;
+        let mut other = house.connect_from("127.8.8.8").await;
         for half in ["", "GET / HT"].repeat(30) {
-            let mut silent = Wire::connect_from("127.9.9.9", house.address).await;
+            let mut silent = house.connect_from("127.9.9.9").await;
             silent.send(half).await;
             let told = told.clone();
             tokio::spawn(async move {
@@ -167,7 +167,7 @@ async fn one_network_that_says_nothing_leaves_places_to_everybody_else() {
             assert_eq!(answer.header("retry-after"), "10");
         }
         // Who speaks is served, wherever he comes from, and so is who was silent in a quiet network.
-        let mut neighbour = Wire::connect_from("127.9.9.10", house.address).await;
+        let mut neighbour = house.connect_from("127.9.9.10").await;
         assert_eq!(neighbour.get("/").await.text(), "the list");
         assert_eq!(other.get("/").await.text(), "the list");
         hears_on(listening, &house).await;

@@ -212,7 +212,7 @@ async fn a_segment_that_does_not_fit_into_a_buffer_arrives_whole() {
     let padding = 40_000;
     for front in Front::engines() {
         let house = House::start_padded(front, State::Live, 40, padding).await;
-        let mut wire = Wire::connect_narrow(house.address).await;
+        let mut wire = house.connect_narrow().await;
         let target = format!("{}/hls/o48/2.m4s", house.path);
         wire.ask("GET", &target, "").await;
         wire.ask("GET", "/", "").await;
@@ -305,7 +305,7 @@ async fn who_does_not_read_gets_whole_spans_and_then_the_newest_sound() {
     let padding = 40_000;
     for front in Front::engines() {
         let house = House::start_padded(front, State::Live, 40, padding).await;
-        let mut slow = Wire::connect_narrow(house.address).await;
+        let mut slow = house.connect_narrow().await;
         slow.ask("GET", &format!("{}/live.mp4", house.path), "")
             .await;
         slow.head().await.unwrap();

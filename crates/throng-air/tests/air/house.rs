@@ -22,10 +22,12 @@ use throng_core::space::{Announcement, Space, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 use throng_core::window::{Packaged, Part, Window};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::rustls::ServerConfig;
 
+use crate::seal::Seal;
 use crate::wire::{Answer, Wire};
 
 /// 2026-01-01T00:00:00Z: the epoch of the space.
@@ -51,6 +53,7 @@ pub(crate) struct House {
     pub(crate) on_air: Arc<OnAir>,
     /// The prefix of its paths.
     pub(crate) path: String,
+    seal: Option<Seal>,
     closing: watch::Sender<bool>,
     serving: JoinHandle<()>,
     padding: usize,
@@ -65,6 +68,10 @@ pub(crate) enum Front {
     Epoll,
     /// The engine on `io_uring`.
     IoUring,
+    /// The engine on epoll, over TLS.
+    TlsEpoll,
+    /// The engine on `io_uring`, over TLS.
+    TlsIoUring,
 }
 
 impl Front {
@@ -77,10 +84,29 @@ impl Front {
 
     /// The engine in all ways that this system has.
     pub(crate) fn engines() -> Vec<Self> {
-        let has_rings = Backend::IoUring.choose().is_ok();
-        let mut engines = vec![Self::Epoll];
-        engines.extend(has_rings.then_some(Self::IoUring));
+        let mut engines = vec![Self::Epoll, Self::TlsEpoll];
+        if Backend::IoUring.choose().is_ok() {
+            engines.extend([Self::IoUring, Self::TlsIoUring]);
+        }
         engines
+    }
+
+    /// The engine without TLS.
+    pub(crate) fn plain() -> Vec<Self> {
+        let mut engines = Self::engines();
+        engines.retain(|front| !front.is_sealed());
+        engines
+    }
+
+    /// The engine over TLS.
+    pub(crate) fn sealed() -> Vec<Self> {
+        let mut engines = Self::engines();
+        engines.retain(|front| front.is_sealed());
+        engines
+    }
+
+    fn is_sealed(self) -> bool {
+        matches!(self, Self::TlsEpoll | Self::TlsIoUring)
     }
 }
 
@@ -139,19 +165,24 @@ impl House {
         let address = listener.local_addr().unwrap();
         let (closing, closed) = watch::channel(false);
         let routes = air.routes().route("/echo", post(async |body: String| body));
-        let serving = match front {
-            Front::Door => {
-                let door = Door::new(listener, CONNECTIONS_MAX, None);
-                tokio::spawn(door.serve(routes, closed))
-            }
-            Front::Epoll => engine(Backend::Epoll, listener, Arc::clone(&air), routes, closed),
-            Front::IoUring => engine(Backend::IoUring, listener, Arc::clone(&air), routes, closed),
+        let seal = front.is_sealed().then(Seal::new);
+        let tls = seal.as_ref().map(Seal::server);
+        let backend = match front {
+            Front::Door | Front::Epoll | Front::TlsEpoll => Backend::Epoll,
+            Front::IoUring | Front::TlsIoUring => Backend::IoUring,
+        };
+        let serving = if front == Front::Door {
+            let door = Door::new(listener, CONNECTIONS_MAX, None);
+            tokio::spawn(door.serve(routes, closed))
+        } else {
+            engine(backend, listener, Arc::clone(&air), tls, routes, closed)
         };
         Self {
             address,
             air,
             on_air,
             path,
+            seal,
             closing,
             serving,
             padding,
@@ -160,7 +191,35 @@ impl House {
 
     /// A new connection.
     pub(crate) async fn connect(&self) -> Wire {
-        Wire::connect(self.address).await
+        let socket = TcpSocket::new_v4().unwrap();
+        self.talk(socket.connect(self.address).await.unwrap()).await
+    }
+
+    /// A new connection with so small a buffer that little is on the way while nothing is read.
+    pub(crate) async fn connect_narrow(&self) -> Wire {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        self.talk(socket.connect(self.address).await.unwrap()).await
+    }
+
+    /// A new connection from another address of this machine.
+    pub(crate) async fn connect_from(&self, source: &str) -> Wire {
+        let socket = TcpSocket::new_v4().unwrap();
+        let source = SocketAddr::new(source.parse().unwrap(), 0);
+        socket.bind(source).unwrap();
+        self.talk(socket.connect(self.address).await.unwrap()).await
+    }
+
+    async fn talk(&self, stream: TcpStream) -> Wire {
+        match &self.seal {
+            None => Wire::over(stream),
+            Some(seal) => Wire::over(seal.talk(stream).await.unwrap()),
+        }
+    }
+
+    /// What a house over TLS is sealed with.
+    pub(crate) fn seal(&self) -> &Seal {
+        self.seal.as_ref().unwrap()
     }
 
     /// One answer on a connection of its own.
@@ -248,6 +307,7 @@ fn engine(
     backend: Backend,
     listener: TcpListener,
     air: Arc<Air>,
+    tls: Option<Arc<ServerConfig>>,
     routes: Router,
     closed: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
@@ -255,8 +315,9 @@ fn engine(
     let connections = Connections {
         air,
         hand_over,
-        connections_max: 100,
+        connections_max: 400,
         backend,
+        tls,
     };
     let listeners = vec![listener.into_std().unwrap()];
     let engine = Engine::start(listeners, &connections, &closed).unwrap();

@@ -8,10 +8,11 @@ use throng_core::timeline::PART_SAMPLES;
 use throng_core::window::Window;
 
 use crate::house::{CONNECTIONS_MAX, Front, House};
+use crate::wire::Wire;
 
 #[tokio::test]
 async fn every_way_out_of_a_connection_is_in_the_books_once() {
-    for front in Front::engines() {
+    for front in Front::plain() {
         let house = House::start_on(front, State::Live, 40).await;
         look_around(&house).await;
         misbehave(&house).await;
@@ -46,6 +47,25 @@ async fn every_way_out_of_a_connection_is_in_the_books_once() {
         assert_refused(&stream, &[(Refused::Left, 1)]);
         assert_eq!(stream.closed, [1, 1, 0], "one heard the end, one left");
         assert_eq!(stream.delivered_samples, (13 + 16) * PART_SAMPLES);
+    }
+}
+
+#[tokio::test]
+async fn whose_handshake_comes_to_nothing_is_in_the_books() {
+    for front in Front::sealed() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let mut plain = Wire::connect(house.address).await;
+        assert_eq!(plain.get("/").await.status, 400);
+        assert!(plain.is_closed().await);
+        look_around(&house).await;
+        let air = Arc::clone(&house.air);
+        house.close();
+        house.closed().await;
+        let books = air.ledger().accounts();
+        assert!(books.iter().all(is_settled), "{front:?}: {books:#?}");
+        let connection = books[Door::Connection.index()];
+        assert_refused(&connection, &[(Refused::Malformed, 1)]);
+        assert_eq!(connection.admitted, 1);
     }
 }
 

@@ -13,5 +13,7 @@ mod house;
 mod ledger;
 mod progressive;
 mod recording;
+mod seal;
 mod state;
+mod tls;
 mod wire;

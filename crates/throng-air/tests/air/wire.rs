@@ -3,11 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 
 /// One connection.
-pub(crate) struct Wire(BufReader<TcpStream>);
+pub(crate) struct Wire(BufReader<Box<dyn Both>>);
+
+/// What goes both ways.
+pub(crate) trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Both for S {}
 
 /// What came back.
 #[derive(Debug)]
@@ -39,30 +44,20 @@ impl Wire {
     /// Connects.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await;
-        Self(BufReader::new(stream.expect("somebody listens there")))
+        Self::over(stream.expect("somebody listens there"))
     }
 
-    /// Connects, with so small a buffer that little is on the way while nothing is read.
-    pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket can be had");
-        socket.set_recv_buffer_size(4_096).expect("it may be small");
-        let stream = socket.connect(address).await;
-        Self(BufReader::new(stream.expect("somebody listens there")))
-    }
-
-    /// Connects from another address of this machine.
-    pub(crate) async fn connect_from(source: &str, address: SocketAddr) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket can be had");
-        let source = SocketAddr::new(source.parse().expect("an address"), 0);
-        socket.bind(source).expect("all of 127.0.0.0/8 is ours");
-        let stream = socket.connect(address).await;
-        Self(BufReader::new(stream.expect("somebody listens there")))
+    /// A connection that is there.
+    pub(crate) fn over(stream: impl Both + 'static) -> Self {
+        Self(BufReader::new(Box::new(stream)))
     }
 
     /// Sends bytes as they are.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = self.0.get_mut().write_all(bytes.as_ref()).await;
         sent.expect("the server takes what it is sent");
+        let flushed = self.0.get_mut().flush().await;
+        flushed.expect("the server takes what it is sent");
     }
 
     /// Sends a request without a body; each header ends with CRLF.

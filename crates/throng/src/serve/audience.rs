@@ -8,6 +8,7 @@ use std::thread;
 
 use axum::Router;
 use rustix::process::{Resource, getrlimit};
+use rustls::ServerConfig;
 use throng_air::accept::{self, Door};
 use throng_air::air::Air;
 use throng_air::engine::{Backend, Connections, Engine};
@@ -20,9 +21,6 @@ use super::ServeError;
 use super::ports::bind_for_threads;
 use crate::config::Config;
 
-/// Connections at the audience's address over TLS, below the usual limit of 20,000 open files. More wait in the
-/// backlog.
-const TLS_LISTENERS_MAX: u32 = 16_000;
 /// Connections at the audience's address that ask for what the engine does not answer. More are told to come again.
 const HANDED_MAX: u32 = 4_000;
 /// Open files that listeners leave to everything else: what was handed on, the desk, the archive, the database.
@@ -43,8 +41,6 @@ pub(crate) struct Plan {
     pub(crate) processes: u32,
     /// Whether another process keeps the port for these.
     pub(crate) is_kept: bool,
-    /// Certificate and key; TLS is the ordinary server's, which needs one thread.
-    pub(crate) tls: bool,
 }
 
 impl Plan {
@@ -55,7 +51,6 @@ impl Plan {
             threads: config.air_threads,
             processes: 1,
             is_kept: false,
-            tls: config.tls.is_some(),
         }
     }
 
@@ -80,9 +75,8 @@ impl Audience {
     /// Binds the port.
     pub(crate) fn bind(address: SocketAddr, plan: Plan) -> Result<Self, ServeError> {
         let backend = plan.backend.choose()?;
-        let threads = if plan.tls { 1 } else { threads(plan, backend) };
         Ok(Self {
-            listeners: bind_for_threads(address, threads, plan.is_kept)?,
+            listeners: bind_for_threads(address, threads(plan, backend), plan.is_kept)?,
             backend,
         })
     }
@@ -96,27 +90,17 @@ impl Audience {
     pub(crate) fn open(
         self,
         air: &Arc<Air>,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Arc<ServerConfig>>,
         routes: Router,
         doors: &mut Doors,
     ) -> io::Result<()> {
-        let Some(tls) = tls else {
-            return self.open_engine(air, routes, doors);
-        };
-        for listener in self.listeners {
-            let (tls, routes) = (Some(tls.clone()), routes.clone());
-            doors.open(listener, TLS_LISTENERS_MAX, tls, routes);
-        }
-        Ok(())
-    }
-
-    fn open_engine(self, air: &Arc<Air>, routes: Router, doors: &mut Doors) -> io::Result<()> {
         let (hand_over, handed) = hand_over(HANDED_MAX);
         let connections = Connections {
             air: Arc::clone(air),
             hand_over,
             connections_max: listeners_max(self.listeners.len(), self.backend),
             backend: self.backend,
+            tls,
         };
         let engine = Engine::start(self.listeners, &connections, &doors.closed)?;
         doors.serving.spawn(engine.ended());

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
+use rustls::ServerConfig;
 use throng_air::air::Air;
 use throng_core::caching::BRIEF;
 use tokio_rustls::TlsAcceptor;
@@ -68,7 +69,7 @@ impl Listeners {
         air: &Arc<Air>,
         desk: &Arc<Desk>,
         metrics: (PrometheusHandle, Arc<Gathered>),
-        tls: Option<&TlsAcceptor>,
+        tls: Option<Arc<ServerConfig>>,
         doors: &mut Doors,
     ) -> io::Result<()> {
         let mut audience = air.routes().merge(api::audience_routes(Arc::clone(desk)));
@@ -83,11 +84,12 @@ impl Listeners {
                         pages::not_found().respond(StatusCode::NOT_FOUND, &headers)
                     },
                 );
-                doors.open(listener, DESK_CONNECTIONS_MAX, tls.cloned(), routes);
+                let tls = tls.clone().map(TlsAcceptor::from);
+                doors.open(listener, DESK_CONNECTIONS_MAX, tls, routes);
             }
         }
         if let Some(port) = self.audience {
-            port.open(air, tls.cloned(), audience, doors)?;
+            port.open(air, tls, audience, doors)?;
         }
         let routes = internal::routes(metrics, Arc::clone(desk), air).merge(fed);
         doors.open(self.internal, INTERNAL_CONNECTIONS_MAX, None, routes);

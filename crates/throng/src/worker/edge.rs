@@ -19,7 +19,6 @@ use crate::serve::{
     Audience, Plan, ServeError, bind_plain, feed_behind_key, ledger, raise_file_limit, readiness,
     recorder, render_edge, wait_for_signal,
 };
-use crate::tls;
 
 /// Connections at the internal address: scrapers, and the edges behind this one with what they fetch.
 const INTERNAL_CONNECTIONS_MAX: u32 = 4_000;
@@ -72,14 +71,9 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
         .as_deref()
         .map(|key| Key::parse(key).map_err(|_| ServeError::FeedKey))
         .transpose()?;
-    let tls = args
-        .tls_cert
-        .as_ref()
-        .zip(args.tls_key.as_ref())
-        .map(|(cert, key)| tls::acceptor(cert, key))
-        .transpose()?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let listen = Audience::bind(args.listen, plan(&args))?;
+    let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
+    let scheme = if files.is_some() { "https" } else { "http" };
+    let listen = Audience::bind(args.listen, PLAN)?;
     let internal = args
         .internal
         .map(|address| bind_plain("--internal", address))
@@ -102,6 +96,7 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
     if let Some(key) = key {
         routes = routes.merge(feed_behind_key(fed.clone(), key.digest()));
     }
+    let tls = worker.offer(files)?;
     worker.open(listen, tls, routes)?;
     if let Some(internal) = internal {
         let routes = internal_routes(&worker, fed);
@@ -118,15 +113,13 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
     }
 }
 
-fn plan(args: &EdgeArgs) -> Plan {
-    Plan {
-        backend: Backend::Auto,
-        threads: None,
-        processes: 1,
-        is_kept: false,
-        tls: args.tls_cert.is_some(),
-    }
-}
+/// One process that serves everybody.
+const PLAN: Plan = Plan {
+    backend: Backend::Auto,
+    threads: None,
+    processes: 1,
+    is_kept: false,
+};
 
 /// Health, and the feed for edges behind this one. Ready is who knows what its upstream has on air.
 fn internal_routes(worker: &Worker, fed: Router) -> Router {

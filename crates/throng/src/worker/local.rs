@@ -10,7 +10,6 @@ use crate::serve::{
     wait_for_signal,
 };
 use crate::supervisor::child::{self, WorkerOrder};
-use crate::tls;
 
 use super::upstream::Upstream;
 use super::{Identity, Worker};
@@ -26,11 +25,6 @@ pub async fn run() -> Result<(), ServeError> {
         place,
         slots,
     } = child::take_order(c"throng-air")?;
-    let tls = config
-        .tls
-        .as_ref()
-        .map(|(cert, key)| tls::acceptor(cert, key))
-        .transpose()?;
     let upstream = Upstream::local(config.data.clone());
     let metrics = recorder_of_worker(place);
     tokio::spawn(tell_metrics(upstream.clone(), metrics, place));
@@ -45,6 +39,8 @@ pub async fn run() -> Result<(), ServeError> {
     worker.wait_until_filled().await;
     let routes = worker.routes.clone();
     let port = Audience::bind(config.listen, Plan::of_worker(&config))?;
+    let files = config.tls.as_ref();
+    let tls = worker.offer(files.map(|(cert, key)| (cert.as_path(), key.as_path())))?;
     worker.open(port, tls, routes)?;
     child::say(&serde_json::json!({ "ready": place }))?;
     wait_for_signal().await?;

@@ -36,6 +36,15 @@ pub(crate) struct Created {
 impl House {
     /// A node on free ports and an empty folder.
     pub(crate) async fn start() -> Self {
+        Self::start_speaking(None).await
+    }
+
+    /// The same with a certificate and its key.
+    pub(crate) async fn start_sealed(cert: PathBuf, key: PathBuf) -> Self {
+        Self::start_speaking(Some((cert, key))).await
+    }
+
+    async fn start_speaking(tls: Option<(PathBuf, PathBuf)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = Config {
@@ -47,7 +56,7 @@ impl House {
             stage_advertise: None,
             public_url: None,
             desk_url: None,
-            tls: None,
+            tls,
             air_workers: 0,
             hold: Some(hold(folder.path())),
             rung: Rung::default(),
@@ -96,6 +105,13 @@ impl House {
     /// One page or file of the audience.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         Wire::connect(self.listen).await.get(path).await
+    }
+
+    /// What it tells whoever watches it.
+    pub(crate) async fn metrics(&self) -> String {
+        let internal = address(&self.node.links.internal);
+        let answer = Wire::connect(internal).await.get("/metrics").await;
+        answer.text().to_owned()
     }
 
     /// Announces a space with two seats.
@@ -168,7 +184,7 @@ fn key_of(link: &str) -> String {
 }
 
 fn address(url: &str) -> SocketAddr {
-    url.strip_prefix("http://").unwrap().parse().unwrap()
+    url.split_once("://").unwrap().1.parse().unwrap()
 }
 
 /// Four seconds of a tone: the shortest hold programme, so that it is encoded at once.

@@ -16,4 +16,5 @@ mod pages;
 mod rehearsal;
 mod secrets;
 mod store;
+mod tls;
 mod webrtc;

@@ -1,6 +1,5 @@
 //! The way in: from an accepted connection to a listener, to the ordinary server, or out again.
 
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use throng_core::space::State;
@@ -10,6 +9,7 @@ use crate::answer::Reply;
 use crate::engine::answer::{Framed, refusal, reply};
 use crate::engine::head::{self, Asked, Head};
 use crate::engine::port::Taken;
+use crate::hand_over::Stream;
 use crate::hls;
 use crate::ledger::Door;
 use crate::on_air::{FILL_TIMEOUT, OnAir};
@@ -198,7 +198,7 @@ impl<P: Port> Shard<P> {
     }
 
     /// A connection is an ordinary one now.
-    pub(super) fn release(&mut self, place: Place, stream: TcpStream) {
+    pub(super) fn release(&mut self, place: Place, stream: Stream) {
         self.slots[place as usize] = Slot::Empty;
         self.connections -= 1;
         if let Some((read, reserved)) = self.releasing.remove(&place) {

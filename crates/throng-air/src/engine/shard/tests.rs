@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::os::fd::OwnedFd;
 
 use throng_core::playlist::HOLD_LIMIT_MS;
 use throng_core::rendition::RENDITION_COUNT;
@@ -25,6 +26,10 @@ struct Wires {
 
 impl Port for Wires {
     fn wait(&mut self, _: Duration, _: &mut Vec<Event>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn wake_by(&mut self, _: &Arc<OwnedFd>) -> io::Result<()> {
         Ok(())
     }
 
