@@ -13,6 +13,7 @@ use throng_core::playlist::HOLD_LIMIT_MS;
 use super::door::{FILL_MS, HEAD_MS, HEADS_MAX};
 use super::{Holding, Interest, Place, Port, STALLED_MS, Said, Shard, Slot};
 use crate::answer::Reply;
+use crate::document::Document;
 use crate::engine::answer::{self, Framed};
 use crate::engine::head::{File, Manner, What, Wish};
 use crate::hls::{self, Decision, Source};
@@ -46,33 +47,35 @@ impl<P: Port> Shard<P> {
 
     /// Somebody asks for something that is answered in one piece. `whole` is what he has said and was not answered.
     pub(super) fn fulfil(&mut self, place: Place, wish: Wish<'_>, whole: &[u8]) {
-        let Wish {
-            mut manner, gzip, ..
-        } = wish;
+        let mut manner = wish.manner;
         manner.keeps &= self.keep(place, &whole[wish.length..]) && !self.is_closing;
-        let keeps = manner.keeps;
-        let found = match wish.what {
-            What::Index => Some(answer::page("200 OK", &self.air.index(), gzip, keeps)),
-            What::Page(slug) => {
-                let on_air = self.air.find(slug);
-                on_air.map(|on_air| answer::page("200 OK", &on_air.facts().page, gzip, keeps))
-            }
-            What::State(slug) => {
-                let on_air = self.air.find(slug);
-                on_air.map(|on_air| answer::state(&self.air, &on_air, keeps))
-            }
-            What::LiveHead(asked) if self.on_air(asked.slug).is_none() => {
-                return self.hand_on(place, whole.to_vec());
-            }
-            What::LiveHead(asked) => Some(answer::live_head(asked.format, keeps)),
-            What::Hls(file) => match self.air.find(file.slug) {
-                Some(on_air) => return self.ask(place, on_air, file, manner, whole),
-                None => None,
-            },
-        };
-        let framed = found
+        if let What::Hls(file) = wish.what
+            && let Some(on_air) = self.air.find(file.slug)
+        {
+            return self.ask(place, on_air, file, manner, whole);
+        }
+        if let What::LiveHead(asked) = wish.what
+            && self.on_air(asked.slug).is_none()
+        {
+            return self.hand_on(place, whole.to_vec());
+        }
+        let (gzip, keeps) = (wish.gzip, manner.keeps);
+        let framed = self
+            .text(wish.what, gzip, keeps)
             .unwrap_or_else(|| answer::page("404 Not Found", self.air.not_found(), gzip, keeps));
         self.answer(place, &framed, manner);
+    }
+
+    /// A page or `state.json`, or what a stream begins with, if there is such a space.
+    fn text(&self, what: What<'_>, gzip: bool, keeps: bool) -> Option<Framed> {
+        let page = |document: &Document| answer::page("200 OK", document, gzip, keeps);
+        match what {
+            What::Hls(_) => None,
+            What::Index => Some(page(&self.air.index())),
+            What::LiveHead(asked) => Some(answer::live_head(asked.format, keeps)),
+            What::Page(slug) => Some(page(&self.air.find(slug)?.facts().page)),
+            What::State(slug) => Some(answer::state(&self.air, &self.air.find(slug)?, keeps)),
+        }
     }
 
     /// Somebody asks for a file under `hls/`.
