@@ -74,7 +74,10 @@ impl<P: Port> Shard<P> {
             What::Index => Some(page(&self.air.index())),
             What::LiveHead(asked) => Some(answer::live_head(asked.format, keeps)),
             What::Page(slug) => Some(page(&self.air.find(slug)?.facts().page)),
-            What::State(slug) => Some(answer::state(&self.air, &self.air.find(slug)?, keeps)),
+            What::State(slug) => {
+                let on_air = self.air.find(slug)?;
+                Some(answer::state(&self.air, &on_air, keeps))
+            }
         }
     }
 
