@@ -13,6 +13,7 @@ use throng_core::playlist::HOLD_LIMIT_MS;
 use super::door::{FILL_MS, HEAD_MS, HEADS_MAX};
 use super::{Holding, Interest, Place, Port, STALLED_MS, Said, Shard, Slot};
 use crate::answer::Reply;
+use crate::document::Document;
 use crate::engine::answer::{self, Framed};
 use crate::engine::head::{File, Manner, What, Wish};
 use crate::hls::{self, Decision, Source};
@@ -47,38 +48,35 @@ impl<P: Port> Shard<P> {
 
     /// Somebody asks for something that is answered in one piece. `whole` is what he has said and was not answered.
     pub(super) fn fulfil(&mut self, place: Place, wish: Wish<'_>, whole: &[u8]) {
-        let Wish {
-            mut manner, gzip, ..
-        } = wish;
+        let mut manner = wish.manner;
         manner.keeps &= self.keep(place, &whole[wish.length..]) && !self.is_closing;
-        let keeps = manner.keeps;
-        let found = match wish.what {
-            What::Index => {
-                let index = self.air.index();
-                index.map(|index| answer::page(&index, gzip, keeps))
-            }
-            What::Page(slug) => {
-                let on_air = self.air.find(slug);
-                on_air.map(|on_air| answer::page(&on_air.facts().page, gzip, keeps))
-            }
-            What::State(slug) => {
-                let on_air = self.air.find(slug);
-                on_air.map(|on_air| answer::state(&self.air, &on_air, keeps))
-            }
-            What::LiveHead(asked) if self.on_air(asked.slug).is_none() => {
-                return self.hand_on(place, whole.to_vec());
-            }
-            What::LiveHead(asked) => Some(answer::live_head(asked.format, keeps)),
-            What::Hls(file) => match self.air.find(file.slug) {
-                Some(on_air) => return self.ask(place, on_air, file, manner, whole),
-                None => None,
-            },
-        };
-        match (found, wish.what) {
+        if let What::Hls(file) = wish.what
+            && let Some(on_air) = self.air.find(file.slug)
+        {
+            return self.ask(place, on_air, file, manner, whole);
+        }
+        match self.text(wish.what, wish.gzip, manner.keeps) {
+            Some((framed, door)) => self.answer(place, &framed, manner, door),
             // What there is not, or not yet, the ordinary server says best: it may ask an upstream.
-            (None, _) => self.hand_on(place, whole.to_vec()),
-            (Some(framed), What::LiveHead(_)) => self.answer(place, &framed, manner, Door::Stream),
-            (Some(framed), _) => self.answer(place, &framed, manner, Door::Page),
+            None => self.hand_on(place, whole.to_vec()),
+        }
+    }
+
+    /// A page or `state.json`, or what a stream begins with, if it is to be had here.
+    fn text(&self, what: What<'_>, gzip: bool, keeps: bool) -> Option<(Framed, Door)> {
+        let page = |document: &Document| (answer::page(document, gzip, keeps), Door::Page);
+        match what {
+            What::Hls(_) => None,
+            What::Index => Some(page(&*self.air.index()?)),
+            What::LiveHead(asked) => {
+                self.on_air(asked.slug)?;
+                Some((answer::live_head(asked.format, keeps), Door::Stream))
+            }
+            What::Page(slug) => Some(page(&self.air.find(slug)?.facts().page)),
+            What::State(slug) => {
+                let on_air = self.air.find(slug)?;
+                Some((answer::state(&self.air, &on_air, keeps), Door::Page))
+            }
         }
     }
 
