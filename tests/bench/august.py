@@ -18,7 +18,7 @@ LISTENERS_MIN = 700_000
 # The deepest: the leanest rendition, spans of 7.68 s.
 RUNG = 4
 # Joins per second until so many are there: the fuller the house, the less is left for doors.
-RAMP = [(400_000, 10_000), (800_000, 7_000), (1_100_000, 5_000), (10_000_000, 4_000)]
+RAMP = [(300_000, 6_000), (600_000, 4_000), (10_000_000, 2_500)]
 HOLD_SECONDS = 75
 # All of it, and what is left then for leaving.
 TIME_MAX_SECONDS = 15 * 60

@@ -298,7 +298,7 @@ fn the_longest_spans_are_due_in_nine_phases_as_far_apart_as_parts_allow() {
                 let (mut cursor, _) =
                     Cursor::join(Format::Mp4, Rendition::O16, view(0, joined), rung(4));
                 cursor.set_group(group);
-                (joined..joined + 24)
+                (joined..=joined + 24)
                     .find(|next| matches!(cursor.step(view(0, *next), rung(4)), Step::Send { .. }))
                     .map(|next| next % 24)
                     .unwrap()
