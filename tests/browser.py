@@ -11,7 +11,7 @@ import urllib.parse
 
 import numpy as np
 import signal_kit
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 from scipy.signal import resample_poly
 
 from throng import next_after_makers, wait_until

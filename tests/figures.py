@@ -54,9 +54,27 @@ def example(name, *arguments):
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+def family(process):
+    """The numbers of a process and of all that descend from it."""
+    pids = [process.pid]
+    for pid in pids:
+        for task in tasks(pid):
+            pids += map(int, (task / "children").read_text().split())
+    return pids
+
+
+def tasks(pid):
+    """The folders of its threads."""
+    return list(pathlib.Path(f"/proc/{pid}/task").iterdir())
+
+
 def cpu_seconds(process):
-    """What a process has computed so far, in all its threads."""
-    stat = pathlib.Path(f"/proc/{process.pid}/stat").read_text()
+    """What a process and its children have computed so far, in all their threads."""
+    return sum(map(cpu_seconds_alone, family(process)))
+
+
+def cpu_seconds_alone(pid):
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     user, system = stat.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 

@@ -10,15 +10,14 @@ import json
 import os
 import pathlib
 import shutil
-import signal
-import socket
 import subprocess
 import time
-import urllib.request
 from dataclasses import dataclass
 
-from figures import EXAMPLES, VOICES, cpu_seconds, figure, folder, node
-from throng import BINARY, wait_until
+import _peers
+import browser
+from figures import cpu_seconds, family, figure, tasks
+from throng import BINARY
 
 LISTENERS = int(os.environ.get("THRONG_BENCH_LISTENERS", "15000"))
 # Icecast never reached 15,000 here; its joins are a hundred per second, as its backlog is five.
@@ -28,20 +27,9 @@ ROUNDS = 2
 SETTLING_SECONDS = 6
 STEADY_SECONDS = 12
 FLOOD_SECONDS = 8
-PATIENCE_SECONDS = 120
+CHROMIUM_SECONDS = 10
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORES, CROWD_CORES = (CORES[:1], CORES[1:]) if len(CORES) > 1 else (CORES, CORES)
-
-
-@dataclass
-class System:
-    """One way to serve."""
-
-    name: str
-    url: str
-    processes: list
-    via: str = "progressive"
-    arrive: str = "vertical"
 
 
 @dataclass
@@ -71,131 +59,28 @@ class Mark:
         return cls(time.monotonic(), cpu_us(system), memory_bytes(system), listening)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def family_of(system):
+    """Its processes and all that descend from them."""
+    return [pid for process in system.processes for pid in family(process)]
 
 
-def pin(process, cores):
-    """All threads of a process and what descends from it."""
-    with contextlib.suppress(ProcessLookupError):
-        for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+def pin(system, cores):
+    """All threads of all processes."""
+    for pid in family_of(system):
+        for task in tasks(pid):
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(int(task.name), cores)
 
 
-def listens(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-@contextlib.contextmanager
-def running(command, **more):
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def sound(*output):
-    """48 kb/s of AAC in real time, from a voice."""
-    source = ["-re", "-stream_loop", "-1", "-i", str(VOICES / "01-ada.flac"), "-ac", "1", "-ar", "48000"]
-    return ["ffmpeg", "-nostdin", "-loglevel", "error", *source, "-c:a", "aac", "-b:a", "48k", *output]
-
-
-@contextlib.contextmanager
-def throng():
-    with node() as serving:
-        space = serving.live()
-        with space.speak(1, VOICES / "01-ada.flac"):
-            yield System("Throng", space.listen_url, [serving.process])
-
-
-@contextlib.contextmanager
-def floor(span_parts=3):
-    port = free_port()
-    with running([EXAMPLES / "floor", f"127.0.0.1:{port}", str(span_parts)]) as process:
-        wait_until(lambda: listens(port), "the floor listens")
-        yield System("bare loop", f"http://127.0.0.1:{port}/live.mp4", [process])
-
-
-NGINX = """
-daemon off; master_process off; worker_rlimit_nofile 20000; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 19000; }}
-http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_timeout 75; keepalive_requests 1000000;
-  open_file_cache max=100 inactive=10s; open_file_cache_valid 1s;
-  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-  uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  types {{ application/vnd.apple.mpegurl m3u8; video/mp4 m4s mp4; }}
-  server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}; }}
-}}
-"""
-
-
-@contextlib.contextmanager
-def nginx():
-    port = free_port()
-    with folder() as place:
-        (place / "nginx.conf").write_text(NGINX.format(folder=place, port=port))
-        hls = ["-f", "hls", "-hls_time", "2", "-hls_list_size", "8", "-hls_flags", "delete_segments"]
-        hls += ["-hls_segment_type", "fmp4", "-hls_segment_filename", str(place / "%d.m4s"), str(place / "live.m3u8")]
-        with running(sound(*hls)), running(["nginx", "-c", place / "nginx.conf", "-p", place]) as process:
-            wait_until((place / "3.m4s").exists, "some segments are there", PATIENCE_SECONDS)
-            yield System("nginx, HLS of 2 s", f"http://127.0.0.1:{port}/live.m3u8", [process], via="hls")
-
-
-ICECAST = """<icecast>
-  <limits><clients>19000</clients><sources>2</sources><queue-size>524288</queue-size>
-    <burst-on-connect>0</burst-on-connect><burst-size>0</burst-size></limits>
-  <authentication><source-password>bench</source-password><admin-password>bench</admin-password></authentication>
-  <hostname>127.0.0.1</hostname><listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>
-  <paths><logdir>{folder}</logdir><webroot>/usr/share/icecast2/web</webroot><adminroot>/usr/share/icecast2/admin</adminroot></paths>
-  <logging><errorlog>error.log</errorlog><loglevel>1</loglevel></logging>
-  <security><changeowner><user>nobody</user><group>nogroup</group></changeowner></security>
-</icecast>
-"""
-
-
-@contextlib.contextmanager
-def icecast():
-    port = free_port()
-    with folder() as place:
-        os.chmod(place, 0o777)
-        (place / "icecast.xml").write_text(ICECAST.format(folder=place, port=port))
-        with running(["icecast2", "-c", place / "icecast.xml"]) as process:
-            wait_until(lambda: listens(port), "Icecast listens")
-            mount = f"icecast://source:bench@127.0.0.1:{port}/live.aac"
-            with running(sound("-f", "adts", "-content_type", "audio/aac", mount)):
-                url = f"http://127.0.0.1:{port}/live.aac"
-                wait_until(lambda: sounds(url), "Icecast has sound")
-                yield System("Icecast", url, [process], via="plain", arrive="ramp:40s")
-
-
 def cpu_us(system):
-    return sum(cpu_seconds(process) for process in system.processes) * 1e6
-
-
-def sounds(url):
-    """Whether an endless answer has begun."""
-    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:
-        return bool(answer.read(1))
-    return False
+    return sum(map(cpu_seconds, system.processes)) * 1e6
 
 
 def memory_bytes(system):
     """What its processes have in memory."""
     resident = 0
-    for process in system.processes:
-        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    for pid in family_of(system):
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
         resident += int(status.partition("VmRSS:")[2].split()[0]) * 1024
     return resident
 
@@ -221,8 +106,7 @@ def seconds_of(process, summary):
 
 def run(system, listeners):
     """So many listen; later as many again come at once."""
-    for process in system.processes:
-        pin(process, SERVER_CORES)
+    pin(system, SERVER_CORES)
     before_us, began, empty_bytes = cpu_us(system), time.monotonic(), memory_bytes(system)
     time.sleep(3)
     idle_us = (cpu_us(system) - before_us) / (time.monotonic() - began)
@@ -269,40 +153,96 @@ def tell(name, costs, listeners):
     figure(f"{name}: CPU of a join", f"{median(costs, lambda cost: cost.join_us):.0f} us")
     worst_wait_ms = max(cost.worst_wait_ms for cost in costs)
     if worst_wait_ms:  # Of endless answers; HLS has none.
-        figure(f"{name}: worst wait of steady listeners while as many join", f"{worst_wait_ms} ms")
+        wait = f"{worst_wait_ms} ms, {worst_wait_ms / SPAN_MS.get(name, 960):.2f} spans"
+        figure(f"{name}: worst wait of steady listeners while as many join", wait, "target <= 1.1 spans")
     figure(f"{name}: gaps", max(cost.gaps for cost in costs))
     figure(f"{name}: the crowd's own CPU for a second of sound", f"{median(costs, lambda cost: cost.crowd_cpu_us):.1f} us")
+
+
+SPAN_MS = {"Throng, spans of 3.84 s": 3840}
+SYSTEMS = {
+    "Throng": _peers.throng,
+    "Throng, epoll": lambda: _peers.throng("--air-backend", "epoll"),
+    "bare loop": _peers.floor,
+    "nginx, HLS of 2 s": _peers.nginx,
+    "Icecast": _peers.icecast,
+    "Throng, spans of 3.84 s": lambda: _peers.throng("--rung", "3"),
+}
 
 
 def main():
     for program in ("nginx", "icecast2", "ffmpeg"):
         assert shutil.which(program), f"{program} is not installed"
-    systems = [("Throng", throng), ("bare loop", floor), ("nginx, HLS of 2 s", nginx), ("Icecast", icecast)]
-    costs = {name: [] for name, _ in systems}
+    costs = {name: [] for name in SYSTEMS}
     for _ in range(ROUNDS):
-        for name, start in systems:
+        for name, start in SYSTEMS.items():
             with start() as system:
                 costs[name].append(run(system, PEER_LISTENERS))
                 print(name, costs[name][-1], flush=True)
-    for name, _ in systems:
-        tell(name, costs[name], PEER_LISTENERS)
+    for name, of in costs.items():
+        tell(name, of, PEER_LISTENERS)
     cpu = {name: median(of, lambda cost: cost.cpu_us) for name, of in costs.items()}
-    figure("Throng : bare loop, CPU", f"{cpu['Throng'] / cpu['bare loop']:.2f}", "target <= 1.2")
-    figure("Icecast : Throng, CPU", f"{cpu['Icecast'] / cpu['Throng']:.2f}", "target >= 4")
-    figure("nginx, HLS of 2 s : Throng, CPU", f"{cpu['nginx, HLS of 2 s'] / cpu['Throng']:.2f}", "target >= 3")
+    for peer, short, long in [("Icecast", 4, 8), ("nginx, HLS of 2 s", 3, 6)]:
+        figure(f"{peer} : Throng, CPU", f"{cpu[peer] / cpu['Throng']:.2f}", f">= {short}")
+        ratio = cpu[peer] / cpu["Throng, spans of 3.84 s"]
+        figure(f"{peer} : Throng with spans of 3.84 s, CPU", f"{ratio:.2f}", f">= {long}")
     if LISTENERS > PEER_LISTENERS:
         whole_house()
+    negotiated()
 
 
 def whole_house():
     """The same without peers, at full size."""
-    costs = {}
-    for name, start in [("Throng", throng), ("bare loop", floor)]:
-        with start() as system:
-            costs[name] = [run(system, LISTENERS)]
-            tell(name, costs[name], LISTENERS)
-    ratio = costs["Throng"][0].cpu_us / costs["bare loop"][0].cpu_us
-    figure(f"Throng : bare loop, CPU, {LISTENERS} listeners", f"{ratio:.2f}", "target <= 1.2")
+    alone = ["Throng", "Throng, epoll", "bare loop"]
+    costs = {name: [] for name in alone}
+    for _ in range(ROUNDS):
+        for name in alone:
+            with SYSTEMS[name]() as system:
+                costs[name].append(run(system, LISTENERS))
+                print(name, costs[name][-1], flush=True)
+    for name in alone:
+        tell(name, costs[name], LISTENERS)
+    floor = median(costs["bare loop"], lambda cost: cost.cpu_us)
+    for name in alone[:-1]:
+        ratio = median(costs[name], lambda cost: cost.cpu_us) / floor
+        figure(f"{name} : bare loop, CPU, {LISTENERS} listeners", f"{ratio:.2f}", "<= 1.2")
+
+
+def negotiated():
+    """What a real browser makes of each."""
+    pages = browser.PageServer()
+    with browser.started() as playwright:
+        chromium = browser.Browser(playwright)
+        for name, start in SYSTEMS.items():
+            with start() as system:
+                url = pages.url("hls.html", url=system.url) if system.via == "hls" else system.url
+                figure(f"Chromium with {name}, {CHROMIUM_SECONDS} s", asked_for(chromium, url, system.url))
+        chromium.close()
+    pages.close()
+
+
+def asked_for(chromium, page_url, server_url):
+    """What it asked the server for, over how many connections, in which protocol."""
+    server = "/".join(server_url.split("/")[:3])
+    answers = []
+
+    def note(event):
+        if event["response"]["url"].startswith(server):
+            answers.append(event["response"])
+
+    with chromium.page("about:blank", tapped=False) as page:
+        inspector = page.context.new_cdp_session(page)
+        inspector.on("Network.responseReceived", note)
+        inspector.send("Network.enable")
+        page.goto(page_url, wait_until="commit")
+        with contextlib.suppress(browser.TimeoutError):
+            page.get_by_role("button").first.click(timeout=2_000)
+        page.wait_for_timeout(CHROMIUM_SECONDS * 1000)
+    protocols = sorted({answer["protocol"] for answer in answers})
+    kinds = sorted({answer["mimeType"] for answer in answers if "/" in answer["mimeType"]})
+    connections = len({answer["connectionId"] for answer in answers})
+    sums = f"{len(answers)} requests on {connections} connections"
+    return f"{', '.join(protocols)}; {sums}; {', '.join(kinds)}"
 
 
 main()

@@ -4,7 +4,7 @@ import { onPress } from './confirm.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
 import { drawLinks } from './links.js';
 import { drawSeats } from './seats.js';
-import { $, clock, count, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text } from './words.js';
+import { $, clock, count, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
 
 const POLL_MS = 1_000;
 const SAID_MS = 4_000;
@@ -44,6 +44,7 @@ function show(next) {
   showButtons();
   showClock();
   showLinks();
+  showProblem($('capacity'), isOver(space) ? undefined : tooMany(space));
   for (const id of ['details', 'monitor-box', 'stage-box']) $(id).hidden = isOver(space);
   if (isOver(space)) setMonitor(false);
   if (first) fillDetails();
@@ -128,6 +129,7 @@ function fillDetails() {
   $('new-title').value = space.title;
   $('new-time').value = localInput(space.scheduled_at);
   $('reason').value = space.delay_reason ?? '';
+  $('expected').value = space.expected_listeners ?? '';
 }
 
 async function save(event) {
@@ -138,6 +140,7 @@ async function save(event) {
       title: $('new-title').value.trim(),
       ...(time !== localInput(space.scheduled_at) && { scheduled_at: time ? new Date(time).toISOString() : null }),
       delay_reason: $('reason').value.trim() || null,
+      expected_listeners: Number($('expected').value) || null,
     }));
     fillDetails();
     say(space.scheduled_at ? `Listeners are told: ${moment(space.scheduled_at)}.` : 'Listeners are told.');

@@ -57,6 +57,7 @@ async function create(event) {
       title,
       ...(time && { scheduled_at: new Date(time).toISOString() }),
       speakers: Number($('new-speakers').value),
+      ...($('new-expected').value && { expected_listeners: Number($('new-expected').value) }),
     });
     showCreated(title, made);
     $('create-form').reset();

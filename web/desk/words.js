@@ -40,6 +40,16 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** What to warn a host of who expects more people than the server has shown that it carries. */
+export function tooMany({ expected_listeners: expected, capacity = {} }) {
+  const { slots, rehearsed } = capacity;
+  if (!expected) return undefined;
+  const title = `You expect ${count(expected)} listeners.`;
+  if (slots && slots < expected) return { title, detail: `This server lets in ${count(slots)} at once; more are told to come again. Ask its operator for more room.` };
+  if (!rehearsed) return { title, detail: 'Nobody has rehearsed this server with so many. Ask its operator to, before you announce it.' };
+  return undefined;
+}
+
 /** Shows what went wrong in `box`; with no problem, hides it. */
 export function showProblem(box, problem) {
   box.hidden = !problem;

@@ -195,6 +195,7 @@ fn house() -> (Arc<Air>, Arc<OnAir>, String) {
         title: "A talk".to_owned(),
         scheduled_at: None,
         speakers: 2,
+        expected_listeners: None,
     };
     let space = Arc::new(Space::announce(UnixMillis(0), announcement).unwrap());
     let page = || Document::new(String::new(), "text/html", "no-store");

@@ -34,6 +34,7 @@ use crate::on_air::OnAir;
 use crate::presence::Player;
 use crate::progressive;
 use crate::recording;
+use crate::room::Room;
 use crate::state::state_json;
 
 /// What precedes the parts of each rendition; Air links no codec, so it is given.
@@ -62,6 +63,7 @@ pub struct Air {
     headers: Headers,
     pages: Pages,
     held: Semaphore,
+    room: Arc<Room>,
     rung: AtomicU8,
     hold: watch::Sender<Option<Arc<HoldParts>>>,
     ledger: Arc<Ledger>,
@@ -78,6 +80,7 @@ impl Air {
             headers,
             pages,
             held: hls::held_places(),
+            room: Room::endless(),
             rung: AtomicU8::new(0),
             hold: watch::Sender::new(None),
             ledger: Arc::default(),
@@ -168,6 +171,16 @@ impl Air {
     /// Moves everybody to a rung.
     pub fn set_rung(&self, rung: Rung) {
         self.rung.store(rung.number(), Ordering::Relaxed);
+    }
+
+    /// Lets in no more listeners at once than so many; whoever is in stays in.
+    pub fn set_listeners_max(&self, most: u64) {
+        self.room.limit(most);
+    }
+
+    /// The places for listeners.
+    pub(crate) fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 
     /// The routes of the audience, whose requests are counted.
@@ -315,8 +328,19 @@ async fn live(
     if *method == Method::HEAD {
         return progressive::head(format);
     }
+    let Some(inside) = air.room.seat() else {
+        return answer::full();
+    };
     let player = Player::Connection(connection.0);
-    progressive::live(on_air, &air.headers, format, rendition, player, &air.ledger).await
+    progressive::live(
+        on_air,
+        &air.headers,
+        format,
+        rendition,
+        (player, inside),
+        &air.ledger,
+    )
+    .await
 }
 
 /// After the end the stream's name leads to the recording in the same codec.

@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use throng_core::caching::BRIEF;
+use throng_core::caching::{BRIEF, NEVER};
+
+use crate::room;
 
 /// `200` with a body.
 pub(crate) fn ok(
@@ -39,6 +41,22 @@ pub(crate) fn with(
 /// A refusal in one plain sentence, short-lived so that a cache absorbs a storm of them.
 pub(crate) fn refuse(status: StatusCode, sentence: impl Into<Body>) -> Response {
     with(status, sentence, "text/plain; charset=utf-8", BRIEF)
+}
+
+/// `503` to somebody who finds the house full.
+pub(crate) fn full() -> Response {
+    let seconds = room::come_again_s();
+    let body = room::full(seconds);
+    let mut response = with(
+        StatusCode::SERVICE_UNAVAILABLE,
+        body,
+        "application/json",
+        NEVER,
+    );
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// `503` with the time after which to come again.

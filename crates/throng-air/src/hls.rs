@@ -338,6 +338,7 @@ mod tests {
             title: "A talk".to_owned(),
             scheduled_at: None,
             speakers: 2,
+            expected_listeners: None,
         };
         let facts = Facts {
             space: Arc::new(Space::announce(UnixMillis(0), announcement).unwrap()),

@@ -30,3 +30,4 @@ mod hls;
 mod metric;
 mod progressive;
 mod recording;
+mod room;

@@ -23,6 +23,7 @@ use crate::ledger::{Door, Ledger};
 use crate::metric;
 use crate::on_air::OnAir;
 use crate::presence::Player;
+use crate::room::Inside;
 
 /// What a joiner is given at once, so that he owns a cushion: 4 s.
 const BURST_SAMPLES: u64 = 4 * SAMPLE_RATE_HZ;
@@ -44,7 +45,7 @@ pub(crate) async fn live(
     headers: &Headers,
     format: Format,
     rendition: Rendition,
-    player: Player,
+    (player, inside): (Player, Inside),
     ledger: &Arc<Ledger>,
 ) -> Response {
     let Some(window) = on_air.window().await else {
@@ -62,6 +63,7 @@ pub(crate) async fn live(
         format,
         rendition,
         player,
+        _inside: inside,
         cursor,
         pending: Vec::new(),
         span_parts: 1,
@@ -86,6 +88,7 @@ struct Listener {
     format: Format,
     rendition: Rendition,
     player: Player,
+    _inside: Inside,
     cursor: PartIndex,
     /// Parts of the present span that are not sent yet, last first.
     pending: Vec<Arc<Part>>,

@@ -8,6 +8,8 @@ mod acts;
 
 pub use acts::{Act, Actor, Change, Refusal, State};
 
+use std::num::NonZeroU32;
+
 use crate::slug::Slug;
 use crate::time::UnixMillis;
 use crate::timeline::{PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
@@ -55,6 +57,8 @@ pub struct Space {
     pub delay_reason: Option<String>,
     /// Seats on its stage.
     pub speakers: u32,
+    /// How many listeners the host reckons with, if that was said.
+    pub expected_listeners: Option<NonZeroU32>,
 }
 
 /// What somebody who announces a space says.
@@ -70,6 +74,8 @@ pub struct Announcement {
     pub scheduled_at: Option<UnixMillis>,
     /// See [`Space::speakers`].
     pub speakers: u32,
+    /// See [`Space::expected_listeners`].
+    pub expected_listeners: Option<NonZeroU32>,
 }
 
 impl Space {
@@ -81,6 +87,7 @@ impl Space {
             title,
             scheduled_at,
             speakers,
+            expected_listeners,
         } = announcement;
         if !(1..=SPEAKERS_MAX).contains(&speakers) {
             return Err(Refusal::Speakers { asked: speakers });
@@ -99,6 +106,7 @@ impl Space {
             ended_at: None,
             delay_reason: None,
             speakers,
+            expected_listeners,
         })
     }
 
@@ -132,6 +140,10 @@ impl Space {
                 self.delay_reason = reason
                     .map(|reason| one_line("reason", &reason))
                     .transpose()?;
+                Change::Edited
+            }
+            Act::Expect(listeners) => {
+                self.expected_listeners = listeners;
                 Change::Edited
             }
             Act::Rename(title) => {

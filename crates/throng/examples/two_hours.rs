@@ -52,6 +52,7 @@ fn live_for_two_hours() -> anyhow::Result<Space> {
         title: "Two hours".to_owned(),
         scheduled_at: None,
         speakers: 2,
+        expected_listeners: None,
     };
     let mut space = Space::announce(created_at, announcement)?;
     space.apply(created_at, Actor::Host, Act::GoLive)?;

@@ -16,6 +16,7 @@ use throng_air::document::Document;
 use throng_core::key::{Key, KeyDigest, Role};
 
 use self::problem::Problem;
+use crate::capacity::Capacity;
 use crate::origin::{Origin, SpaceHandle};
 use crate::pages;
 
@@ -26,6 +27,8 @@ const JSON_MAX_BYTES: usize = 16 * 1024;
 pub(crate) struct Desk {
     pub(crate) origin: Arc<Origin>,
     pub(crate) operator: KeyDigest,
+    /// What this node can carry, as far as that is known.
+    pub(crate) capacity: Capacity,
     /// What edges from afar show at the desk.
     pub(crate) feed: KeyDigest,
     /// How listeners reach the audience's address, without a slash at the end.

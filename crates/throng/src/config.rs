@@ -2,7 +2,7 @@
 //! default. Unknown keys of the file are refused.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU8, NonZeroUsize};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -141,6 +141,18 @@ pub const SETTINGS: &[Setting] = &[
         false,
         "Threads of each process that serve listeners. By default all processes together have one per core; with io_uring at least 16, for 16,000 listeners each.",
     ),
+    setting(
+        "certificate",
+        "\"/etc/throng/capacity.json\"",
+        false,
+        "Capacity certificate of `throng rehearse`: no more listeners at once than it grants.",
+    ),
+    setting(
+        "listeners_max",
+        "20000",
+        false,
+        "Listeners at once; more are told to come again. With `certificate` too, the smaller number counts.",
+    ),
 ];
 
 const fn setting(
@@ -239,6 +251,12 @@ pub struct ServeArgs {
     /// Threads of each process that serve listeners [default: all processes together one per core; with `io_uring` at least 16, for 16,000 listeners each]
     #[arg(long, env = "THRONG_AIR_THREADS", value_name = "N")]
     pub air_threads: Option<NonZeroU8>,
+    /// Capacity certificate of `throng rehearse`: no more listeners at once than it grants
+    #[arg(long, env = "THRONG_CERTIFICATE", value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// Listeners at once; more are told to come again. With --certificate too, the smaller number counts
+    #[arg(long, env = "THRONG_LISTENERS_MAX", value_name = "N")]
+    pub listeners_max: Option<NonZeroU32>,
     /// File with these settings
     #[arg(long, env = "THRONG_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -303,6 +321,10 @@ pub struct Config {
     pub air_backend: AirBackend,
     /// Threads that serve listeners; one per core where absent.
     pub air_threads: Option<NonZeroU8>,
+    /// The certificate that bounds the listeners.
+    pub certificate: Option<PathBuf>,
+    /// The operator's own bound of the listeners.
+    pub listeners_max: Option<NonZeroU32>,
 }
 
 impl Config {
@@ -367,6 +389,8 @@ impl Config {
             rung,
             air_backend: args.air_backend.or(file.air_backend).unwrap_or_default(),
             air_threads: args.air_threads.or(file.air_threads),
+            certificate: args.certificate.or(file.certificate),
+            listeners_max: args.listeners_max.or(file.listeners_max),
         })
     }
 }

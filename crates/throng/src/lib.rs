@@ -11,6 +11,7 @@ pub mod tls;
 pub mod worker;
 
 mod api;
+mod capacity;
 mod chance;
 mod origin;
 mod pages;

@@ -12,6 +12,7 @@ mod routing;
 mod space;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
@@ -80,6 +81,7 @@ pub(crate) struct Wish {
     pub(crate) speakers: u32,
     /// From when on the speakers' links open nothing, if ever.
     pub(crate) speaker_links_expire_at: Option<UnixMillis>,
+    pub(crate) expected_listeners: Option<NonZeroU32>,
 }
 
 /// All spaces of this node.
@@ -175,6 +177,7 @@ impl Origin {
             title: wish.title,
             scheduled_at: wish.scheduled_at,
             speakers: wish.speakers,
+            expected_listeners: wish.expected_listeners,
         };
         let space = Space::announce(now(), announcement)?;
         let host = chance::key();

@@ -40,6 +40,7 @@ pub(crate) use self::internal::{
 };
 pub(crate) use self::ports::{bind_plain, keep};
 use crate::api::Desk;
+use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
 use crate::store::Store;
@@ -151,6 +152,7 @@ impl Node {
     async fn assemble(config: Config, supervisor: Option<u32>) -> Result<Self, ServeError> {
         raise_file_limit();
         let metrics = recorder();
+        let capacity = Capacity::of(&config).map_err(ServeError::Capacity)?;
         let hand_over = supervisor.map_or(Duration::ZERO, |_| HAND_OVER_MAX);
         let holder = supervisor.unwrap_or_else(std::process::id);
         let lock = taken_over(hand_over, || data::open(&config.data, holder)).await?;
@@ -176,6 +178,9 @@ impl Node {
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = empty_air(inits.clone(), Some(pages::index(std::iter::empty())));
         air.set_rung(config.rung);
+        if let Some(most) = capacity.slots {
+            air.set_listeners_max(most);
+        }
         let parts = Parts {
             store,
             stage,
@@ -188,6 +193,7 @@ impl Node {
         let desk = Arc::new(Desk {
             origin: Arc::clone(&origin),
             operator: operator.digest(),
+            capacity,
             feed: feed_key.digest(),
             public_url: links.listen.clone(),
             url: links.desk.clone(),

@@ -2,6 +2,7 @@
 //!
 //! A change is durable when the call returns. Audio never waits for it.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,8 +20,14 @@ use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 
 /// The schema, oldest first. A step that has shipped is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "spaces", include_str!("../migrations/0001_spaces.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "spaces", include_str!("../migrations/0001_spaces.sql")),
+    (
+        2,
+        "expected listeners",
+        include_str!("../migrations/0002_expected_listeners.sql"),
+    ),
+];
 /// Connections to SQLite: readers beside the one writer.
 const CONNECTIONS_MAX: u32 = 4;
 /// A writer that waits longer for its turn gets an error that says so.
@@ -244,7 +251,7 @@ fn update_space(space: &Space) -> Statement<'_> {
     let time = |time: Option<UnixMillis>| time.map(|time| time.0);
     sqlx::query(
         "UPDATE spaces SET title = $2, state = $3, scheduled_at = $4, delay_reason = $5, doors_part = $6, \
-         live_part = $7, end_part = $8, started_at = $9, ended_at = $10 WHERE id = $1",
+         live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11 WHERE id = $1",
     )
     .bind(&space.id)
     .bind(&space.title)
@@ -256,6 +263,7 @@ fn update_space(space: &Space) -> Statement<'_> {
     .bind(part(space.end_part))
     .bind(time(space.started_at))
     .bind(time(space.ended_at))
+    .bind(space.expected_listeners.map(|count| i64::from(count.get())))
 }
 
 fn insert_grant<'q>(space_id: &'q str, grant: &Grant) -> Statement<'q> {
@@ -292,6 +300,13 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
             .map(|part| part.map(|part| PartIndex(part.cast_unsigned())))
     };
     let speakers: i64 = row.try_get("speakers")?;
+    let expected: Option<i64> = row.try_get("expected_listeners")?;
+    let expected_listeners = expected
+        .map(|count| {
+            let count = u32::try_from(count).ok().and_then(NonZeroU32::new);
+            count.ok_or_else(|| unreadable("expected_listeners", &format!("{expected:?}")))
+        })
+        .transpose()?;
     Ok(Space {
         id: row.try_get("id")?,
         slug: Slug::parse(&slug).map_err(|_| unreadable("slug", &slug))?,
@@ -307,6 +322,7 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
         end_part: part("end_part")?,
         started_at: time("started_at")?,
         ended_at: time("ended_at")?,
+        expected_listeners,
     })
 }
 

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use self::child::{OriginOrder, OriginReady, Role, Running, WorkerOrder};
+use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::serve::{self, Links, ServeError, wait_for_signal};
 
@@ -34,7 +35,8 @@ pub(crate) async fn run(mut config: Config, json: bool) -> Result<(), ServeError
         config.desk = audience;
     }
     config.listen = audience;
-    let mut house = House::new(config);
+    let capacity = Capacity::of(&config).map_err(ServeError::Capacity)?;
+    let mut house = House::new(config, capacity);
     let links = house.open().await?;
     serve::announce(&links, json)?;
     house.keep().await
@@ -43,6 +45,7 @@ pub(crate) async fn run(mut config: Config, json: bool) -> Result<(), ServeError
 /// The processes of a node.
 struct House {
     config: Config,
+    capacity: Capacity,
     running: BTreeMap<Role, Running>,
     /// How each ended.
     ended: JoinSet<(Role, io::Result<ExitStatus>)>,
@@ -59,9 +62,10 @@ struct Life {
 }
 
 impl House {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, capacity: Capacity) -> Self {
         Self {
             config,
+            capacity,
             running: BTreeMap::new(),
             ended: JoinSet::new(),
             due: JoinSet::new(),
@@ -95,7 +99,18 @@ impl House {
                 let supervisor = process::id();
                 Running::start(role, &OriginOrder { config, supervisor }).await
             }
-            Role::Worker(place) => Running::start(role, &WorkerOrder { config, place }).await,
+            Role::Worker(place) => {
+                let slots = self.capacity.share(place, config.air_workers);
+                Running::start(
+                    role,
+                    &WorkerOrder {
+                        config,
+                        place,
+                        slots,
+                    },
+                )
+                .await
+            }
         };
         let (running, mut child) = started?;
         let deaths = self.lives.get(&role).map_or(0, |life| life.deaths);

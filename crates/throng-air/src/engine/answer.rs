@@ -8,6 +8,7 @@ use throng_core::caching::{BRIEF, NEVER};
 use super::head::{Refusal, Text, TextName};
 use crate::air::{Air, EXPOSED_HEADERS, now};
 use crate::document::Document;
+use crate::room;
 use crate::state::state_json;
 
 /// The answer to a request for a text; `None` where there is no such space or nobody knows yet what there is, which the
@@ -44,6 +45,21 @@ fn page(document: &Document, gzip: bool, keeps: bool) -> Bytes {
 pub(crate) fn refusal(refusal: Refusal) -> Bytes {
     let (status, sentence) = refusal.words();
     short(status, NEVER, sentence, "")
+}
+
+/// `503` to somebody who finds the house full.
+pub(crate) fn full() -> Bytes {
+    let seconds = room::come_again_s();
+    let head = format!(
+        "content-type: application/json\r\ncache-control: {NEVER}\r\nretry-after: {seconds}\r\n\
+         x-content-type-options: nosniff\r\n"
+    );
+    framed(
+        "503 Service Unavailable",
+        &head,
+        false,
+        room::full(seconds).as_bytes(),
+    )
 }
 
 /// `503` with the time after which to come again.

@@ -314,6 +314,7 @@ impl<P: Port> Shard<P> {
             };
             self.seats.leave(listener.seat, Some(heard));
             self.tally.closed(reason);
+            self.air.room().leave();
             self.rests.remove(&place);
         }
     }

@@ -17,6 +17,8 @@ use crate::presence::Shard;
 pub(crate) enum Refused {
     /// The ordinary server had no place.
     Crowded,
+    /// There was no place for another listener.
+    Full,
     /// He went before he had asked.
     Gone,
     /// His head was not fit to be answered.
@@ -30,8 +32,9 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Crowded,
+        Self::Full,
         Self::Gone,
         Self::Silent,
         Self::Unfinished,
@@ -45,7 +48,7 @@ impl Refused {
     /// The reason as the ledger has it.
     const fn entry(self) -> ledger::Refused {
         match self {
-            Self::Crowded | Self::Unready => ledger::Refused::Busy,
+            Self::Crowded | Self::Full | Self::Unready => ledger::Refused::Busy,
             Self::Gone => ledger::Refused::Left,
             Self::Head(_) => ledger::Refused::Malformed,
             Self::Silent | Self::Unfinished => ledger::Refused::Silent,
@@ -55,6 +58,7 @@ impl Refused {
     const fn name(self) -> &'static str {
         match self {
             Self::Crowded => "crowded",
+            Self::Full => "full",
             Self::Gone => "gone",
             Self::Head(refusal) => refusal.name(),
             Self::Silent => "silent",
@@ -115,7 +119,7 @@ pub(crate) struct Tally {
     content: Counter,
     texts: Counter,
     joins: [(Format, Counter); 3],
-    refused: [(Refused, Counter); 9],
+    refused: [(Refused, Counter); 10],
     closed: [(Closed, Counter); 5],
     sends: Counter,
     bytes: Counter,

@@ -45,11 +45,12 @@ pub(crate) const CONNECTIONS_MAX: u32 = 8;
 pub(crate) struct House {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// What it serves.
+    pub(crate) air: Arc<Air>,
     /// Its one space.
     pub(crate) on_air: Arc<OnAir>,
     /// The prefix of its paths.
     pub(crate) path: String,
-    air: Arc<Air>,
     closing: watch::Sender<bool>,
     serving: JoinHandle<()>,
     padding: usize,
@@ -138,29 +139,23 @@ impl House {
         let address = listener.local_addr().unwrap();
         let (closing, closed) = watch::channel(false);
         let routes = air.routes().route("/echo", post(async |body: String| body));
-        let own = Arc::clone(&air);
         let serving = match front {
             Front::Door => {
                 let door = Door::new(listener, CONNECTIONS_MAX, None);
                 tokio::spawn(door.serve(routes, closed))
             }
-            Front::Epoll => engine(Backend::Epoll, listener, air, routes, closed),
-            Front::IoUring => engine(Backend::IoUring, listener, air, routes, closed),
+            Front::Epoll => engine(Backend::Epoll, listener, Arc::clone(&air), routes, closed),
+            Front::IoUring => engine(Backend::IoUring, listener, Arc::clone(&air), routes, closed),
         };
         Self {
             address,
+            air,
             on_air,
             path,
-            air: own,
             closing,
             serving,
             padding,
         }
-    }
-
-    /// All that it serves from.
-    pub(crate) fn air(&self) -> Arc<Air> {
-        Arc::clone(&self.air)
     }
 
     /// A new connection.
@@ -287,6 +282,7 @@ fn space(state: State) -> Space {
         title: "A talk".to_owned(),
         scheduled_at: None,
         speakers: 2,
+        expected_listeners: None,
     };
     let mut space = Space::announce(EPOCH, announcement).unwrap();
     space.state = state;

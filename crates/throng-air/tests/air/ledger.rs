@@ -1,5 +1,7 @@
 //! The ledger of the doors: whatever comes to the engine's port is in one place of the books, once.
 
+use std::sync::Arc;
+
 use throng_air::ledger::{Account, Accounts, Door, Refused};
 use throng_core::space::State;
 use throng_core::timeline::PART_SAMPLES;
@@ -15,7 +17,7 @@ async fn every_way_out_of_a_connection_is_in_the_books_once() {
         misbehave(&house).await;
         change_ones_mind(&house).await;
         listen(&house).await;
-        let air = house.air();
+        let air = Arc::clone(&house.air);
         house.close();
         house.closed().await;
 
@@ -52,7 +54,7 @@ async fn who_is_sent_away_when_nothing_more_comes_is_in_the_books() {
         cut.head().await.unwrap();
         house.on_air.close();
         assert_eq!(house.get("live.mp4").await.status, 503);
-        let air = house.air();
+        let air = Arc::clone(&house.air);
         house.close();
         house.closed().await;
         let books: Accounts = air.ledger().accounts();

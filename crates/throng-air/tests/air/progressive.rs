@@ -190,3 +190,35 @@ async fn the_hold_programme_started_anew_takes_its_listener_along() {
         expect(&mut wire, &plain(Rendition::A64, 48..60)).await;
     }
 }
+
+#[tokio::test]
+async fn a_full_house_keeps_who_is_in_and_tells_others_when_to_come_again() {
+    for front in Front::all() {
+        let house = House::start_on(front, State::Live, 40).await;
+        house.air.set_listeners_max(1);
+        let mut inside = listener(&house, "live.aac").await;
+        let a64 = Rendition::A64;
+        expect(&mut inside, &plain(a64, 27..40)).await;
+        let refused = house.get("live.mp4").await;
+        assert_eq!(refused.status, 503);
+        assert_eq!(refused.header("cache-control"), "no-store");
+        let told: serde_json::Value = serde_json::from_str(refused.text()).unwrap();
+        assert_eq!(
+            refused.header("retry-after"),
+            told["ask_again_seconds"].to_string()
+        );
+        assert!(
+            told["reason"]
+                .as_str()
+                .unwrap()
+                .starts_with("The house is full.")
+        );
+        // A playlist holds no place.
+        assert_eq!(house.get("hls/main.m3u8").await.status, 200);
+        house.push(40..43);
+        expect(&mut inside, &plain(a64, 40..43)).await;
+        assert_eq!(house.on_air.counts().joined, 1);
+        house.air.set_listeners_max(2);
+        listener(&house, "live.mp4").await;
+    }
+}

@@ -1,6 +1,7 @@
 //! The words of a space's life: its states, who acts, what can be done, what changed, and why not.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -64,7 +65,7 @@ impl State {
                 matches!(self, Self::Announced | Self::Doors)
             }
             Act::End => matches!(self, Self::Live),
-            Act::Rename(_) => true,
+            Act::Expect(_) | Act::Rename(_) => true,
         }
     }
 }
@@ -93,6 +94,8 @@ pub enum Act {
     Cancel,
     /// The show is over.
     End,
+    /// The host reckons with so many listeners, or does not say.
+    Expect(Option<NonZeroU32>),
     /// The stage is to be heard, with or without doors before.
     GoLive,
     /// The programme begins, with hold music.
@@ -116,6 +119,7 @@ impl Act {
         match self {
             Self::Cancel => "cancel",
             Self::End => "end",
+            Self::Expect(_) => "say how many listeners are expected",
             Self::GoLive => "go live",
             Self::OpenDoors => "open doors",
             Self::Rename(_) => "rename",

@@ -15,6 +15,7 @@ fn space(scheduled_in_ms: Option<u64>) -> Space {
         title: "  A talk ".to_owned(),
         scheduled_at: scheduled_in_ms.map(|ms| EPOCH.plus_ms(ms)),
         speakers: 2,
+        expected_listeners: None,
     };
     Space::announce(EPOCH, announcement).unwrap()
 }

@@ -2,6 +2,7 @@
 
 mod refusals;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::Json;
@@ -35,6 +36,7 @@ struct CreateBody {
     scheduled_at: Option<String>,
     speakers: Option<u32>,
     speaker_links_expire_at: Option<String>,
+    expected_listeners: Option<NonZeroU32>,
 }
 
 #[derive(Default, Deserialize)]
@@ -52,6 +54,8 @@ struct EditBody {
     scheduled_at: Wanted<String>,
     #[serde(default)]
     delay_reason: Wanted<String>,
+    #[serde(default)]
+    expected_listeners: Wanted<NonZeroU32>,
 }
 
 /// What an edit wants of a field that can be empty.
@@ -98,6 +102,7 @@ pub(super) async fn create(
             "speaker_links_expire_at",
             body.speaker_links_expire_at.as_deref(),
         )?,
+        expected_listeners: body.expected_listeners,
     };
     let created = desk.origin.create(wish).await.map_err(create_problem)?;
     let space = created.handle.space();
@@ -169,6 +174,11 @@ pub(super) async fn edit(
 /// The acts that an edit asks for.
 fn edits(body: EditBody, space: &Space) -> Result<Vec<Act>, Problem> {
     let mut acts: Vec<_> = body.title.map(Act::Rename).into_iter().collect();
+    match body.expected_listeners {
+        Wanted::Nothing => acts.push(Act::Expect(None)),
+        Wanted::This(listeners) => acts.push(Act::Expect(Some(listeners))),
+        Wanted::Unchanged => {}
+    }
     let reason = match body.delay_reason {
         Wanted::Nothing => Some(None),
         Wanted::This(reason) => Some(Some(reason)),
@@ -304,6 +314,9 @@ impl Desk {
             Value::from(self.listen_url(space.slug.as_str())),
         );
         document.insert("seats".to_owned(), Value::from(space.speakers));
+        let expected = space.expected_listeners.map(NonZeroU32::get);
+        document.insert("expected_listeners".to_owned(), Value::from(expected));
+        document.insert("capacity".to_owned(), json!(self.capacity));
         let levels = handle.levels();
         let speakers: Vec<_> = (1..=space.speakers)
             .map(

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -59,6 +60,9 @@ pub enum SpaceCommand {
         /// From when on the speaker links open nothing, such as 2026-12-02T00:00:00Z. Without it they never expire.
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         links_expire_at: Option<Timestamp>,
+        /// How many listeners you reckon with. The studio warns when the node was not rehearsed for so many.
+        #[arg(long, value_name = "N")]
+        expected_listeners: Option<NonZeroU32>,
     },
     /// List all spaces of the server.
     List,
@@ -121,6 +125,7 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             at,
             speakers,
             links_expire_at,
+            expected_listeners,
         } => {
             let mut space = Map::new();
             space.insert("title".to_owned(), json!(title));
@@ -133,6 +138,9 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             if let Some(at) = links_expire_at {
                 let at = json!(in_rfc3339(*at));
                 space.insert("speaker_links_expire_at".to_owned(), at);
+            }
+            if let Some(count) = expected_listeners {
+                space.insert("expected_listeners".to_owned(), json!(count));
             }
             ("POST", String::new(), Some(Value::Object(space)))
         }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use throng_rehearsal::certificate::{self, CERTIFICATE_MAX_BYTES, Verification};
+use throng_rehearsal::certificate::{self, CERTIFICATE_MAX_BYTES, Certificate, Verification};
 
 use super::Error;
 
@@ -66,6 +66,22 @@ pub(super) fn check(path: &Path, key: Option<&str>) -> Result<Verification, Erro
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     Ok(certificate::verify(&String::from_utf8_lossy(&bytes), key))
+}
+
+/// A certificate that holds and grants slots.
+pub(crate) fn granting(path: &Path) -> Result<Certificate, Error> {
+    let found = check(path, None)?;
+    let valid = found.valid;
+    match found.certificate {
+        Some(ref certificate) if valid && certificate.slots == 0 => Err(Error::Invalid {
+            path: path.to_owned(),
+            reason:
+                "it grants no slots; rehearse again until nobody, or the server, gives way first"
+                    .to_owned(),
+        }),
+        Some(certificate) if valid => Ok(certificate),
+        _ => Err(invalid(path, &found)),
+    }
 }
 
 /// What does not hold, as an error.

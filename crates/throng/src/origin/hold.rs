@@ -234,6 +234,7 @@ mod tests {
             title: "A talk".to_owned(),
             scheduled_at: None,
             speakers: 2,
+            expected_listeners: None,
         };
         let space = Arc::new(Space::announce(now().minus_ms(60_000), announcement).unwrap());
         let past = SpacePast {

@@ -8,6 +8,7 @@ use thiserror::Error;
 use throng_archive::LockError;
 use throng_media::hold::HoldError;
 
+use crate::client;
 use crate::origin::OriginError;
 use crate::sound_file::SoundFileError;
 use crate::store::StoreError;
@@ -69,6 +70,9 @@ pub enum ServeError {
     /// The hold file cannot be a hold programme.
     #[error(transparent)]
     Hold(#[from] HoldError),
+    /// The capacity certificate cannot be used.
+    #[error("the capacity certificate cannot be used: {0}")]
+    Capacity(#[source] client::Error),
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -67,6 +67,8 @@ pub(crate) struct WorkerOrder {
     pub(crate) config: Config,
     /// Its place in the node, from 1.
     pub(crate) place: u32,
+    /// Listeners at once, where they are bounded.
+    pub(crate) slots: Option<u64>,
 }
 
 /// A process that runs.

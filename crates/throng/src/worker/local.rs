@@ -21,7 +21,11 @@ const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// Runs until the supervisor says stop, or is gone. The order comes over standard input.
 pub async fn run() -> Result<(), ServeError> {
     raise_file_limit();
-    let WorkerOrder { config, place } = child::take_order(c"throng-air")?;
+    let WorkerOrder {
+        config,
+        place,
+        slots,
+    } = child::take_order(c"throng-air")?;
     let tls = config
         .tls
         .as_ref()
@@ -35,6 +39,9 @@ pub async fn run() -> Result<(), ServeError> {
         upstream,
         desk: config.shares_desk(),
     });
+    if let Some(most) = slots {
+        worker.air.set_listeners_max(most);
+    }
     worker.wait_until_filled().await;
     let routes = worker.routes.clone();
     let port = Audience::bind(config.listen, Plan::of_worker(&config))?;

@@ -52,6 +52,8 @@ impl House {
             hold: Some(hold(folder.path())),
             rung: Rung::default(),
             air_backend: AirBackend::Auto,
+            certificate: None,
+            listeners_max: None,
             air_threads: None,
         };
         Self::start_with(config, folder).await

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use throng::config::Config;
+use throng::serve::Node;
 
-use crate::house::House;
+use crate::house::{House, json};
 
 /// Runs a command of the program to its end.
 async fn throng(words: &[&str]) -> Output {
@@ -55,7 +57,39 @@ async fn a_crowd_is_held_without_a_gap_and_the_certificate_says_so() {
     all_is_well(lines.last().unwrap());
     let report = std::fs::read_to_string(&page).unwrap();
     assert!(report.contains("Nothing gave way"));
+    let house = a_node_takes_in_what_it_grants(house, &file).await;
     the_certificate_holds_until_it_is_changed(&file).await;
+    let forged = with(&house, &file);
+    drop(house);
+    let refused = Node::start(forged).await.err().unwrap().to_string();
+    assert!(refused.contains("capacity certificate"), "{refused}");
+}
+
+fn with(house: &House, certificate: &Path) -> Config {
+    Config {
+        certificate: Some(certificate.to_owned()),
+        ..house.config.clone()
+    }
+}
+
+async fn a_node_takes_in_what_it_grants(house: House, certificate: &Path) -> House {
+    let config = with(&house, certificate);
+    let house = house.restart_with(config).await;
+    let body = r#"{"title":"A talk","expected_listeners":301}"#;
+    let created = house
+        .call("POST", "/api/spaces", &house.operator, body)
+        .await;
+    let path = format!("/api/spaces/{}", json(&created)["slug"].as_str().unwrap());
+    let shown = json(&house.call("GET", &path, &house.operator, "").await);
+    assert_eq!(
+        shown["capacity"],
+        serde_json::json!({"slots": 300, "rehearsed": 300})
+    );
+    assert_eq!(shown["expected_listeners"], 301);
+    let none = r#"{"expected_listeners":null}"#;
+    let edited = house.call("PATCH", &path, &house.operator, none).await;
+    assert_eq!(json(&edited)["expected_listeners"], Value::Null);
+    house
 }
 
 fn all_is_well(summary: &Value) {

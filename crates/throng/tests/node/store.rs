@@ -1,5 +1,6 @@
 //! Spaces and grants on disk.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -18,6 +19,7 @@ fn space(id: &str) -> Space {
         title: "A talk: \"quoted\", 'so'".to_owned(),
         scheduled_at: Some(NOW.plus_ms(1)),
         speakers: 2,
+        expected_listeners: NonZeroU32::new(5_000),
     };
     Space::announce(NOW, announcement).unwrap()
 }

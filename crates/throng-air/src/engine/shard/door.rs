@@ -191,7 +191,11 @@ impl<P: Port> Shard<P> {
             let sentence = "The programme is being made ready. Please come again in two seconds.\n";
             self.refuse(place, &answer::come_again(2, sentence), Refused::Unready);
         } else if seat.flowing && is_ready {
-            self.join(place, waiting);
+            if self.air.room().enter() {
+                self.join(place, waiting);
+            } else {
+                self.refuse(place, &answer::full(), Refused::Full);
+            }
         }
     }
 

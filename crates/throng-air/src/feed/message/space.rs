@@ -42,6 +42,8 @@ pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
         ended_at: reader.option(time)?,
         delay_reason: reader.option(|reader| reader.text(TEXT_MAX_BYTES))?,
         speakers: reader.u32()?,
+        // The host's own affair: it is not told.
+        expected_listeners: None,
     };
     space.check_invariants().map_err(Malformed)?;
     Ok(space)

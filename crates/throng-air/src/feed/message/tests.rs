@@ -45,6 +45,7 @@ fn space() -> impl Strategy<Value = Space> {
                 title,
                 scheduled_at: Some(UnixMillis(now)),
                 speakers: 2,
+                expected_listeners: None,
             };
             let mut space = Space::announce(UnixMillis(now), announcement).unwrap();
             for (place, act) in acts.into_iter().enumerate() {

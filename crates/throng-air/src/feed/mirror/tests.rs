@@ -52,6 +52,7 @@ fn facts(title: &str) -> Facts {
         title: title.to_owned(),
         scheduled_at: None,
         speakers: 2,
+        expected_listeners: None,
     };
     let mut space = Space::announce(UnixMillis(0), announcement).unwrap();
     space

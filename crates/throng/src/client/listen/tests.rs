@@ -337,7 +337,7 @@ fn a_whep_listener_whose_session_is_lost_comes_back_to_the_same_clock() {
     let args = ListenArgs {
         url: format!("{}/s/night", stage.server.url),
         via: Via::Whep,
-        duration: Some(Duration::from_millis(2_500)),
+        duration: Some(Duration::from_secs(5)),
         out: None,
         json: true,
     };

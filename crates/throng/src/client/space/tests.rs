@@ -41,6 +41,8 @@ fn create_asks_with_the_operator_key_and_prints_the_answer_unchanged() {
         "2",
         "--links-expire-at",
         "2026-12-02T00:00:00Z",
+        "--expected-listeners",
+        "5000",
         "--json",
     ];
     let (server, done, output) = answered(&create, answer);
@@ -60,7 +62,7 @@ fn create_asks_with_the_operator_key_and_prints_the_answer_unchanged() {
         body,
         json!({
             "title": "A", "scheduled_at": "2026-12-01T20:00:00.000Z", "speakers": 2,
-            "speaker_links_expire_at": "2026-12-02T00:00:00.000Z",
+            "speaker_links_expire_at": "2026-12-02T00:00:00.000Z", "expected_listeners": 5_000,
         })
     );
 }
