@@ -22,10 +22,11 @@ use rustls::ServerConfig;
 use throng_air::air::Air;
 use throng_air::feed::mirror::{Mirror, StandIn};
 use throng_core::rendition::Rendition;
+use throng_core::timeline::PART_DURATION_MS;
 use throng_media::package;
 use throng_media::rendering::Silence;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use self::edge::{EdgeArgs, run as edge};
 use self::elsewhere::Elsewhere;
@@ -38,6 +39,9 @@ use crate::tls::Certificate;
 
 /// Time for the windows of the spaces on air. One whose origin has no parts keeps no worker from serving the others.
 const FILL_MAX: Duration = Duration::from_secs(3);
+
+/// By then every loop of the engine has noticed that it is to let nobody in; each looks once in the time of a part.
+const DOORS_CLOSE: Duration = Duration::from_millis(PART_DURATION_MS + 80);
 
 /// Who a worker is to its upstream, and what it serves for it.
 struct Identity {
@@ -126,6 +130,8 @@ impl Worker {
     /// Stops accepting, tells what was counted, sends listeners away; they come back to whoever is there then.
     async fn stop(mut self) {
         self.closing.send_replace(true);
+        // Who is sent away comes back at once, and must not be let in here again.
+        sleep(DOORS_CLOSE).await;
         self.air.close();
         let spaces = self.air.spaces().borrow().clone();
         for on_air in spaces.values() {

@@ -14,7 +14,7 @@ pub(crate) const METRICS_PATH: &str = "/feed/metrics";
 /// Longest text of one worker: 256 threads with 40 lines each. What is longer is refused.
 const TEXT_MAX_BYTES: usize = 1 << 20;
 /// What the doors counted comes with the reports, second by second.
-const COMES_BY_REPORTS: &str = "throng_door_";
+const COMES_BY_REPORTS: &str = "_door_";
 
 /// What the workers told last, by their places; a worker that is started again takes the place of its forerunner.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl Gathered {
         }
         let own = families(own);
         let others = texts.values().flat_map(|text| families(text));
-        let others = others.filter(|(name, _)| !name.starts_with(COMES_BY_REPORTS));
+        let others = others.filter(|(name, _)| !name.contains(COMES_BY_REPORTS));
         merged(own.into_iter().chain(others))
     }
 }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn each_metric_is_named_once_with_the_values_of_all() {
         let gathered = Gathered::default();
-        let own = "# TYPE b gauge\nb 1\n\n# TYPE throng_door_a counter\nthrong_door_a 7\n";
+        let own = "# TYPE b gauge\nb 1\n\n# TYPE a_door_total counter\na_door_total 7\n";
         assert_eq!(gathered.with(own), own, "a node without workers");
         for (place, text) in [
             (
@@ -107,13 +107,13 @@ mod tests {
             ),
             (
                 2,
-                "# TYPE b gauge\nb{worker=\"2\"} 4\n# TYPE throng_door_a counter\nthrong_door_a 7\n",
+                "# TYPE b gauge\nb{worker=\"2\"} 4\n# TYPE a_door_total counter\na_door_total 7\n",
             ),
         ] {
             gathered.0.lock().unwrap().insert(place, text.to_owned());
         }
-        let expected = "# TYPE a counter\na{worker=\"1\"} 2\n# TYPE b gauge\nb 1\nb{worker=\"1\"} 3\nb{worker=\"2\"} 4\n\
-            # TYPE throng_door_a counter\nthrong_door_a 7\n";
+        let expected = "# TYPE a counter\na{worker=\"1\"} 2\n# TYPE a_door_total counter\na_door_total 7\n\
+            # TYPE b gauge\nb 1\nb{worker=\"1\"} 3\nb{worker=\"2\"} 4\n";
         assert_eq!(gathered.with(own), expected);
     }
 }
