@@ -50,7 +50,7 @@ pub(crate) struct Tls<P> {
     handshakes: HashMap<Place, Beginning>,
     /// Who has said something while there was no room for it at the thread.
     queue: VecDeque<(Place, u64)>,
-    /// When handshakes must have ended, in this order.
+    /// When handshakes must have ended, in this order: of those that began so long ago at most, ended or not.
     deadlines: VecDeque<(Instant, Place, u64)>,
     /// The number of the latest handshake.
     number: u64,

@@ -9,7 +9,7 @@ use super::{Interest, Place, Port, READ_MAX_BYTES, Taken, Tls};
 use crate::engine::port::Event;
 use crate::tls::handshake::{Established, Failure, Handshake, Stage};
 
-/// Time for a handshake from the first byte's waiting to the last.
+/// Time for a handshake, from the accepted connection on.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first byte of a record of the handshake protocol.
 const HANDSHAKE_RECORD: u8 = 22;
