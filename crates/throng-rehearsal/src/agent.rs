@@ -5,6 +5,7 @@
 //! are sockets, time and bytes.
 
 mod misbehaving;
+mod said;
 mod second;
 mod socket;
 mod time;
@@ -20,6 +21,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use serde::{Deserialize, Serialize};
 
 use self::misbehaving::Misbehaving;
+pub use self::said::{Kept, Said};
 use self::socket::Ports;
 pub use self::socket::raise_open_files;
 pub use self::time::{cpu_us, now_us};
@@ -27,6 +29,7 @@ use crate::SECOND_US;
 use crate::chance::Chance;
 use crate::listener::{Act, Listener, Scene, Shared};
 use crate::mix::Via;
+use crate::netns;
 use crate::orders::Orders;
 use crate::tally::Tally;
 
@@ -41,7 +44,7 @@ const CARRIED_BYTES_MAX: usize = 2 << 20;
 /// The loop wakes at least so often, to let the crowd come and go.
 const IDLE_WAIT_US: u64 = 20_000;
 /// Of each agent's first listeners so many streams are kept.
-const KEPT_LISTENERS: u32 = 2;
+pub const KEPT_LISTENERS: u32 = 2;
 /// How long after the end answers are still waited for.
 const LAST_LINE_US: u64 = SECOND_US;
 
@@ -63,10 +66,14 @@ pub fn run(mut input: impl BufRead, output: &mut dyn Write) -> io::Result<()> {
     let mut text = String::new();
     input.read_line(&mut text)?;
     let orders: Orders = serde_json::from_str(&text)?;
+    if !orders.are_sound() {
+        return Err(io::Error::other("these orders cannot be carried out"));
+    }
+    if let Some(name) = &orders.netns {
+        netns::enter(name).map_err(io::Error::other)?;
+    }
     raise_open_files();
-    let mut agent = Agent::new(orders)?;
-    agent.run(output)?;
-    agent.write_kept()
+    Agent::new(orders)?.run(output)
 }
 
 struct Agent {
@@ -133,7 +140,7 @@ impl Agent {
         })
     }
 
-    fn run(&mut self, output: &mut dyn Write) -> io::Result<()> {
+    fn run(mut self, output: &mut dyn Write) -> io::Result<()> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         loop {
             let began_us = now_us();
@@ -224,7 +231,7 @@ impl Agent {
     fn begin(&mut self, own: u32, now: u64) {
         let number = self.orders.number_of(own);
         let via = self.vias[number as usize % self.vias.len()];
-        if own < KEPT_LISTENERS && self.orders.keep.is_some() && via != Via::Plain {
+        if own < KEPT_LISTENERS && self.orders.keep && via != Via::Plain {
             self.kept.insert(own, Vec::new());
         }
         self.tally.begun += 1;

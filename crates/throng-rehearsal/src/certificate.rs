@@ -68,6 +68,9 @@ pub struct Run {
     pub via: String,
     /// Badly behaved clients beside them.
     pub misbehaving: u64,
+    /// Where its agents ran, in their words; certificates before the crowd could travel do not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
 }
 
 /// Figures of a rehearsal.

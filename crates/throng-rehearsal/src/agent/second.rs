@@ -1,11 +1,10 @@
 //! What an agent does once a second and at the end: looks for connections that are stuck, says what it has counted, and
-//! writes down the streams that it kept.
+//! tells the streams that it kept.
 
-use std::fs;
 use std::io::{self, Write};
 
 use super::time::{cpu_us, now_us};
-use super::{Agent, Line};
+use super::{Agent, Kept, Line, Said};
 use crate::SECOND_US;
 use crate::listener::Listener;
 
@@ -30,6 +29,7 @@ impl Agent {
             for own in self.left..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
                 self.let_go(own, now);
             }
+            self.write_kept(output)?;
         } else {
             self.look_for_stuck(now);
             self.misbehaving
@@ -45,8 +45,7 @@ impl Agent {
             lag_us,
             done,
         };
-        serde_json::to_writer(&mut *output, &line)?;
-        writeln!(output)?;
+        write_said(output, &Said::Line(Box::new(line)))?;
         output.flush()?;
         while self.next_line_us <= now {
             self.next_line_us += SECOND_US;
@@ -54,14 +53,15 @@ impl Agent {
         Ok(())
     }
 
-    pub(super) fn write_kept(&self) -> io::Result<()> {
-        let Some(folder) = &self.orders.keep else {
-            return Ok(());
-        };
+    fn write_kept(&self, output: &mut dyn Write) -> io::Result<()> {
         for (own, bytes) in self.kept.iter().filter(|(_, bytes)| !bytes.is_empty()) {
-            let number = self.orders.number_of(*own);
-            fs::write(folder.join(format!("{number}.mp4")), bytes)?;
+            let kept = Kept::new(self.orders.number_of(*own), bytes);
+            write_said(output, &Said::Kept(kept))?;
         }
         Ok(())
     }
+}
+
+fn write_said(output: &mut dyn Write, said: &Said) -> io::Result<()> {
+    writeln!(output, "{}", serde_json::to_string(said)?)
 }

@@ -17,3 +17,4 @@ mod rehearsal;
 mod secrets;
 mod store;
 mod webrtc;
+mod wires;
