@@ -2,9 +2,10 @@
 //!
 //! The parts that decide are pure (time in microseconds, bytes and chance are arguments): [`arrival`], [`mix`],
 //! [`retry`], [`listener`] with [`answer`], [`stream`], [`playback`] and [`hls`], then [`verdict`], [`certificate`],
-//! [`plan`], [`words`] and [`page`]. Thin shells act: [`agent`] is one process with one epoll loop and a slot per listener,
-//! [`crowd`] starts as many agents as the limit of open files asks for and adds up what they report, [`away`] has them work
-//! on other machines, [`netns`] in network namespaces, [`host`] reads `/proc`. Non-goals: TLS, and decoding: kept streams are decoded by whoever has codecs.
+//! [`plan`], [`words`] and [`page`]. Thin shells act: [`agent`] is one process with one loop, over `io_uring` or epoll, and a
+//! slot per listener, [`crowd`] starts as many agents as are of use and adds up what they report, [`away`] has them work on
+//! other machines, [`netns`] in network namespaces, [`host`] reads `/proc`. Non-goals: decoding: kept streams are decoded
+//! by whoever has codecs.
 
 pub mod agent;
 pub mod answer;

@@ -1,18 +1,20 @@
 //! Clients as servers meet them: connections that never speak, half requests, one byte per second, readers who hardly
 //! read. They come on top of the crowd, come back a second after they are shown out, and are no listeners.
 
+use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::event::epoll::EventFlags;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::socket::Ports;
+use super::sources::Sources;
 use crate::orders::Orders;
 use crate::tally::Tally;
 
-/// Marks their events.
-const MARK: u64 = 1 << 63;
+/// Events of one look, of which there is one a second; more wait for the next.
+const EVENTS_MAX: usize = 1_024;
 /// What a slow reader takes each second.
 const SIP_BYTES: usize = 1_000;
 /// The receive buffer of a slow reader: nothing but what he has not read.
@@ -23,6 +25,9 @@ const BEGIN_PER_SECOND: usize = 1_000;
 /// All of an agent.
 pub(super) struct Misbehaving {
     clients: Vec<Client>,
+    /// Those of whom it is to be told that the server closed on them.
+    watched: OwnedFd,
+    sources: Sources,
 }
 
 #[derive(Default)]
@@ -52,37 +57,41 @@ impl Manner {
     }
 }
 
-/// Whether an event belongs to one of them.
-pub(super) fn is_one(data: u64) -> bool {
-    data & MARK != 0
-}
-
 impl Misbehaving {
-    pub(super) fn new(count: u32) -> Self {
+    pub(super) fn new(count: u32, sources: Sources) -> io::Result<Self> {
         let mut clients = Vec::new();
         clients.resize_with(count as usize, Client::default);
-        Self { clients }
+        Ok(Self {
+            clients,
+            watched: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            sources,
+        })
     }
 
-    /// The server closed on one of them.
-    pub(super) fn event(&mut self, data: u64, tally: &mut Tally) {
-        let place = usize::try_from(data & u64::from(u32::MAX)).unwrap_or(usize::MAX);
-        let Some(client) = self.clients.get_mut(place) else {
-            return;
-        };
-        if u64::from(client.turn) == (data & !MARK) >> 32 && client.socket.take().is_some() {
-            tally.shown_out += 1;
+    /// Notes on whom the server has closed.
+    fn look(&mut self, tally: &mut Tally) {
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        let room = rustix::buffer::spare_capacity(&mut events);
+        // An interrupted look is made good a second later.
+        let _ = epoll::wait(&self.watched, room, Some(&Timespec::default()));
+        for event in events {
+            let data = event.data.u64();
+            let place = usize::try_from(data & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+            let Some(client) = self.clients.get_mut(place) else {
+                continue;
+            };
+            if u64::from(client.turn) == data >> 32 && client.socket.take().is_some() {
+                tally.shown_out += 1;
+            }
         }
     }
 
     /// Once a second each does what is his manner.
-    pub(super) fn tick(
-        &mut self,
-        orders: &Orders,
-        ports: &mut Ports,
-        epoll: &OwnedFd,
-        tally: &mut Tally,
-    ) {
+    pub(super) fn tick(&mut self, orders: &Orders, tally: &mut Tally) {
+        if self.clients.is_empty() {
+            return;
+        }
+        self.look(tally);
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: {}\r\n\r\n",
             orders.funnel.progressive,
@@ -95,21 +104,24 @@ impl Misbehaving {
                 client.behave(Manner::of(place), request.as_bytes());
             } else if begun < BEGIN_PER_SECOND {
                 begun += 1;
-                client.begin(place, ports, epoll, tally);
+                client.begin(place, &mut self.sources, &self.watched, tally);
             }
         }
     }
 }
 
 impl Client {
-    fn begin(&mut self, place: usize, ports: &mut Ports, epoll: &OwnedFd, tally: &mut Tally) {
-        self.turn = self.turn.wrapping_add(1) & (u32::MAX >> 1);
+    fn begin(&mut self, place: usize, sources: &mut Sources, watched: &OwnedFd, tally: &mut Tally) {
+        self.turn = self.turn.wrapping_add(1);
         self.sent = 0;
-        let data = MARK | u64::from(self.turn) << 32 | place as u64;
-        let slow = Manner::of(place) == Manner::SlowReader;
-        let buffer = slow.then_some(SLOW_BUFFER_BYTES);
+        let begun = match Manner::of(place) {
+            Manner::SlowReader => sources.connected_with_buffer(SLOW_BUFFER_BYTES),
+            _ => sources.connected(),
+        };
+        let Ok(socket) = begun else { return };
+        let data = EventData::new_u64(u64::from(self.turn) << 32 | place as u64);
         let flags = EventFlags::RDHUP | EventFlags::ET;
-        if let Ok(socket) = ports.connect_for(epoll, data, flags, buffer) {
+        if epoll::add(watched, &socket, data, flags).is_ok() {
             self.socket = Some(socket);
             tally.misbehaved += 1;
         }

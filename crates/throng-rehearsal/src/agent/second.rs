@@ -11,13 +11,14 @@ use crate::listener::Listener;
 impl Agent {
     /// Once a second: whoever has heard nothing for too long, a part of the slots each time.
     fn look_for_stuck(&mut self, now: u64) {
-        let share = self.slots.len() / 8 + 1;
-        for _ in 0..share.min(self.slots.len()) {
-            self.looked_at = (self.looked_at + 1) % self.slots.len();
-            let slot = &self.slots[self.looked_at];
-            if slot.socket.is_some() && !slot.listener.is_gone() && slot.listener.is_stuck(now) {
+        let count = self.guests.slots.len();
+        let share = count / 8 + 1;
+        for _ in 0..share.min(count) {
+            self.looked_at = (self.looked_at + 1) % count;
+            let slot = &self.guests.slots[self.looked_at];
+            if slot.is_connected && !slot.listener.is_gone() && slot.listener.is_stuck(now) {
                 let own = u32::try_from(self.looked_at).expect("slots are counted in 32 bits");
-                let act = self.with(own, now, Listener::stuck);
+                let act = self.guests.with(own, now, Listener::stuck);
                 self.act(own, act);
             }
         }
@@ -26,21 +27,22 @@ impl Agent {
     pub(super) fn write_line(&mut self, output: &mut dyn Write, done: bool) -> io::Result<()> {
         let now = now_us();
         if done {
-            for own in self.left..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
+            for own in self.left..self.guests.count() {
                 self.let_go(own, now);
             }
             self.write_kept(output)?;
         } else {
             self.look_for_stuck(now);
-            self.misbehaving
-                .tick(&self.orders, &mut self.ports, &self.epoll, &mut self.tally);
+            let guests = &mut self.guests;
+            self.misbehaving.tick(&guests.orders, &mut guests.tally);
         }
-        self.tally.cpu_us = cpu_us();
-        let wait_us = std::mem::take(&mut self.tally.longest_wait_us);
+        let tally = &mut self.guests.tally;
+        tally.cpu_us = cpu_us();
+        let wait_us = std::mem::take(&mut tally.longest_wait_us);
         let lag_us = std::mem::take(&mut self.lag_us);
-        self.tally.longest_lag_us = self.tally.longest_lag_us.max(lag_us);
+        tally.longest_lag_us = tally.longest_lag_us.max(lag_us);
         let line = Line {
-            tally: self.tally.clone(),
+            tally: tally.clone(),
             wait_us,
             lag_us,
             done,
@@ -54,8 +56,9 @@ impl Agent {
     }
 
     fn write_kept(&self, output: &mut dyn Write) -> io::Result<()> {
-        for (own, bytes) in self.kept.iter().filter(|(_, bytes)| !bytes.is_empty()) {
-            let kept = Kept::new(self.orders.number_of(*own), bytes);
+        let guests = &self.guests;
+        for (own, bytes) in guests.kept.iter().filter(|(_, bytes)| !bytes.is_empty()) {
+            let kept = Kept::new(guests.orders.number_of(*own), bytes);
             write_said(output, &Said::Kept(kept))?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread;
 
 use super::place::Place;
-use crate::agent::{KEPT_LISTENERS, Line, Said};
+use crate::agent::{KEPT_MAX, Line, Said};
 use crate::away::leader::{Call, Leash, Reports};
 use crate::away::lender::Program;
 use crate::away::{LINE_MAX_BYTES, read_line};
@@ -140,7 +140,7 @@ fn listen(mut lines: Lines, number: usize, news: &SyncSender<News>, keep: Option
                     return;
                 }
             }
-            Ok(Said::Kept(stream)) if kept < KEPT_LISTENERS => {
+            Ok(Said::Kept(stream)) if kept < KEPT_MAX => {
                 kept += 1;
                 if let (Some(folder), Some(bytes)) = (keep, stream.bytes()) {
                     // A sample that cannot be written is not listened to.
