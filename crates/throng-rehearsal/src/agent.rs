@@ -12,6 +12,7 @@ mod said;
 mod second;
 mod sources;
 mod time;
+mod tls;
 mod uring;
 
 use std::io::{self, BufRead, Write};
@@ -26,6 +27,7 @@ pub use self::said::{Kept, Said};
 use self::sources::Sources;
 pub use self::sources::raise_open_files;
 pub use self::time::{cpu_us, now_us};
+use self::tls::TlsPort;
 use crate::SECOND_US;
 use crate::listener::{Act, Listener};
 use crate::netns;
@@ -71,6 +73,16 @@ pub fn run(mut input: impl BufRead, output: &mut dyn Write) -> io::Result<()> {
     Agent::new(orders)?.run(output)
 }
 
+/// The port towards the server, with TLS where it speaks that.
+fn port_for(sources: Sources, orders: &Orders) -> io::Result<Box<dyn Port>> {
+    let connections = orders.own_of(orders.listeners);
+    let port = port::open(sources, connections)?;
+    match &orders.tls {
+        Some(tls) => Ok(Box::new(TlsPort::new(port, tls, connections)?)),
+        None => Ok(port),
+    }
+}
+
 struct Agent {
     port: Box<dyn Port>,
     guests: Guests,
@@ -89,7 +101,7 @@ impl Agent {
         let sources = Sources::new(orders.address, &orders.sources);
         Ok(Self {
             misbehaving: Misbehaving::new(orders.misbehaving, sources.clone())?,
-            port: port::open(sources, orders.own_of(orders.listeners))?,
+            port: port_for(sources, &orders)?,
             left: 0,
             looked_at: 0,
             next_line_us: orders.begin_us + SECOND_US,

@@ -37,6 +37,8 @@ pub struct Orders {
     pub leave: Curve,
     /// Which ways they listen.
     pub mix: Mix,
+    /// The TLS that the server speaks.
+    pub tls: Option<Tls>,
     /// Addresses to connect from; without any the system chooses.
     pub sources: Vec<IpAddr>,
     /// The network namespace to work in.
@@ -47,6 +49,27 @@ pub struct Orders {
     pub seed: u64,
     /// Whether the streams of this agent's first listeners are kept whole, and told at the end.
     pub keep: bool,
+}
+
+/// How connections are sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The name that the server is asked for.
+    pub name: String,
+    /// Who takes up an earlier session.
+    pub sessions: Sessions,
+}
+
+/// Who takes up an earlier TLS session, and so spares the server most of a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sessions {
+    /// Nobody: every connection is a full handshake.
+    New,
+    /// Everybody, from when the first tickets have come: a crowd that was here a moment ago.
+    Resumed,
+    /// Whoever was here before, as browsers do: a crowd of first-time listeners.
+    Returning,
 }
 
 /// The way of a listener through a server, as paths of requests.
@@ -128,6 +151,7 @@ pub(crate) fn sample() -> Orders {
         stay_us: 1_000_000,
         leave: Curve::Vertical,
         mix: "progressive".parse().expect("a mix"),
+        tls: None,
         sources: Vec::new(),
         netns: None,
         begin_us: 0,

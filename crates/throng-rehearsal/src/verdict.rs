@@ -150,6 +150,12 @@ impl Evidence {
             client_lag_ms: tally.longest_lag_us / 1_000,
             misbehaved: tally.misbehaved,
             shown_out: tally.shown_out,
+            handshakes: ShownHandshakes {
+                made: tally.handshakes.made,
+                resumed: tally.handshakes.resumed,
+                failed: tally.handshakes.failed,
+                ms: Percentiles::of(&tally.handshakes.us),
+            },
             agents_lost: self.agents_lost,
             places: self.places.clone(),
             slots: self.slots(),
@@ -257,6 +263,8 @@ pub struct Summary {
     pub misbehaved: u64,
     /// How many of them the server closed.
     pub shown_out: u64,
+    /// TLS handshakes.
+    pub handshakes: ShownHandshakes,
     /// Agents that ended without a last word.
     pub agents_lost: u32,
     /// Where agents ran.
@@ -286,6 +294,19 @@ impl Percentiles {
             max: times_us.max().div_ceil(1_000),
         }
     }
+}
+
+/// TLS handshakes of a rehearsal.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ShownHandshakes {
+    /// Those that were done.
+    pub made: u64,
+    /// How many of them took up an earlier session.
+    pub resumed: u64,
+    /// Those that came to nothing.
+    pub failed: u64,
+    /// How long they took, from the connection on.
+    pub ms: Percentiles,
 }
 
 /// Holes in what was heard.

@@ -85,6 +85,17 @@ fn exceptions(summary: &Summary) -> Vec<(&'static str, String)> {
     let refused = ("refused", listed(&summary.refused_by_reason));
     let troubles = ("troubles", listed(&summary.troubles));
     let mut rows = vec![refused, troubles];
+    let shaken = summary.handshakes;
+    if shaken.made + shaken.failed > 0 {
+        let words = format!(
+            "{} done, {} of them resumed, {} failed; {}",
+            shaken.made,
+            shaken.resumed,
+            shaken.failed,
+            times(shaken.ms)
+        );
+        rows.push(("TLS handshakes", words));
+    }
     if summary.misbehaved > 0 {
         let words = format!(
             "{} connections, {} shown out",

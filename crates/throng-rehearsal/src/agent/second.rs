@@ -38,6 +38,9 @@ impl Agent {
         }
         let tally = &mut self.guests.tally;
         tally.cpu_us = cpu_us();
+        if let Some(handshakes) = self.port.handshakes() {
+            tally.handshakes = handshakes.clone();
+        }
         let wait_us = std::mem::take(&mut tally.longest_wait_us);
         let lag_us = std::mem::take(&mut self.lag_us);
         tally.longest_lag_us = tally.longest_lag_us.max(lag_us);

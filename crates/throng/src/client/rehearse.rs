@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 use throng_rehearsal::agent;
@@ -24,7 +24,7 @@ use throng_rehearsal::crowd::Crowd;
 use throng_rehearsal::crowd::place::agents_each;
 use throng_rehearsal::host::{Host, Server, Usage};
 use throng_rehearsal::mix::Mix;
-use throng_rehearsal::orders::Orders;
+use throng_rehearsal::orders::{Orders, Sessions, Tls};
 use throng_rehearsal::page::{self, Heading};
 use throng_rehearsal::verdict::Evidence;
 
@@ -66,6 +66,13 @@ pub struct RehearseArgs {
     /// How they leave: vertical, ramp:60s, or curve:FILE.csv.
     #[arg(long, value_name = "SHAPE", default_value = "vertical")]
     pub leave: Shape,
+    /// Over TLS, who takes up an earlier session: whoever comes back (returning, as browsers do), nobody (new), or everybody
+    /// from when the first tickets have come (resumed).
+    #[arg(long, value_name = "WHO", default_value = "returning")]
+    pub tls_sessions: TlsSessions,
+    /// Take any certificate. Else the leader looks at it once, as any player does; the crowd itself never does.
+    #[arg(long)]
+    pub insecure: bool,
     /// Which ways they listen: progressive, hls or plain (live.webm and live.aac), or shares such as
     /// progressive=80,hls=15,plain=5.
     #[arg(long, value_name = "MIX", default_value = "progressive")]
@@ -106,13 +113,34 @@ pub struct RehearseArgs {
     pub json: bool,
 }
 
+/// Who takes up an earlier TLS session.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TlsSessions {
+    /// Nobody.
+    New,
+    /// Everybody.
+    Resumed,
+    /// Whoever was here before.
+    Returning,
+}
+
+impl From<TlsSessions> for Sessions {
+    fn from(written: TlsSessions) -> Self {
+        match written {
+            TlsSessions::New => Self::New,
+            TlsSessions::Resumed => Self::Resumed,
+            TlsSessions::Returning => Self::Returning,
+        }
+    }
+}
+
 /// Runs the crowd and writes what was asked for.
 pub fn run(
     args: &RehearseArgs,
     interrupt: &Interrupt,
     output: &mut dyn Write,
 ) -> Result<(), Error> {
-    let target = Target::find(&args.url)?;
+    let target = Target::find(&args.url, args.insecure)?;
     let server = Server::at(target.address);
     let kept = tempfile::tempdir().map_err(Error::Crowd)?;
     let places = Places::find(args, target.address)?;
@@ -202,6 +230,10 @@ fn crowd(
             stay_us: microseconds(args.stay),
             leave: args.leave.curve.clone(),
             mix: args.via.clone(),
+            tls: target.tls_name.clone().map(|name| Tls {
+                name,
+                sessions: args.tls_sessions.into(),
+            }),
             sources: Vec::new(),
             netns: None,
             begin_us: 0,
@@ -230,6 +262,7 @@ fn what_was_run(
         leave: args.leave.to_string(),
         via: args.via.to_string(),
         misbehaving: args.misbehaving.into(),
+        tls: target.tls_name.is_some(),
         places: places.places.iter().map(ToString::to_string).collect(),
     }
 }

@@ -260,6 +260,10 @@ async fn a_machine_that_is_lost_counts_against_the_crowd_and_a_wrong_key_sends_n
     assert_eq!(summary["places"][0]["lost"], 0, "{summary}");
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "says what was left out where we are not root"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_in_network_namespaces_reaches_the_server_over_their_wires() {
     let mut house = House::start().await;
