@@ -38,7 +38,7 @@ use crate::tally::Tally;
 const CONNECTS_AT_ONCE: u32 = 64;
 /// The loop wakes at least so often, to let the crowd come and go.
 const IDLE_WAIT_US: u64 = 20_000;
-/// How often the input is looked at.
+/// How often the input is looked at, and the hasty come again.
 const INPUT_LOOK_US: u64 = 100_000;
 /// Of each agent so many streams are kept at most.
 pub const KEPT_MAX: u32 = guests::KEPT_LISTENERS;
@@ -100,7 +100,7 @@ impl Agent {
     fn new(orders: Orders) -> io::Result<Self> {
         let sources = Sources::new(orders.address, &orders.sources);
         Ok(Self {
-            misbehaving: Misbehaving::new(orders.misbehaving, sources.clone())?,
+            misbehaving: Misbehaving::new(&orders, sources.clone())?,
             port: port_for(sources, &orders)?,
             left: 0,
             looked_at: 0,
@@ -135,6 +135,7 @@ impl Agent {
             return Ok(false);
         }
         self.next_input_us = now + INPUT_LOOK_US;
+        self.misbehaving.hasten(&mut self.guests.tally);
         let input = io::stdin();
         let mut polled = [PollFd::new(&input, PollFlags::RDHUP)];
         let at_once = Timespec::default();

@@ -34,7 +34,7 @@ impl Agent {
         } else {
             self.look_for_stuck(now);
             let guests = &mut self.guests;
-            self.misbehaving.tick(&guests.orders, &mut guests.tally);
+            self.misbehaving.tick(&mut guests.tally);
         }
         let tally = &mut self.guests.tally;
         tally.cpu_us = cpu_us();

@@ -208,6 +208,15 @@ impl Port for TlsPort {
     }
 }
 
+/// What a client says first.
+pub(super) fn first_words(tls: &Tls) -> io::Result<Vec<u8>> {
+    let mut words = Vec::new();
+    let config = config(Arc::default()).map_err(io::Error::other)?;
+    let name = ServerName::try_from(tls.name.clone()).map_err(io::Error::other)?;
+    Session::begin(&Arc::new(config), &name, &mut words).map_err(io::Error::other)?;
+    Ok(words)
+}
+
 /// How a player speaks TLS, but for the trust.
 fn config(tickets: Arc<Tickets>) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());

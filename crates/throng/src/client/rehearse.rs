@@ -77,8 +77,8 @@ pub struct RehearseArgs {
     /// progressive=80,hls=15,plain=5.
     #[arg(long, value_name = "MIX", default_value = "progressive")]
     pub via: Mix,
-    /// Badly behaved clients besides: a quarter each never speaks, sends half a request, sends a byte per second, or
-    /// hardly reads.
+    /// Badly behaved clients besides: a sixth each never speaks, sends half a request, sends a byte per second, hardly
+    /// reads, sends garbage, or hangs up and comes again at once.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub misbehaving: u32,
     /// Processes of the crowd at each place; as many as open files ask for when left away.

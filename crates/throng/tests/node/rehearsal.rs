@@ -47,7 +47,7 @@ async fn a_crowd_is_held_without_a_gap_and_the_certificate_says_so() {
     #[rustfmt::skip]
     let words = [
         "rehearse", &url, "--listeners", "300", "--arrive", "ramp:1s", "--stay", "3s", "--agents", "2",
-        "--via", "progressive=8,plain=2", "--misbehaving", "8", "--json", "--certificate", text(&file),
+        "--via", "progressive=8,plain=2", "--misbehaving", "12", "--json", "--certificate", text(&file),
         "--report", text(&page), "--data", text(folder.path()),
     ];
     let output = throng(&words).await;
@@ -66,12 +66,14 @@ fn all_is_well(summary: &Value) {
         ("joined", 300),
         ("left", 300),
         ("failed", 0),
-        ("misbehaved", 8),
     ] {
         assert_eq!(summary[name], count, "{name}: {summary}");
     }
     assert_eq!(summary["gaps"]["count"], 0, "{summary}");
     assert_eq!(summary["limit"], "none", "{summary}");
+    // Two of each manner; the hasty come again and again, and garbage is shown out.
+    assert!(summary["misbehaved"].as_u64() > Some(12 + 4), "{summary}");
+    assert!(summary["shown_out"].as_u64() >= Some(2), "{summary}");
     assert!(
         summary["delivered_audio_seconds"].as_u64() > Some(300 * 4),
         "{summary}"
@@ -327,6 +329,52 @@ async fn a_crowd_in_network_namespaces_reaches_the_server_over_their_wires() {
         "{:?}",
         wires.bytes()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_over_tls_is_held_and_its_handshakes_are_told() {
+    let house = House::start().await;
+    let url = live(&house).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (pem, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&pem, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut config = house.config.clone();
+    config.tls = Some((pem, key));
+    let _house = house.restart_with(config).await;
+    let url = url.replace("http://", "https://");
+    let file = folder.path().join("c.json");
+    #[rustfmt::skip]
+    let mut words = vec![
+        "rehearse", &url, "--listeners", "40", "--stay", "2s", "--via", "progressive=3,hls=1", "--misbehaving", "6",
+        "--json", "--certificate", text(&file), "--data", text(folder.path()),
+    ];
+    let refused = throng(&words).await;
+    assert_eq!(
+        refused.status.code(),
+        Some(1),
+        "nobody vouches for this certificate"
+    );
+    words.push("--insecure");
+    let output = throng(&words).await;
+    let lines = documents(&output);
+    let summary = lines.last().unwrap_or_else(|| panic!("{output:?}"));
+    assert_eq!(
+        (&summary["joined"], &summary["failed"]),
+        (&40.into(), &0.into()),
+        "{summary}"
+    );
+    let handshakes = &summary["handshakes"];
+    assert!(handshakes["made"].as_u64() >= Some(40), "{summary}");
+    assert_eq!(handshakes["failed"], 0, "{summary}");
+    assert!(handshakes["ms"]["p99"].as_u64() > Some(0), "{summary}");
+    let certificate = &documents_of(&file)["certificate"];
+    assert_eq!(certificate["run"]["tls"], true);
+    assert_eq!(certificate["shown"]["handshakes"], handshakes["made"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

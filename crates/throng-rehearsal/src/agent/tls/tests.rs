@@ -41,7 +41,7 @@ fn serve(listener: &TcpListener, connections: usize, asked: usize) -> JoinHandle
             stream.read_exact(&mut request).unwrap();
             assert!(request.iter().all(|byte| *byte == b'?'));
             assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
-            stream.write_all(&[b'x'; LONG]).unwrap();
+            stream.write_all(&vec![b'x'; LONG]).unwrap();
             stream.conn.send_close_notify();
             stream.flush().unwrap();
         }
