@@ -165,7 +165,8 @@ fn key_of(link: &str) -> String {
 }
 
 fn address(url: &str) -> SocketAddr {
-    url.strip_prefix("http://").unwrap().parse().unwrap()
+    let (_, address) = url.split_once("://").unwrap();
+    address.parse().unwrap()
 }
 
 /// Four seconds of a tone: the shortest hold programme, so that it is encoded at once.
