@@ -8,9 +8,11 @@ mod epoll;
 mod guests;
 mod misbehaving;
 mod port;
+mod said;
 mod second;
 mod sources;
 mod time;
+mod tls;
 mod uring;
 
 use std::io::{self, BufRead, Write};
@@ -22,10 +24,13 @@ use self::guests::Guests;
 use self::misbehaving::Misbehaving;
 pub use self::port::connections_max;
 use self::port::{Event, Port, Taken};
+pub use self::said::{Kept, Said};
 use self::sources::{Sources, raise_open_files};
 pub use self::time::{cpu_us, now_us};
+use self::tls::TlsPort;
 use crate::SECOND_US;
 use crate::listener::{Act, Listener};
+use crate::netns;
 use crate::orders::Orders;
 use crate::tally::Tally;
 
@@ -33,8 +38,10 @@ use crate::tally::Tally;
 const CONNECTS_AT_ONCE: u32 = 64;
 /// The loop wakes at least so often, to let the crowd come and go.
 const IDLE_WAIT_US: u64 = 20_000;
-/// How often the input is looked at.
+/// How often the input is looked at, and the hasty come again.
 const INPUT_LOOK_US: u64 = 100_000;
+/// Of each agent so many streams are kept at most.
+pub const KEPT_MAX: u32 = guests::KEPT_LISTENERS;
 /// How long after the end answers are still waited for.
 const LAST_LINE_US: u64 = SECOND_US;
 
@@ -56,10 +63,24 @@ pub fn run(mut input: impl BufRead, output: &mut dyn Write) -> io::Result<()> {
     let mut text = String::new();
     input.read_line(&mut text)?;
     let orders: Orders = serde_json::from_str(&text)?;
+    if !orders.are_sound() {
+        return Err(io::Error::other("these orders cannot be carried out"));
+    }
+    if let Some(name) = &orders.netns {
+        netns::enter(name).map_err(io::Error::other)?;
+    }
     raise_open_files();
-    let mut agent = Agent::new(orders)?;
-    agent.run(output)?;
-    agent.write_kept()
+    Agent::new(orders)?.run(output)
+}
+
+/// The port towards the server, with TLS where it speaks that.
+fn port_for(sources: Sources, orders: &Orders) -> io::Result<Box<dyn Port>> {
+    let connections = orders.own_of(orders.listeners);
+    let port = port::open(sources, connections)?;
+    match &orders.tls {
+        Some(tls) => Ok(Box::new(TlsPort::new(port, tls, connections)?)),
+        None => Ok(port),
+    }
 }
 
 struct Agent {
@@ -79,8 +100,8 @@ impl Agent {
     fn new(orders: Orders) -> io::Result<Self> {
         let sources = Sources::new(orders.address, &orders.sources);
         Ok(Self {
-            misbehaving: Misbehaving::new(orders.misbehaving, sources.clone())?,
-            port: port::open(sources, orders.own_of(orders.listeners))?,
+            misbehaving: Misbehaving::new(&orders, sources.clone())?,
+            port: port_for(sources, &orders)?,
             left: 0,
             looked_at: 0,
             next_line_us: orders.begin_us + SECOND_US,
@@ -90,7 +111,7 @@ impl Agent {
         })
     }
 
-    fn run(&mut self, output: &mut dyn Write) -> io::Result<()> {
+    fn run(mut self, output: &mut dyn Write) -> io::Result<()> {
         loop {
             let began_us = now_us();
             if began_us >= self.next_line_us {
@@ -114,6 +135,7 @@ impl Agent {
             return Ok(false);
         }
         self.next_input_us = now + INPUT_LOOK_US;
+        self.misbehaving.hasten(&mut self.guests.tally);
         let input = io::stdin();
         let mut polled = [PollFd::new(&input, PollFlags::RDHUP)];
         let at_once = Timespec::default();

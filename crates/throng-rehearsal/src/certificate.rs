@@ -68,6 +68,12 @@ pub struct Run {
     pub via: String,
     /// Badly behaved clients beside them.
     pub misbehaving: u64,
+    /// Whether listeners spoke TLS to the server; certificates before the crowd could do not tell, for it did not.
+    #[serde(default)]
+    pub tls: bool,
+    /// Where its agents ran, in their words; certificates before the crowd could travel do not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
 }
 
 /// Figures of a rehearsal.
@@ -101,6 +107,15 @@ pub struct Shown {
     pub server_memory_bytes: Option<u64>,
     /// The most memory of TCP sockets, both sides.
     pub socket_memory_bytes: Option<u64>,
+    /// TLS handshakes that were done.
+    #[serde(default)]
+    pub handshakes: u64,
+    /// How many of them took up an earlier session.
+    #[serde(default)]
+    pub handshakes_resumed: u64,
+    /// All but one in a hundred were quicker.
+    #[serde(default)]
+    pub handshake_p99_ms: u64,
 }
 
 impl Certificate {
@@ -135,6 +150,9 @@ impl Certificate {
                 client_cpu_ms: (evidence.tally.cpu_us + evidence.leader_cpu_us) / 1_000,
                 server_memory_bytes: summary.server_memory_bytes,
                 socket_memory_bytes: summary.socket_memory_bytes,
+                handshakes: summary.handshakes.made,
+                handshakes_resumed: summary.handshakes.resumed,
+                handshake_p99_ms: summary.handshakes.ms.p99,
             },
             limit: summary.limit,
             slots: summary.slots,

@@ -1,22 +1,25 @@
-//! The crowd as a whole: starts the agents, adds up what they say each second, samples the server, and ends with all the
-//! evidence. Agents are processes of the caller's own program; they stop when we are gone.
+//! The crowd as a whole: starts the agents at their places, adds up what they say each second, samples the server, and
+//! ends with all the evidence. Agents are processes of the caller's own program, here or lent by other machines; they stop
+//! when we are gone.
 
-use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Write};
+mod agent;
+pub mod place;
+
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use self::agent::{Agent, News, Waiting};
+use self::place::Place;
 use crate::SECOND_US;
-use crate::agent::{Line, cpu_us, now_us};
+use crate::agent::{cpu_us, now_us};
+use crate::away::lender::Program;
 use crate::host::Usage;
 use crate::orders::Orders;
 use crate::tally::Tally;
-use crate::verdict::{Evidence, Second};
+use crate::verdict::{AtPlace, Evidence, Second};
 
 /// Connections from one address: below its 64,000 ports, so that taken ones are passed by quickly.
 const CONNECTIONS_PER_SOURCE: u32 = 50_000;
@@ -33,16 +36,45 @@ const LAST_WORD_US: u64 = 15 * SECOND_US;
 /// What is to be run.
 #[derive(Clone, Debug)]
 pub struct Crowd {
-    /// The program whose agents these are, and how one is started.
-    pub program: PathBuf,
-    /// Its arguments for that.
-    pub arguments: Vec<OsString>,
+    /// The program whose agents these are, and how one is started here.
+    pub program: Program,
     /// Orders for all; who is who is filled in.
     pub orders: Orders,
-    /// How many agents.
-    pub agents: u32,
+    /// Where they run, at least one place.
+    pub places: Vec<Place>,
+    /// How many agents at each.
+    pub agents_each: u32,
     /// Badly behaved clients, over all agents.
     pub misbehaving: u32,
+    /// Folder for the streams that are kept.
+    pub keep: Option<PathBuf>,
+}
+
+impl Crowd {
+    /// How many agents there are.
+    fn agents(&self) -> u32 {
+        let places = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        self.agents_each.saturating_mul(places).max(1)
+    }
+
+    /// Orders of one agent.
+    fn orders_of(&self, agent: u32, begin_us: u64) -> Orders {
+        let mut orders = self.orders.clone();
+        orders.agents = self.agents();
+        orders.agent = agent;
+        orders.begin_us = begin_us;
+        orders.keep = self.keep.is_some();
+        orders.misbehaving =
+            (self.misbehaving + orders.agents - 1).saturating_sub(agent) / orders.agents;
+        let place = &self.places[agent as usize % self.places.len()];
+        if let Place::Netns(name) = place {
+            orders.netns = Some(name.clone());
+        } else if orders.address.ip().is_loopback() && orders.address.is_ipv4() {
+            let connections = orders.own_of(orders.listeners) + orders.misbehaving;
+            orders.sources = loopback_sources(agent, connections, orders.seed);
+        }
+        orders
+    }
 }
 
 /// How many agents a crowd needs: as many as what one of them can have asks for, and cores can help.
@@ -80,29 +112,23 @@ pub fn run(
     let own_before_us = cpu_us();
     let mut running = Running::start(crowd, server)?;
     running.collect(stop, each_second);
-    running.dismiss();
+    running.conclude();
     let mut evidence = running.evidence;
     evidence.leader_cpu_us = cpu_us() - own_before_us;
     Ok(evidence)
 }
 
 struct Running<'a> {
+    /// The agents; number n is at place n, counted round.
     agents: Vec<Agent>,
-    lines: Receiver<(usize, Option<Line>)>,
+    places: Vec<String>,
+    news: Receiver<News>,
     server: &'a Look<'a>,
     before: Usage,
     begin_us: u64,
     end_us: u64,
     last: Sample,
     evidence: Evidence,
-}
-
-struct Agent {
-    child: Child,
-    /// Closed, it ends the agent.
-    input: Option<ChildStdin>,
-    line: Option<Line>,
-    gone: bool,
 }
 
 /// What the second before ended with.
@@ -116,41 +142,44 @@ struct Sample {
 
 impl<'a> Running<'a> {
     fn start(crowd: &Crowd, server: &'a Look<'a>) -> io::Result<Self> {
-        let (sender, lines) = sync_channel(LINES_WAITING_MAX);
-        let start_us = FIRST_START_US + u64::from(crowd.agents) * AGENT_START_US;
-        let mut orders = crowd.orders.clone();
-        orders.agents = crowd.agents;
-        orders.begin_us = now_us() + start_us;
+        let places = crowd.places.iter().cycle();
+        let waiting: Vec<Waiting> = (0..crowd.agents())
+            .zip(places)
+            .map(|(_, place)| Waiting::at(place, &crowd.program))
+            .collect::<io::Result<_>>()?;
+        // All are there: from here on it takes no longer than telling them.
+        let start_us = FIRST_START_US + u64::from(crowd.agents()) * AGENT_START_US;
+        let begin_us = now_us() + start_us;
+        let (sender, news) = sync_channel(LINES_WAITING_MAX);
+        let mut agents = Vec::new();
+        for (agent, waiting) in (0..crowd.agents()).zip(waiting) {
+            let orders = crowd.orders_of(agent, begin_us);
+            agents.push(waiting.order(
+                &orders,
+                agents.len(),
+                sender.clone(),
+                crowd.keep.clone(),
+            )?);
+        }
         let before = server().unwrap_or_default();
-        let mut running = Self {
-            agents: Vec::new(),
-            lines,
+        Ok(Self {
+            agents,
+            places: crowd.places.iter().map(ToString::to_string).collect(),
+            news,
             server,
             before,
-            begin_us: orders.begin_us,
-            end_us: orders.end_us(),
+            begin_us,
+            end_us: crowd.orders_of(0, begin_us).end_us(),
             last: Sample {
-                at_us: orders.begin_us,
+                at_us: begin_us,
                 server_cpu_us: before.cpu_us,
                 ..Sample::default()
             },
             evidence: Evidence {
-                asked: orders.listeners,
+                asked: crowd.orders.listeners,
                 ..Evidence::default()
             },
-        };
-        for agent in 0..crowd.agents {
-            orders.agent = agent;
-            orders.misbehaving =
-                (crowd.misbehaving + crowd.agents - 1).saturating_sub(agent) / crowd.agents;
-            if orders.address.ip().is_loopback() && orders.address.is_ipv4() {
-                let connections = orders.own_of(orders.listeners) + orders.misbehaving;
-                orders.sources = loopback_sources(agent, connections, orders.seed);
-            }
-            let begun = Agent::start(crowd, &orders, running.agents.len(), sender.clone())?;
-            running.agents.push(begun);
-        }
-        Ok(running)
+        })
     }
 
     /// Takes lines and makes a second of them each second, until every agent has said its last.
@@ -166,17 +195,17 @@ impl<'a> Running<'a> {
                 next_us = next_us.max(now.saturating_sub(SECOND_US)) + SECOND_US;
             }
             if stop() || now > self.end_us + LAST_WORD_US {
-                self.agents.iter_mut().for_each(|agent| agent.input = None);
+                self.agents.iter_mut().for_each(Agent::dismiss);
             }
             let all_said = self
                 .agents
                 .iter()
-                .all(|agent| agent.gone || agent.line.as_ref().is_some_and(|line| line.done));
+                .all(|agent| agent.gone || agent.is_done());
             if all_said || now > self.end_us + 2 * LAST_WORD_US {
                 break;
             }
             let wait_us = next_us.saturating_sub(now).clamp(1_000, SECOND_US / 5);
-            match self.lines.recv_timeout(Duration::from_micros(wait_us)) {
+            match self.news.recv_timeout(Duration::from_micros(wait_us)) {
                 Ok((agent, Some(line))) => self.agents[agent].line = Some(line),
                 Ok((agent, None)) => self.agents[agent].gone = true,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
@@ -191,8 +220,13 @@ impl<'a> Running<'a> {
     fn second(&mut self, now: u64) -> Second {
         let mut tally = Tally::default();
         let (mut wait_us, mut lag_us) = (0, 0);
-        for line in self.agents.iter().filter_map(|agent| agent.line.as_ref()) {
+        for agent in &self.agents {
+            let Some(line) = &agent.line else { continue };
             tally.merge(&line.tally);
+            if agent.is_lost() {
+                // Its listeners went with it.
+                tally.listening -= line.tally.listening;
+            }
             wait_us = line.wait_us.max(wait_us);
             lag_us = line.lag_us.max(lag_us);
         }
@@ -236,66 +270,18 @@ impl<'a> Running<'a> {
         second
     }
 
-    /// Lets all agents go; who has not said its last word is lost.
-    fn dismiss(&mut self) {
-        for agent in &mut self.agents {
-            let done = agent.line.as_ref().is_some_and(|line| line.done);
-            self.evidence.agents_lost += u32::from(!done);
-            agent.input = None;
-            if !done {
-                // It may be gone already; that is all we want.
-                let _ = agent.child.kill();
+    /// Counts by place, and lets all agents go; who has not said its last word is lost.
+    fn conclude(&mut self) {
+        for (place, at) in self.places.iter().enumerate() {
+            let mut found = AtPlace::new(at);
+            for agent in self.agents.iter().skip(place).step_by(self.places.len()) {
+                let tally = agent.line.as_ref().map(|line| &line.tally);
+                found.add(tally, !agent.is_done());
             }
-            let _ = agent.child.wait();
+            self.evidence.agents_lost += found.lost;
+            self.evidence.places.push(found);
         }
-    }
-}
-
-impl Agent {
-    fn start(
-        crowd: &Crowd,
-        orders: &Orders,
-        place: usize,
-        lines: SyncSender<(usize, Option<Line>)>,
-    ) -> io::Result<Self> {
-        let mut child = Command::new(&crowd.program)
-            .args(&crowd.arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // Ctrl-C is for us: agents are told by their input.
-            .process_group(0)
-            .spawn()?;
-        let mut input = child.stdin.take();
-        if let Some(input) = &mut input {
-            serde_json::to_writer(&mut *input, orders)?;
-            writeln!(input)?;
-        }
-        let output = BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
-        thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).ok();
-                if lines.send((place, line)).is_err() {
-                    return;
-                }
-            }
-            // Nobody may be left to be told.
-            let _ = lines.send((place, None));
-        });
-        Ok(Self {
-            child,
-            input,
-            line: None,
-            gone: false,
-        })
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.input = None;
-        // Where it ended by itself there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.agents.clear();
     }
 }
 

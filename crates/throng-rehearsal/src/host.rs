@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,12 @@ impl Host {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         }
     }
+}
+
+/// The machine, as its kernel names this boot of it: the same for all its namespaces and containers.
+pub fn machine() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    boot.unwrap_or_default().trim().to_owned()
 }
 
 /// What a server has used so far, and holds now.
@@ -81,6 +87,8 @@ pub struct Server {
 impl Server {
     /// Who listens at an address; `None` where nobody on this machine does, or we may not see who.
     pub fn at(address: SocketAddr) -> Option<Self> {
+        // Only an address of this machine can be bound; the same port elsewhere is somebody else's.
+        UdpSocket::bind((address.ip(), 0)).ok()?;
         let mut sockets = BTreeSet::new();
         for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
             let text = fs::read_to_string(table).unwrap_or_default();
@@ -168,7 +176,9 @@ pub fn hash_of_file(path: &Path) -> io::Result<String> {
 fn config_hash(arguments: &[u8], environment: &[u8], config: &[u8]) -> String {
     let mut settings: Vec<&[u8]> = environment
         .split(|byte| *byte == 0)
-        .filter(|pair| pair.starts_with(b"THRONG_") && !pair.starts_with(b"THRONG_OPERATOR_KEY"))
+        .filter(|pair| {
+            pair.starts_with(b"THRONG_") && !SECRETS.iter().any(|name| pair.starts_with(name))
+        })
         .collect();
     settings.sort_unstable();
     // The program's own path says nothing about how it is set.
@@ -285,6 +295,8 @@ fn kilobytes_of(text: &str, name: &str) -> u64 {
     value.unwrap_or(0) * 1_024
 }
 
+/// Settings that say nothing of what a server can hold, and that nothing is made of.
+const SECRETS: [&[u8]; 2] = [b"THRONG_OPERATOR_KEY", b"THRONG_AGENTS_KEY"];
 /// Linux counts CPU time for its users in hundredths of a second, on every architecture that we run on.
 const TICK_US: u64 = 10_000;
 /// The unit of `mem` in sockstat, on those that we run on.

@@ -3,11 +3,14 @@
 //! The parts that decide are pure (time in microseconds, bytes and chance are arguments): [`arrival`], [`mix`],
 //! [`retry`], [`listener`] with [`answer`], [`stream`], [`playback`] and [`hls`], then [`verdict`], [`certificate`],
 //! [`plan`], [`words`] and [`page`]. Thin shells act: [`agent`] is one process with one loop, over `io_uring` or epoll, and a
-//! slot per listener, [`crowd`] starts as many agents as are of use and adds up what they report, [`host`] reads `/proc`. Non-goals: TLS, and decoding: kept streams are decoded by whoever has codecs.
+//! slot per listener, [`crowd`] starts as many agents as are of use and adds up what they report, [`away`] has them work on
+//! other machines, [`netns`] in network namespaces, [`host`] reads `/proc`. Non-goals: decoding: kept streams are decoded
+//! by whoever has codecs.
 
 pub mod agent;
 pub mod answer;
 pub mod arrival;
+pub mod away;
 pub mod certificate;
 pub mod chance;
 pub mod crowd;
@@ -16,6 +19,7 @@ pub mod hls;
 pub mod host;
 pub mod listener;
 pub mod mix;
+pub mod netns;
 pub mod orders;
 pub mod page;
 pub mod plan;

@@ -44,6 +44,12 @@ pub struct Mix(Vec<(Via, u32)>);
 pub struct NoMix;
 
 impl Mix {
+    /// Whether it is one that a text could name: some share, none too large, no way twice.
+    pub(crate) fn is_sound(&self) -> bool {
+        let within = |(_, share): &(Via, u32)| (1..=SHARE_MAX).contains(share);
+        (1..=Via::ALL.len()).contains(&self.0.len()) && self.0.iter().all(within)
+    }
+
     /// One run of the mix, as long as the shares add up to: listener n goes the way of place n in it, again and again.
     /// Each share is exact in a run, and spread over it.
     pub fn run(&self) -> Vec<Via> {

@@ -13,7 +13,7 @@ const CPU_PERCENT: u64 = 60;
 const LINK_PERCENT: u64 = 70;
 /// TCP, IP and Ethernet on top of the bytes.
 const WIRE_PERCENT: u64 = 106;
-/// A TLS handshake with a fresh key exchange, on one core.
+/// A TLS handshake with a fresh key exchange, on one core, where none was rehearsed.
 const HANDSHAKE_US: u64 = 300;
 /// A crowd that waits for a time comes within three minutes.
 const ARRIVAL_SECONDS: u64 = 180;
@@ -135,7 +135,12 @@ pub fn plan(wish: Wish, certificate: &Certificate) -> Result<Plan, NoPlan> {
     }
     let handshakes = cores * CPU_PERCENT * 10_000 / HANDSHAKE_US;
     let seen = shown.joins_per_second_peak;
-    let joins_per_node = if wish.tls { seen.min(handshakes) } else { seen };
+    let is_guessed = wish.tls && !certificate.run.tls;
+    let joins_per_node = if is_guessed {
+        seen.min(handshakes)
+    } else {
+        seen
+    };
     bounds.push((Bound::Joins, joins_per_node * ARRIVAL_SECONDS));
     let (bound, per_node) = bounds
         .iter()
@@ -157,6 +162,7 @@ pub fn plan(wish: Wish, certificate: &Certificate) -> Result<Plan, NoPlan> {
 }
 
 fn assumptions(wish: Wish, certificate: &Certificate, bits: u64, factor: u64) -> Vec<String> {
+    let shown = &certificate.shown;
     let mut words = vec![
         format!(
             "every node is as the one rehearsed: {}, {} cores",
@@ -180,7 +186,12 @@ fn assumptions(wish: Wish, certificate: &Certificate, bits: u64, factor: u64) ->
     } else {
         "rehearsed over a network: its CPU cost is taken as it was measured".to_owned()
     });
-    words.push(if wish.tls {
+    words.push(if certificate.run.tls {
+        format!(
+            "TLS at the nodes, as rehearsed: its handshakes ({} of {} resumed) and records are in the figures",
+            shown.handshakes_resumed, shown.handshakes
+        )
+    } else if wish.tls {
         format!("TLS at the nodes: {HANDSHAKE_US} us of CPU for each join, {CPU_PERCENT} % of the cores for a flood of them; records cost CPU besides, which is not in this plan")
     } else {
         "no TLS at the nodes: something in front ends it".to_owned()
@@ -237,6 +248,18 @@ mod tests {
         };
         let tls_plan = plan(tls, &certificate).unwrap();
         assert_eq!(tls_plan.joins_per_second_per_node, 2_000);
+        certificate.run.tls = true;
+        let rehearsed = plan(tls, &certificate).unwrap();
+        assert_eq!(
+            rehearsed.joins_per_second_per_node, 9_000,
+            "what was seen, not what is guessed"
+        );
+        assert!(
+            rehearsed
+                .assumptions
+                .iter()
+                .any(|words| words.contains("as rehearsed"))
+        );
         let thin = Wish {
             link_bits: 1_000_000_000,
             ..WISH

@@ -56,10 +56,34 @@ pub struct Tally {
     pub misbehaved: u64,
     /// How many of these the server closed.
     pub shown_out: u64,
+    /// TLS.
+    pub handshakes: Handshakes,
     /// CPU time of the agents.
     pub cpu_us: u64,
     /// The longest time in which an agent looked after nobody.
     pub longest_lag_us: u64,
+}
+
+/// TLS handshakes; none without TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handshakes {
+    /// Those that were done.
+    pub made: u64,
+    /// How many of them took up an earlier session.
+    pub resumed: u64,
+    /// Those that came to nothing.
+    pub failed: u64,
+    /// From the connection to the end of the handshake.
+    pub us: Histogram,
+}
+
+impl Handshakes {
+    fn merge(&mut self, other: &Self) {
+        self.made += other.made;
+        self.resumed += other.resumed;
+        self.failed += other.failed;
+        self.us.merge(&other.us);
+    }
 }
 
 impl Tally {
@@ -113,6 +137,7 @@ impl Tally {
         self.first_sound_us.merge(&other.first_sound_us);
         self.misbehaved += other.misbehaved;
         self.shown_out += other.shown_out;
+        self.handshakes.merge(&other.handshakes);
         self.cpu_us += other.cpu_us;
         self.longest_lag_us = self.longest_lag_us.max(other.longest_lag_us);
     }

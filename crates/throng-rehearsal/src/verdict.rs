@@ -77,6 +77,8 @@ pub struct Evidence {
     pub seconds: Vec<Second>,
     /// Agents that ended without a last word.
     pub agents_lost: u32,
+    /// What was counted at each place where agents ran.
+    pub places: Vec<AtPlace>,
     /// What the server used during the rehearsal, where it can be seen.
     pub server_cpu_us: Option<u64>,
     /// CPU time of whoever leads the agents.
@@ -148,8 +150,60 @@ impl Evidence {
             client_lag_ms: tally.longest_lag_us / 1_000,
             misbehaved: tally.misbehaved,
             shown_out: tally.shown_out,
+            handshakes: ShownHandshakes {
+                made: tally.handshakes.made,
+                resumed: tally.handshakes.resumed,
+                failed: tally.handshakes.failed,
+                ms: Percentiles::of(&tally.handshakes.us),
+            },
+            agents_lost: self.agents_lost,
+            places: self.places.clone(),
             slots: self.slots(),
             limit: self.limit(),
+        }
+    }
+}
+
+/// The agents of one place: which machine ran what, and whether it was up to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AtPlace {
+    /// `here`, `netns NAME`, or the address of a machine that lent them.
+    pub at: String,
+    /// How many.
+    pub agents: u32,
+    /// Those that ended without a last word.
+    pub lost: u32,
+    /// Who got sound.
+    pub joined: u64,
+    /// Who gave up before.
+    pub failed: u64,
+    /// Holes in what was heard.
+    pub gaps: u64,
+    /// Their CPU time.
+    pub cpu_ms: u64,
+    /// The longest time in which one of them looked after nobody.
+    pub lag_ms: u64,
+}
+
+impl AtPlace {
+    /// A place without agents yet.
+    pub fn new(at: &str) -> Self {
+        Self {
+            at: at.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds one agent, with what it has counted.
+    pub fn add(&mut self, tally: Option<&Tally>, is_lost: bool) {
+        self.agents += 1;
+        self.lost += u32::from(is_lost);
+        if let Some(tally) = tally {
+            self.joined += tally.joined;
+            self.failed += tally.failed;
+            self.gaps += tally.gaps;
+            self.cpu_ms += tally.cpu_us / 1_000;
+            self.lag_ms = self.lag_ms.max(tally.longest_lag_us / 1_000);
         }
     }
 }
@@ -209,6 +263,12 @@ pub struct Summary {
     pub misbehaved: u64,
     /// How many of them the server closed.
     pub shown_out: u64,
+    /// TLS handshakes.
+    pub handshakes: ShownHandshakes,
+    /// Agents that ended without a last word.
+    pub agents_lost: u32,
+    /// Where agents ran.
+    pub places: Vec<AtPlace>,
     /// What a certificate of this rehearsal grants.
     pub slots: u64,
     /// What gave way first.
@@ -234,6 +294,19 @@ impl Percentiles {
             max: times_us.max().div_ceil(1_000),
         }
     }
+}
+
+/// TLS handshakes of a rehearsal.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ShownHandshakes {
+    /// Those that were done.
+    pub made: u64,
+    /// How many of them took up an earlier session.
+    pub resumed: u64,
+    /// Those that came to nothing.
+    pub failed: u64,
+    /// How long they took, from the connection on.
+    pub ms: Percentiles,
 }
 
 /// Holes in what was heard.

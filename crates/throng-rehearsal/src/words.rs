@@ -85,6 +85,17 @@ fn exceptions(summary: &Summary) -> Vec<(&'static str, String)> {
     let refused = ("refused", listed(&summary.refused_by_reason));
     let troubles = ("troubles", listed(&summary.troubles));
     let mut rows = vec![refused, troubles];
+    let shaken = summary.handshakes;
+    if shaken.made + shaken.failed > 0 {
+        let words = format!(
+            "{} done, {} of them resumed, {} failed; {}",
+            shaken.made,
+            shaken.resumed,
+            shaken.failed,
+            times(shaken.ms)
+        );
+        rows.push(("TLS handshakes", words));
+    }
     if summary.misbehaved > 0 {
         let words = format!(
             "{} connections, {} shown out",
@@ -93,6 +104,34 @@ fn exceptions(summary: &Summary) -> Vec<(&'static str, String)> {
         rows.push(("misbehaving", words));
     }
     rows.retain(|(_, words)| !words.is_empty());
+    rows.extend(places(summary));
+    rows
+}
+
+/// Where agents ran, when that is not simply here.
+fn places(summary: &Summary) -> Vec<(&'static str, String)> {
+    let simply_here = summary.places.len() < 2
+        && summary.agents_lost == 0
+        && summary.places.iter().all(|place| place.at == "here");
+    let mut rows = Vec::new();
+    for place in summary.places.iter().filter(|_| !simply_here) {
+        let lost = match place.lost {
+            0 => String::new(),
+            lost => format!(" ({lost} LOST)"),
+        };
+        let words = format!(
+            "{}: {} agents{lost}, {} joined, {} failed, {} gaps, {}.{} s of CPU, longest lag {} ms",
+            place.at,
+            place.agents,
+            place.joined,
+            place.failed,
+            place.gaps,
+            place.cpu_ms / 1_000,
+            place.cpu_ms % 1_000 / 100,
+            place.lag_ms
+        );
+        rows.push(("agents", words));
+    }
     rows
 }
 

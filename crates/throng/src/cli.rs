@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::client::interrupt::Interrupt;
-use crate::client::{self, listen, plan, rehearse, space, speak, verify};
+use crate::client::{self, agents, listen, plan, rehearse, space, speak, verify};
 use crate::config::{Config, ServeArgs};
 use crate::demo::{self, DemoArgs};
 use crate::worker::{self, EdgeArgs};
@@ -46,6 +46,7 @@ enum Command {
     Speak(speak::SpeakArgs),
     Listen(listen::ListenArgs),
     Rehearse(rehearse::RehearseArgs),
+    Agents(agents::AgentsArgs),
     /// Be an agent of a rehearsal, which is started by `rehearse`.
     #[command(name = rehearse::AGENT, hide = true)]
     RehearseAgent,
@@ -104,6 +105,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Rehearse(args) => {
             rehearse::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?;
+        }
+        Command::Agents(args) => {
+            agents::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?;
         }
         Command::RehearseAgent => rehearse::run_agent()?,
         Command::Plan(args) => plan::run(&args, &mut io::stdout().lock())?,

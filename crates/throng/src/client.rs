@@ -1,9 +1,11 @@
-//! The blocking clients of the command line: `throng space`, `speak`, `listen`, `rehearse`, `plan` and `verify`.
+//! The blocking clients of the command line: `throng space`, `speak`, `listen`, `rehearse`, `agents`, `plan` and
+//! `verify`.
 //!
 //! Each command is a clap `Args` struct and a `run` that writes its answer to the given output and gives back an
-//! [`Error`] that knows its exit status. Non-goals: but for `rehearse` these are clients of one space for one
+//! [`Error`] that knows its exit status. Non-goals: but for `rehearse` and `agents` these are clients of one space for one
 //! person.
 
+pub mod agents;
 pub mod backoff;
 pub mod http;
 pub mod interrupt;
@@ -73,6 +75,9 @@ pub enum Error {
         /// What went wrong on the way.
         reason: String,
     },
+    /// Nobody of a crowd can be sent to a place.
+    #[error(transparent)]
+    NoPlace(#[from] throng_rehearsal::crowd::place::PlaceError),
     /// A certificate does not carry a plan.
     #[error(transparent)]
     NoPlan(#[from] throng_rehearsal::plan::NoPlan),

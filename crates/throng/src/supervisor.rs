@@ -222,7 +222,7 @@ async fn asked_again(hangups: &mut Option<unix::Signal>) {
         None => None,
     };
     if heard.is_none() {
-        pending().await;
+        pending::<()>().await;
     }
 }
 

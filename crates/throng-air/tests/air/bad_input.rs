@@ -148,10 +148,10 @@ async fn one_network_that_says_nothing_leaves_places_to_everybody_else() {
     for front in Front::engines() {
         let house = House::start_on(front, State::Live, 40).await;
         let listening = listener(&house).await;
-        // Of a hundred places more than a quarter.
-        let (told, mut telling) = mpsc::channel(90);
+        // Of four hundred places more than a quarter.
+        let (told, mut telling) = mpsc::channel(200);
         let mut other = house.connect_from("127.8.8.8").await;
-        for half in ["", "GET / HT"].repeat(30) {
+        for half in ["", "GET / HT"].repeat(75) {
             let mut silent = house.connect_from("127.9.9.9").await;
             silent.send(half).await;
             let told = told.clone();

@@ -12,7 +12,7 @@ use crate::tally::Tally;
 /// An answer that must be read as a whole is kept until it is; a longer one ends the connection.
 const CARRIED_BYTES_MAX: usize = 2 << 20;
 /// Of each agent's first listeners so many streams are kept.
-const KEPT_LISTENERS: u32 = 2;
+pub(super) const KEPT_LISTENERS: u32 = 2;
 
 /// The listeners.
 pub(super) struct Guests {
@@ -67,7 +67,7 @@ impl Guests {
         let own = self.count();
         let number = self.orders.number_of(own);
         let via = self.vias[number as usize % self.vias.len()];
-        if own < KEPT_LISTENERS && self.orders.keep.is_some() && via != Via::Plain {
+        if own < KEPT_LISTENERS && self.orders.keep && via != Via::Plain {
             self.kept.insert(own, Vec::new());
         }
         self.tally.begun += 1;

@@ -1,5 +1,7 @@
 //! Clients as servers meet them: connections that never speak, half requests, one byte per second, readers who hardly
-//! read. They come on top of the crowd, come back a second after they are shown out, and are no listeners.
+//! read, garbage, and those who hang up and come again at once. They come on top of the crowd, come back within a second
+//! after they are shown out, and are no listeners. Where the server speaks TLS they misbehave beneath it: what they send
+//! is the beginning of a handshake, which none of them ends.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,6 +12,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::sources::Sources;
+use super::tls;
+use crate::chance::mixed;
 use crate::orders::Orders;
 use crate::tally::Tally;
 
@@ -19,11 +23,15 @@ const EVENTS_MAX: usize = 1_024;
 const SIP_BYTES: usize = 1_000;
 /// The receive buffer of a slow reader: nothing but what he has not read.
 const SLOW_BUFFER_BYTES: usize = 4_096;
-/// Who begins in one second: they are a burden, not a flood.
+/// What is sent as garbage: more than a head may be, so that somebody must decide.
+const GARBAGE_BYTES: usize = 32 << 10;
+/// Who begins in one second: they are a burden, not a flood. The hasty are as many again, five times each.
 const BEGIN_PER_SECOND: usize = 1_000;
 
 /// All of an agent.
 pub(super) struct Misbehaving {
+    /// What a client of each manner says.
+    words: [Vec<u8>; Manner::ALL.len()],
     clients: Vec<Client>,
     /// Those of whom it is to be told that the server closed on them.
     watched: OwnedFd,
@@ -41,27 +49,54 @@ struct Client {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
     Drip,
+    Garbage,
     HalfRequest,
+    Hasty,
     Silent,
     SlowReader,
 }
 
 impl Manner {
+    const ALL: [Self; 6] = [
+        Self::Silent,
+        Self::HalfRequest,
+        Self::Drip,
+        Self::SlowReader,
+        Self::Garbage,
+        Self::Hasty,
+    ];
+
     fn of(place: usize) -> Self {
-        [
-            Self::Silent,
-            Self::HalfRequest,
-            Self::Drip,
-            Self::SlowReader,
-        ][place % 4]
+        Self::ALL[place % Self::ALL.len()]
+    }
+
+    /// All that such a client would say on one connection.
+    fn words(self, request: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Silent => Vec::new(),
+            Self::HalfRequest => request[..request.len() / 2].to_vec(),
+            Self::Drip | Self::Hasty | Self::SlowReader => request.to_vec(),
+            Self::Garbage => garbage(),
+        }
     }
 }
 
+/// Bytes that are no protocol's, always the same.
+fn garbage() -> Vec<u8> {
+    let numbers = (0..GARBAGE_BYTES / 8).map(|place| mixed(place as u64));
+    numbers.flat_map(u64::to_be_bytes).collect()
+}
+
 impl Misbehaving {
-    pub(super) fn new(count: u32, sources: Sources) -> io::Result<Self> {
+    pub(super) fn new(orders: &Orders, sources: Sources) -> io::Result<Self> {
         let mut clients = Vec::new();
-        clients.resize_with(count as usize, Client::default);
+        clients.resize_with(orders.misbehaving as usize, Client::default);
+        let request = match &orders.tls {
+            Some(tls) => tls::first_words(tls)?,
+            None => request(orders),
+        };
         Ok(Self {
+            words: Manner::ALL.map(|manner| manner.words(&request)),
             clients,
             watched: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             sources,
@@ -87,33 +122,52 @@ impl Misbehaving {
     }
 
     /// Once a second each does what is his manner.
-    pub(super) fn tick(&mut self, orders: &Orders, tally: &mut Tally) {
+    pub(super) fn tick(&mut self, tally: &mut Tally) {
         if self.clients.is_empty() {
             return;
         }
         self.look(tally);
-        let request = format!(
-            "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: {}\r\n\r\n",
-            orders.funnel.progressive,
-            orders.funnel.host,
-            "x".repeat(400)
-        );
         let mut begun = 0;
         for (place, client) in self.clients.iter_mut().enumerate() {
             if client.socket.is_some() {
-                client.behave(Manner::of(place), request.as_bytes());
+                client.behave(Manner::of(place), &self.words[place % self.words.len()]);
             } else if begun < BEGIN_PER_SECOND {
                 begun += 1;
                 client.begin(place, &mut self.sources, &self.watched, tally);
             }
         }
     }
+
+    /// Ten times a second the hasty ask, or hang up and come again: without a pause, whatever they were told.
+    pub(super) fn hasten(&mut self, tally: &mut Tally) {
+        let hasty = self.clients.iter_mut().enumerate();
+        let hasty = hasty.filter(|(place, _)| Manner::of(*place) == Manner::Hasty);
+        for (place, client) in hasty.take(BEGIN_PER_SECOND) {
+            if client.socket.is_some() && client.sent == 0 {
+                client.behave(Manner::Hasty, &self.words[place % self.words.len()]);
+            } else if client.turn > 0 {
+                client.begin(place, &mut self.sources, &self.watched, tally);
+            }
+        }
+    }
+}
+
+/// What a player would ask for, with a head that takes a while to drip.
+fn request(orders: &Orders) -> Vec<u8> {
+    let funnel = &orders.funnel;
+    let padding = "x".repeat(400);
+    format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: {padding}\r\n\r\n",
+        funnel.progressive, funnel.host
+    )
+    .into_bytes()
 }
 
 impl Client {
     fn begin(&mut self, place: usize, sources: &mut Sources, watched: &OwnedFd, tally: &mut Tally) {
         self.turn = self.turn.wrapping_add(1);
         self.sent = 0;
+        self.socket = None;
         let begun = match Manner::of(place) {
             Manner::SlowReader => sources.connected_with_buffer(SLOW_BUFFER_BYTES),
             _ => sources.connected(),
@@ -127,17 +181,15 @@ impl Client {
         }
     }
 
-    fn behave(&mut self, manner: Manner, request: &[u8]) {
+    fn behave(&mut self, manner: Manner, words: &[u8]) {
         let Some(socket) = &self.socket else {
             return;
         };
         let upto = match manner {
-            Manner::Silent => 0,
-            Manner::HalfRequest => request.len() / 2,
-            Manner::Drip => self.sent + 1,
-            Manner::SlowReader => request.len(),
+            Manner::Drip => words.len().min(self.sent + 1),
+            _ => words.len(),
         };
-        let some = request.get(self.sent..upto).unwrap_or_default();
+        let some = words.get(self.sent..upto).unwrap_or_default();
         if !some.is_empty() {
             // Whoever is shown out meanwhile is told by an event.
             self.sent += rustix::net::send(socket, some, SendFlags::NOSIGNAL).unwrap_or(0);

@@ -1,6 +1,6 @@
 //! What an agent asks of the system: connections by the number of their place, bytes in and out.
 //!
-//! Two ports exist, epoll and `io_uring`; the agent does not know which it has. A place is a listener's number within
+//! Two ports exist, epoll and `io_uring`, and one with TLS over either; the agent does not know which it has. A place is a listener's number within
 //! its agent. Whatever happened is told one by one, and what is told next belongs to connections that are still there.
 
 use std::io;
@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use super::epoll::Epoll;
 use super::sources::{Sources, raise_open_files};
 use super::uring::{self, Uring};
+use crate::tally::Handshakes;
 
 /// Files of an agent that are not connections.
 const OWN_FILES: u64 = 64;
@@ -66,6 +67,11 @@ pub(super) trait Port {
 
     /// Ends a connection.
     fn close(&mut self, place: Place);
+
+    /// What was counted of handshakes, where there are any.
+    fn handshakes(&self) -> Option<&Handshakes> {
+        None
+    }
 }
 
 /// The port for so many connections: rings where the system lets us have them.
@@ -91,6 +97,8 @@ impl Trouble {
             Errno::CONNREFUSED => "connection refused",
             Errno::CONNRESET => "connection reset",
             Errno::TIMEDOUT => "connect timed out",
+            // No socket says this of TCP; a port with TLS does.
+            Errno::PROTO => "TLS handshake failed",
             Errno::HOSTUNREACH | Errno::NETUNREACH => "no way there",
             _ if self.is_our_own() => "out of descriptors, ports or memory here",
             _ => "connect failed",

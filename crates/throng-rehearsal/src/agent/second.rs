@@ -1,11 +1,10 @@
 //! What an agent does once a second and at the end: looks for connections that are stuck, says what it has counted, and
-//! writes down the streams that it kept.
+//! tells the streams that it kept.
 
-use std::fs;
 use std::io::{self, Write};
 
 use super::time::{cpu_us, now_us};
-use super::{Agent, Line};
+use super::{Agent, Kept, Line, Said};
 use crate::SECOND_US;
 use crate::listener::Listener;
 
@@ -31,13 +30,17 @@ impl Agent {
             for own in self.left..self.guests.count() {
                 self.let_go(own, now);
             }
+            self.write_kept(output)?;
         } else {
             self.look_for_stuck(now);
             let guests = &mut self.guests;
-            self.misbehaving.tick(&guests.orders, &mut guests.tally);
+            self.misbehaving.tick(&mut guests.tally);
         }
         let tally = &mut self.guests.tally;
         tally.cpu_us = cpu_us();
+        if let Some(handshakes) = self.port.handshakes() {
+            tally.handshakes = handshakes.clone();
+        }
         let wait_us = std::mem::take(&mut tally.longest_wait_us);
         let lag_us = std::mem::take(&mut self.lag_us);
         tally.longest_lag_us = tally.longest_lag_us.max(lag_us);
@@ -47,8 +50,7 @@ impl Agent {
             lag_us,
             done,
         };
-        serde_json::to_writer(&mut *output, &line)?;
-        writeln!(output)?;
+        write_said(output, &Said::Line(Box::new(line)))?;
         output.flush()?;
         while self.next_line_us <= now {
             self.next_line_us += SECOND_US;
@@ -56,19 +58,16 @@ impl Agent {
         Ok(())
     }
 
-    pub(super) fn write_kept(&self) -> io::Result<()> {
-        let Some(folder) = &self.guests.orders.keep else {
-            return Ok(());
-        };
-        for (own, bytes) in self
-            .guests
-            .kept
-            .iter()
-            .filter(|(_, bytes)| !bytes.is_empty())
-        {
-            let number = self.guests.orders.number_of(*own);
-            fs::write(folder.join(format!("{number}.mp4")), bytes)?;
+    fn write_kept(&self, output: &mut dyn Write) -> io::Result<()> {
+        let guests = &self.guests;
+        for (own, bytes) in guests.kept.iter().filter(|(_, bytes)| !bytes.is_empty()) {
+            let kept = Kept::new(guests.orders.number_of(*own), bytes);
+            write_said(output, &Said::Kept(kept))?;
         }
         Ok(())
     }
+}
+
+fn write_said(output: &mut dyn Write, said: &Said) -> io::Result<()> {
+    writeln!(output, "{}", serde_json::to_string(said)?)
 }

@@ -15,6 +15,8 @@ pub(crate) fn certificate() -> Certificate {
             leave: "vertical".to_owned(),
             via: "progressive=1".to_owned(),
             misbehaving: 0,
+            tls: false,
+            places: vec!["here".to_owned()],
         },
         host: Host {
             cpu: "A \"processor\"".to_owned(),

@@ -1,35 +1,39 @@
 //! `throng rehearse`: brings a synthetic crowd to a listen link, shows what happens, and issues the capacity certificate.
 //!
-//! The crowd is `throng-rehearsal`'s; its agents are this program, started again. Here are the link taken apart, the
+//! The crowd is `throng-rehearsal`'s; its agents are this program, started again, here or elsewhere. Here are the link taken apart, the
 //! terminal, the files, the node's key, and the ears for the streams that are kept.
 
+mod places;
 mod shape;
 mod sound;
 mod target;
 mod view;
 
-use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{env, fs};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use throng_rehearsal::agent;
 use throng_rehearsal::certificate::{Certificate, Run};
-use throng_rehearsal::crowd::{self, Crowd};
-use throng_rehearsal::host::{Host, Identity, Server, Usage};
+use throng_rehearsal::crowd;
+use throng_rehearsal::crowd::Crowd;
+use throng_rehearsal::crowd::place::agents_each;
+use throng_rehearsal::host::{Host, Server, Usage};
 use throng_rehearsal::mix::Mix;
-use throng_rehearsal::orders::Orders;
+use throng_rehearsal::orders::{Orders, Sessions, Tls};
 use throng_rehearsal::page::{self, Heading};
 use throng_rehearsal::verdict::Evidence;
 
+use self::places::Places;
 use self::shape::Shape;
 use self::target::Target;
 use self::view::View;
 use super::Error;
+use super::agents;
 use super::http::Client;
 use super::interrupt::Interrupt;
 use super::listen::parse_duration;
@@ -62,17 +66,33 @@ pub struct RehearseArgs {
     /// How they leave: vertical, ramp:60s, or curve:FILE.csv.
     #[arg(long, value_name = "SHAPE", default_value = "vertical")]
     pub leave: Shape,
+    /// Over TLS, who takes up an earlier session: whoever comes back (returning, as browsers do), nobody (new), or everybody
+    /// from when the first tickets have come (resumed).
+    #[arg(long, value_name = "WHO", default_value = "returning")]
+    pub tls_sessions: TlsSessions,
+    /// Take any certificate. Else the leader looks at it once, as any player does; the crowd itself never does.
+    #[arg(long)]
+    pub insecure: bool,
     /// Which ways they listen: progressive, hls or plain (live.webm and live.aac), or shares such as
     /// progressive=80,hls=15,plain=5.
     #[arg(long, value_name = "MIX", default_value = "progressive")]
     pub via: Mix,
-    /// Badly behaved clients besides: a quarter each never speaks, sends half a request, sends a byte per second, or
-    /// hardly reads.
+    /// Badly behaved clients besides: a sixth each never speaks, sends half a request, sends a byte per second, hardly
+    /// reads, sends garbage, or hangs up and comes again at once.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub misbehaving: u32,
-    /// Processes of the crowd; as many as are of use when left away.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    /// Processes of the crowd at each place; as many as are of use when left away.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub agents: Option<u32>,
+    /// Machines that lend agents (`throng agents`), in place of this one; `here` among them is this one besides.
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    pub agents_at: Vec<String>,
+    /// The file with their key; else it is in the environment variable `THRONG_AGENTS_KEY`.
+    #[arg(long, value_name = "FILE", requires = "agents_at")]
+    pub agents_key: Option<PathBuf>,
+    /// Run the agents of this machine inside these network namespaces (`ip netns`), in turn; takes root.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub netns: Vec<String>,
     /// The internal address of a server on another machine, as a URL: its metrics tell CPU and memory.
     #[arg(long, value_name = "URL")]
     pub internal: Option<String>,
@@ -93,16 +113,38 @@ pub struct RehearseArgs {
     pub json: bool,
 }
 
+/// Who takes up an earlier TLS session.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TlsSessions {
+    /// Nobody.
+    New,
+    /// Everybody.
+    Resumed,
+    /// Whoever was here before.
+    Returning,
+}
+
+impl From<TlsSessions> for Sessions {
+    fn from(written: TlsSessions) -> Self {
+        match written {
+            TlsSessions::New => Self::New,
+            TlsSessions::Resumed => Self::Resumed,
+            TlsSessions::Returning => Self::Returning,
+        }
+    }
+}
+
 /// Runs the crowd and writes what was asked for.
 pub fn run(
     args: &RehearseArgs,
     interrupt: &Interrupt,
     output: &mut dyn Write,
 ) -> Result<(), Error> {
-    let target = Target::find(&args.url)?;
+    let target = Target::find(&args.url, args.insecure)?;
     let server = Server::at(target.address);
     let kept = tempfile::tempdir().map_err(Error::Crowd)?;
-    let crowd = crowd(args, &target, kept.path())?;
+    let places = Places::find(args, target.address)?;
+    let crowd = crowd(args, &target, &places, kept.path())?;
     // Looked up before the crowd: afterwards the server may be gone.
     let identity = server.as_ref().map(Server::identity).unwrap_or_default();
     let mut view = View::new(args.json, &crowd.orders, output);
@@ -125,8 +167,13 @@ pub fn run(
         write_file(path, &page::html(&heading, &evidence))?;
     }
     if let Some(path) = &args.certificate {
-        let here = server.is_some();
-        let certificate = certificate(args, &target, &evidence, (identity, here), issued_at);
+        let certificate = Certificate::of(
+            &evidence,
+            what_was_run(args, &target, &places, server.is_some()),
+            server.map(|_| Host::here()).unwrap_or_default(),
+            identity,
+            issued_at,
+        );
         let secret = signing_key::of_node(&args.data)?;
         write_file(path, &certificate.sign(&secret))?;
     }
@@ -159,61 +206,65 @@ pub fn run_agent() -> io::Result<()> {
     agent::run(io::stdin().lock(), &mut io::stdout().lock())
 }
 
-fn crowd(args: &RehearseArgs, target: &Target, keep: &Path) -> Result<Crowd, Error> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+fn crowd(
+    args: &RehearseArgs,
+    target: &Target,
+    places: &Places,
+    keep: &Path,
+) -> Result<Crowd, Error> {
     let connections = args.listeners.saturating_add(args.misbehaving);
-    let agents = args.agents.unwrap_or_else(|| {
-        let cores = u32::try_from(cores).unwrap_or(u32::MAX);
-        crowd::agents_for(connections, agent::connections_max(), cores)
-    });
+    let agents_each = args
+        .agents
+        .unwrap_or_else(|| agents_each(connections, &places.rooms));
     let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX >> 2);
     Ok(Crowd {
-        program: env::current_exe().map_err(Error::Crowd)?,
-        arguments: vec![OsString::from(AGENT)],
+        program: agents::agent_program()?,
         orders: Orders {
             address: target.address,
             funnel: target.funnel.clone(),
             listeners: args.listeners,
-            agents,
+            agents: 1,
             agent: 0,
             misbehaving: 0,
             arrive: args.arrive.curve.clone(),
             stay_us: microseconds(args.stay),
             leave: args.leave.curve.clone(),
             mix: args.via.clone(),
+            tls: target.tls_name.clone().map(|name| Tls {
+                name,
+                sessions: args.tls_sessions.into(),
+            }),
             sources: Vec::new(),
+            netns: None,
             begin_us: 0,
             seed: args.seed.unwrap_or_else(chance::number),
-            keep: target.codec.map(|_| keep.to_owned()),
+            keep: false,
         },
-        agents,
+        places: places.places.clone(),
+        agents_each,
         misbehaving: args.misbehaving,
+        keep: target.codec.map(|_| keep.to_owned()),
     })
 }
 
-fn certificate(
+fn what_was_run(
     args: &RehearseArgs,
     target: &Target,
-    evidence: &Evidence,
-    (identity, same_machine): (Identity, bool),
-    issued_at: String,
-) -> Certificate {
-    let run = Run {
+    places: &Places,
+    server_is_here: bool,
+) -> Run {
+    Run {
         target: target.address.to_string(),
-        same_machine,
+        same_machine: server_is_here && places.any_here(),
         listeners: args.listeners.into(),
         arrive: args.arrive.to_string(),
         stay_seconds: args.stay.as_secs(),
         leave: args.leave.to_string(),
         via: args.via.to_string(),
         misbehaving: args.misbehaving.into(),
-    };
-    let host = if same_machine {
-        Host::here()
-    } else {
-        Host::default()
-    };
-    Certificate::of(evidence, run, host, identity, issued_at)
+        tls: target.tls_name.is_some(),
+        places: places.places.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn heading(args: &RehearseArgs, at: &str) -> Heading {
@@ -244,7 +295,6 @@ fn conclude(
     if args.json {
         let mut line = serde_json::to_value(&summary).map_err(io::Error::from)?;
         line["sample"] = json!(samples);
-        line["agents_lost"] = Value::from(evidence.agents_lost);
         writeln!(output, "{line}")?;
     } else {
         view::write_words(&summary, samples, output)?;

@@ -18,3 +18,4 @@ mod secrets;
 mod store;
 mod tls;
 mod webrtc;
+mod wires;

@@ -21,6 +21,8 @@ const ASSETS_MAX: usize = 64;
 pub(super) struct Target {
     /// Where the server listens.
     pub(super) address: SocketAddr,
+    /// The name in its certificate, where it speaks TLS.
+    pub(super) tls_name: Option<String>,
     /// What is asked for.
     pub(super) funnel: Funnel,
     /// The codec of what our page plays; none where it is not known.
@@ -28,31 +30,44 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Takes a link apart, and looks at the page that it leads to.
-    pub(super) fn find(link: &str) -> Result<Self, Error> {
+    /// Takes a link apart, and looks at the page that it leads to; over TLS also whether the certificate holds, unless any
+    /// will do.
+    pub(super) fn find(link: &str, insecure: bool) -> Result<Self, Error> {
         let uri: Uri = link
             .parse()
             .map_err(|cause| Error::Usage(format!("{link:?} is not a URL ({cause})")))?;
-        if uri.scheme_str() != Some("http") {
-            let hint =
-                "a crowd speaks plain HTTP: rehearse what is behind TLS, and plan with --tls";
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(Error::Usage(format!(
-                "{link:?} does not begin with http://; {hint}"
+                "{link:?} does not begin with http:// or https://"
             )));
         }
+        let is_sealed = uri.scheme_str() == Some("https");
         let address = address(&uri)?;
+        let client = Client::towards_any(link, insecure);
         let host = uri.authority().map(ToString::to_string).unwrap_or_default();
-        match ListenLink::parse(link) {
-            Ok(space) if is_page(&uri) => Self::space(&space, address, host),
-            _ => Ok(Self::stream(&uri, address, host)),
+        let mut found = match ListenLink::parse(link) {
+            Ok(space) if is_page(&uri) => Self::space(&space, &client, address, host)?,
+            _ => Self::stream(&uri, address, host),
+        };
+        if is_sealed {
+            found.tls_name = Some(bare(uri.host().unwrap_or_default()).to_owned());
+            if found.codec.is_none() {
+                // A page was asked for already; a stream is asked for its certificate alone.
+                reached(client.get(link))?;
+            }
         }
+        Ok(found)
     }
 
     /// The way of a player through a space.
-    fn space(link: &ListenLink, address: SocketAddr, host: String) -> Result<Self, Error> {
-        let client = Client::towards(&link.space_url);
+    fn space(
+        link: &ListenLink,
+        client: &Client,
+        address: SocketAddr,
+        host: String,
+    ) -> Result<Self, Error> {
         let page = client.get(&link.space_url)?.text(PAGE_MAX_BYTES)?;
-        let state = SpaceState::fetch(&client, &link.space_url)?;
+        let state = SpaceState::fetch(client, &link.space_url)?;
         if state.is_over() {
             let words = format!(
                 "{} is {}: there is nothing live",
@@ -74,6 +89,7 @@ impl Target {
             .map_or_else(String::new, |asked| format!("?rendition={asked}"));
         Ok(Self {
             address,
+            tls_name: None,
             funnel: Funnel {
                 host,
                 before,
@@ -92,6 +108,7 @@ impl Target {
         let path = target_of(uri);
         Self {
             address,
+            tls_name: None,
             funnel: Funnel {
                 host,
                 before: Vec::new(),
@@ -119,14 +136,32 @@ fn target_of(uri: &Uri) -> String {
         .to_owned()
 }
 
+/// An IPv6 address without its brackets.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Whether a server was reached at all, whatever it answered.
+fn reached<T>(answered: Result<T, Error>) -> Result<(), Error> {
+    match answered {
+        Err(error @ Error::Unreachable { .. }) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn address(uri: &Uri) -> Result<SocketAddr, Error> {
     let host = uri.host().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let host = bare(host);
+    let default_port = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
     let unreachable = |reason: String| Error::Unreachable {
         url: uri.to_string(),
         reason,
     };
-    let found = (host, uri.port_u16().unwrap_or(80)).to_socket_addrs();
+    let found = (host, uri.port_u16().unwrap_or(default_port)).to_socket_addrs();
     let mut found: Vec<SocketAddr> = found
         .map_err(|error| unreachable(error.to_string()))?
         .collect();
@@ -200,12 +235,12 @@ mod tests {
 
     #[test]
     fn a_stream_of_anybody_is_asked_for_as_it_is() {
-        let target = Target::find("http://127.0.0.1:8000/live.aac?x=1").unwrap();
+        let target = Target::find("http://127.0.0.1:8000/live.aac?x=1", false).unwrap();
         assert_eq!(target.address.port(), 8_000);
         assert_eq!(target.funnel.progressive, "/live.aac?x=1");
         assert!(target.funnel.before.is_empty() && !target.funnel.sticky);
         assert_eq!(
-            Target::find("https://127.0.0.1/s/a")
+            Target::find("ftp://127.0.0.1/s/a", false)
                 .unwrap_err()
                 .exit_code(),
             2
