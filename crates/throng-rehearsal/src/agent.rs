@@ -100,7 +100,7 @@ impl Agent {
     fn new(orders: Orders) -> io::Result<Self> {
         let sources = Sources::new(orders.address, &orders.sources);
         Ok(Self {
-            misbehaving: Misbehaving::new(&orders, sources.clone())?,
+            misbehaving: Misbehaving::new(&orders, sources.besides())?,
             port: port_for(sources, &orders)?,
             left: 0,
             looked_at: 0,

@@ -22,7 +22,7 @@ use crate::tally::Tally;
 use crate::verdict::{AtPlace, Evidence, Second};
 
 /// Connections from one address: below its 64,000 ports, so that taken ones are passed by quickly.
-const CONNECTIONS_PER_SOURCE: u32 = 50_000;
+pub(crate) const CONNECTIONS_PER_SOURCE: u32 = 50_000;
 /// A thread of an agent looks after so many before another core helps.
 const LISTENERS_PER_CORE: u32 = 50_000;
 /// Lines that wait to be read; an agent writes one each second.

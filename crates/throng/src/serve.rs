@@ -164,11 +164,7 @@ impl Node {
         let hold = own_hold(config.hold.clone());
         let bind = || Listeners::bind(&config, supervisor.is_some());
         let listeners = taken_over(hand_over, bind).await?;
-        let certificate = config
-            .tls
-            .as_ref()
-            .map(|(cert, key)| Certificate::open(cert, key))
-            .transpose()?;
+        let certificate = certificate(&config)?;
         let (stage, mixers) = taken_over(hand_over, || start_stage(&config)).await?;
         let addresses = Addresses {
             desk: listeners.desk_address().transpose()?,
@@ -176,19 +172,9 @@ impl Node {
             stage: stage.local_addr(),
         };
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
-        let links = links(
-            &config,
-            listen,
-            &addresses,
-            &operator,
-            certificate.is_some(),
-        );
+        let links = links(&config, listen, &addresses, &operator);
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let air = empty_air(inits.clone(), Some(pages::index(std::iter::empty())));
-        air.set_rung(config.rung);
-        if let Some(most) = capacity.slots {
-            air.set_listeners_max(most);
-        }
+        let air = own_air(&config, capacity, inits.clone());
         let parts = Parts {
             store,
             stage,
@@ -217,8 +203,8 @@ impl Node {
         let metrics = (metrics, Arc::clone(&gathered));
         listeners.open(&air, &desk, metrics, tls, &mut doors)?;
         if supervisor.is_some() {
-            let routes = feed::routes(&air, feed::house_of_workers(&air, &desk, &config))
-                .merge(gathered.routes());
+            let fed = feed::routes(&air, feed::house_of_workers(&air, &desk, &config));
+            let routes = fed.merge(gathered.routes());
             doors.add(socket::serve(socket::bind(&config.data)?, routes, closed));
         } else {
             tokio::spawn(count_seconds(Arc::downgrade(&air)));
@@ -281,6 +267,23 @@ async fn count_seconds(air: Weak<Air>) {
     }
 }
 
+/// The certificate of this node, if it speaks TLS.
+fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> {
+    let files = config.tls.as_ref();
+    let opened = files.map(|(cert, key)| Certificate::open(cert, key));
+    Ok(opened.transpose()?)
+}
+
+/// The audience's side of this node, before any space is on air.
+fn own_air(config: &Config, capacity: Capacity, inits: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
+    let air = empty_air(inits, Some(pages::index(std::iter::empty())));
+    air.set_rung(config.rung);
+    if let Some(most) = capacity.slots {
+        air.set_listeners_max(most);
+    }
+    air
+}
+
 /// TLS with a certificate that is kept current.
 pub(crate) fn offer(
     certificate: Arc<Certificate>,
@@ -324,14 +327,12 @@ pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT], index: Option<Document>)
     Air::new(headers, pages, index)
 }
 
-fn links(
-    config: &Config,
-    listen: SocketAddr,
-    addresses: &Addresses,
-    operator: &Key,
-    tls: bool,
-) -> Links {
-    let scheme = if tls { "https" } else { "http" };
+fn links(config: &Config, listen: SocketAddr, addresses: &Addresses, operator: &Key) -> Links {
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let url = |public: &Option<String>, address| {
         let bound = || format!("{scheme}://{address}");
         public.clone().unwrap_or_else(bound)

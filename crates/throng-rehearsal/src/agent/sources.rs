@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::port::Trouble;
+use crate::crowd::CONNECTIONS_PER_SOURCE;
 
 /// Ports below belong to the system.
 const FIRST_PORT: u16 = 1_024;
@@ -31,6 +32,14 @@ impl Sources {
             address,
             own: sources.to_vec(),
             next: 0,
+        }
+    }
+
+    /// The same addresses, with the ports that the crowd comes to last: whoever connects besides it begins there.
+    pub(super) fn besides(&self) -> Self {
+        Self {
+            next: self.own.len() as u64 * u64::from(CONNECTIONS_PER_SOURCE),
+            ..self.clone()
         }
     }
 
@@ -104,4 +113,18 @@ pub(super) fn raise_open_files() -> u64 {
     // Refused where a container forbids it: then the present limit holds.
     let _ = setrlimit(Resource::Nofile, limit);
     getrlimit(Resource::Nofile).current.unwrap_or(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_connects_besides_the_crowd_takes_none_of_its_ports() {
+        let own = ["127.9.0.1".parse().unwrap(), "127.9.0.2".parse().unwrap()];
+        let mut crowd = Sources::new("127.0.0.1:80".parse().unwrap(), &own);
+        let mut others = crowd.besides();
+        let taken: Vec<_> = (0..2_000).map(|_| crowd.next_source()).collect();
+        assert!((0..2_000).all(|_| !taken.contains(&others.next_source())));
+    }
 }

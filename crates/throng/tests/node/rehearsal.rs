@@ -50,7 +50,7 @@ async fn a_crowd_is_held_without_a_gap_and_the_certificate_says_so() {
     let (file, page) = (folder.path().join("c.json"), folder.path().join("r.html"));
     #[rustfmt::skip]
     let words = [
-        "rehearse", &url, "--listeners", "300", "--arrive", "ramp:1s", "--stay", "3s", "--agents", "2",
+        "rehearse", &url, "--listeners", "300", "--arrive", "ramp:1s", "--stay", "4s", "--agents", "2",
         "--via", "progressive=8,plain=2", "--misbehaving", "12", "--json", "--certificate", text(&file),
         "--report", text(&page), "--data", text(folder.path()),
     ];
