@@ -65,7 +65,7 @@ def full():
 def flags(listeners, rung):
     """For a node that is to hold so many."""
     threads = min(255, max(16, listeners // RING_LISTENERS + 1))
-    return ["--rung", str(rung), "--air-threads", str(threads)]
+    return ["--rung", str(rung), "--air-workers", "1", "--air-threads", str(threads)]
 
 
 def memory_left_bytes():

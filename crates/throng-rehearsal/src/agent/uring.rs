@@ -24,7 +24,10 @@ mod ring;
 /// Connections of one ring, where the limit of open files allows so many.
 const CONNECTIONS_MAX: u32 = 1 << 20;
 /// With several rings only one can be waited for; the others are looked at so often.
-const LOOK_US: u64 = 5_000;
+const LOOK_US: u64 = 2_000;
+/// What has come to that one by then is worth a look before: a look at all of them for each answer would take the time
+/// that answers need.
+const WORTH_A_LOOK: usize = 64;
 
 /// Connections of one agent, in rings.
 pub(super) struct Uring {
@@ -108,10 +111,10 @@ impl Uring {
 impl Port for Uring {
     fn wait(&mut self, most_us: u64) -> io::Result<()> {
         self.told();
-        let most_us = if self.rings.len() > 1 {
-            most_us.min(LOOK_US)
+        let (worth, most_us) = if self.rings.len() > 1 {
+            (WORTH_A_LOOK, most_us.min(LOOK_US))
         } else {
-            most_us
+            (1, most_us)
         };
         if self.rings.is_empty() {
             std::thread::sleep(Duration::from_micros(most_us));
@@ -119,7 +122,7 @@ impl Port for Uring {
         self.looking_at = 0;
         let mut waits = !self.rings.iter().any(|ring| ring.was_busy);
         for ring in &mut self.rings {
-            ring.look(waits.then_some(most_us))?;
+            ring.look(waits.then_some((worth, most_us)))?;
             waits = false;
         }
         Ok(())

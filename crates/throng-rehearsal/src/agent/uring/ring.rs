@@ -145,16 +145,16 @@ impl Ring {
             .extend(completions.map(|done| (done.user_data(), done.result(), done.flags())));
     }
 
-    /// Submits what there is and waits so long, or not at all.
-    pub(super) fn look(&mut self, most_us: Option<u64>) -> io::Result<()> {
+    /// Submits what there is and waits for so many completions or so long, or not at all.
+    pub(super) fn look(&mut self, most: Option<(usize, u64)>) -> io::Result<()> {
         let queue = self.queues.submission();
         let idle = queue.is_empty() && !queue.taskrun() && !queue.cq_overflow();
         drop(queue);
         // The kernel does some of its work at a time, and says nothing of the rest.
-        let looked = if idle && !self.was_busy && most_us.is_none() {
+        let looked = if idle && !self.was_busy && most.is_none() {
             Ok(0)
         } else {
-            let (want, most_us) = most_us.map_or((AT_ONCE, 0), |most_us| (1, most_us));
+            let (want, most_us) = most.unwrap_or((AT_ONCE, 0));
             let most = Timespec::from(Duration::from_micros(most_us));
             let arguments = SubmitArgs::new().timespec(&most);
             let submitter = self.queues.submitter();
