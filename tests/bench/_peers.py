@@ -22,6 +22,7 @@ class System:
     processes: list
     via: str = "progressive"
     arrive: str = "vertical"
+    flags: tuple = ()
 
 
 def free_port():
@@ -62,6 +63,22 @@ def throng(*flags):
         space = serving.live()
         with space.speak(1, VOICES / "01-ada.flac"):
             yield System(space.listen_url, [serving.process])
+
+
+@contextlib.contextmanager
+def throng_over_tls():
+    with folder() as place:
+        cert, key = place / "cert.pem", place / "key.pem"
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
+        subprocess.run(["openssl", "req", "-x509", *kind, *files], check=True, capture_output=True)
+        # For the commands of this program, which ask the desk over TLS too.
+        os.environ["SSL_CERT_FILE"] = str(cert)
+        try:
+            with node("--tls-cert", cert, "--tls-key", key) as serving:
+                yield System(serving.live().listen_url, [serving.process], flags=("--insecure",))
+        finally:
+            del os.environ["SSL_CERT_FILE"]
 
 
 @contextlib.contextmanager

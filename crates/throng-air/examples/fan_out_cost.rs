@@ -40,6 +40,7 @@ use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::{Past, Recorded, Recording};
 use throng_air::presence::Presence;
 use throng_air::tls::server_config;
+use throng_air::tls::tickets::TicketSecret;
 use throng_core::ladder::Rung;
 use throng_core::rendition::Rendition;
 use throng_core::slug::Slug;
@@ -219,7 +220,11 @@ fn seal(is_resumed: bool) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
     let provider = default_provider();
     let certified = CertifiedKey::from_der(vec![certificate.clone()], key, &provider).unwrap();
-    let server = server_config(Arc::new(SingleCertAndKey::from(certified))).unwrap();
+    let server = server_config(
+        Arc::new(SingleCertAndKey::from(certified)),
+        TicketSecret::drawn(),
+    )
+    .unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
     let mut client = ClientConfig::builder_with_provider(Arc::new(provider))

@@ -12,9 +12,12 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::{Error, ServerConfig};
 
+use self::tickets::TicketSecret;
+
 pub(crate) mod handshake;
 pub(crate) mod record;
 pub(crate) mod stream;
+pub mod tickets;
 
 /// Tickets given with a full handshake of TLS 1.3: a browser opens a few connections and uses each ticket once.
 const TICKETS: usize = 2;
@@ -22,9 +25,11 @@ const TICKETS: usize = 2;
 /// What the audience's port and the desk offer, with certificates from `certificates`.
 ///
 /// Key exchange by X25519 first, which costs least; nothing is said here that a later quantum computer should not hear.
-/// Sessions are resumed from tickets alone, so that nothing is kept per client; each is good for twelve hours at most.
+/// Sessions are resumed from tickets alone, so that nothing is kept per client; each is good for twelve hours at most,
+/// at every process that has the same secret.
 pub fn server_config(
     certificates: Arc<dyn ResolvesServerCert>,
+    tickets: TicketSecret,
 ) -> Result<Arc<ServerConfig>, Error> {
     let provider = CryptoProvider {
         kx_groups: vec![
@@ -40,7 +45,7 @@ pub fn server_config(
         .with_no_client_auth()
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.ticketer = Arc::new(tickets);
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = TICKETS;
     config.enable_secret_extraction = true;

@@ -21,6 +21,7 @@ use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
+use throng_air::tls::tickets::TicketSecret;
 use throng_archive::DataLock;
 use throng_core::key::Key;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
@@ -196,7 +197,7 @@ impl Node {
             speak: pages::speak(),
         });
         let (closing, closed) = watch::channel(false);
-        let tls = certificate.map(|certificate| offer(certificate, &closed));
+        let tls = certificate.map(|certificate| offer(certificate, TicketSecret::drawn(), &closed));
         let tls = tls.transpose()?;
         let mut doors = Doors::new(closed.clone());
         let gathered = Arc::new(Gathered::default());
@@ -287,10 +288,11 @@ fn own_air(config: &Config, capacity: Capacity, inits: [Bytes; RENDITION_COUNT])
 /// TLS with a certificate that is kept current.
 pub(crate) fn offer(
     certificate: Arc<Certificate>,
+    tickets: TicketSecret,
     closed: &watch::Receiver<bool>,
 ) -> Result<Arc<ServerConfig>, ServeError> {
     let asked = signal(SignalKind::hangup())?;
-    let offered = throng_air::tls::server_config(Arc::clone(&certificate) as _);
+    let offered = throng_air::tls::server_config(Arc::clone(&certificate) as _, tickets);
     tokio::spawn(certificate.keep_current(asked, closed.clone()));
     Ok(offered.map_err(TlsError::from)?)
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use std::{io, process};
 
 use rustix::process::Signal;
+use throng_air::tls::tickets::TicketSecret;
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -48,6 +49,7 @@ pub(crate) async fn run(mut config: Config, json: bool) -> Result<(), ServeError
 struct House {
     config: Config,
     capacity: Capacity,
+    tickets: TicketSecret,
     running: BTreeMap<Role, Running>,
     /// How each ended.
     ended: JoinSet<(Role, io::Result<ExitStatus>)>,
@@ -68,6 +70,7 @@ impl House {
         Self {
             config,
             capacity,
+            tickets: TicketSecret::drawn(),
             running: BTreeMap::new(),
             ended: JoinSet::new(),
             due: JoinSet::new(),
@@ -103,15 +106,13 @@ impl House {
             }
             Role::Worker(place) => {
                 let slots = self.capacity.share(place, config.air_workers);
-                Running::start(
-                    role,
-                    &WorkerOrder {
-                        config,
-                        place,
-                        slots,
-                    },
-                )
-                .await
+                let order = WorkerOrder {
+                    config,
+                    place,
+                    slots,
+                    tickets: self.tickets.clone(),
+                };
+                Running::start(role, &order).await
             }
         };
         let (running, mut child) = started?;

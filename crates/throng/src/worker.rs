@@ -21,6 +21,7 @@ use axum::middleware::from_fn_with_state;
 use rustls::ServerConfig;
 use throng_air::air::Air;
 use throng_air::feed::mirror::{Mirror, StandIn};
+use throng_air::tls::tickets::TicketSecret;
 use throng_core::rendition::Rendition;
 use throng_core::timeline::PART_DURATION_MS;
 use throng_media::package;
@@ -103,10 +104,12 @@ impl Worker {
     fn offer(
         &self,
         files: Option<(&Path, &Path)>,
+        tickets: TicketSecret,
     ) -> Result<Option<Arc<ServerConfig>>, ServeError> {
         let certificate = files.map(|(cert, key)| Certificate::open(cert, key));
         let certificate = certificate.transpose()?;
-        let offered = certificate.map(|certificate| offer(certificate, &self.closing.subscribe()));
+        let offered =
+            certificate.map(|certificate| offer(certificate, tickets, &self.closing.subscribe()));
         offered.transpose()
     }
 

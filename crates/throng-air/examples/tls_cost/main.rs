@@ -26,6 +26,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use throng_air::tls::tickets::TicketSecret;
 
 use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
 use rustix::time::{ClockId, clock_gettime};
@@ -70,7 +71,8 @@ impl Seal {
     }
 
     fn server(&self) -> ServerConfig {
-        let offered = throng_air::tls::server_config(Arc::clone(&self.certified) as _);
+        let offered =
+            throng_air::tls::server_config(Arc::clone(&self.certified) as _, TicketSecret::drawn());
         Arc::unwrap_or_clone(offered.unwrap())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rcgen::generate_simple_self_signed;
 use throng_air::tls::server_config;
+use throng_air::tls::tickets::TicketSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -36,7 +37,7 @@ impl Seal {
         let client = client(&certificate, provider, &[&TLS13]);
         Self {
             certificate,
-            server: server_config(resolver).unwrap(),
+            server: server_config(resolver, TicketSecret::drawn()).unwrap(),
             client: Arc::new(client),
         }
     }

@@ -10,6 +10,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use throng_air::tls::tickets::TicketSecret;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{self, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
@@ -69,6 +70,8 @@ pub(crate) struct WorkerOrder {
     pub(crate) place: u32,
     /// Listeners at once, where they are bounded.
     pub(crate) slots: Option<u64>,
+    /// What all workers of the node seal tickets with, so that each resumes what another began.
+    pub(crate) tickets: TicketSecret,
 }
 
 /// A process that runs.

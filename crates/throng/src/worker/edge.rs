@@ -11,6 +11,7 @@ use clap::Args;
 use serde::Serialize;
 use throng_air::engine::Backend;
 use throng_air::feed::routes as feed;
+use throng_air::tls::tickets::TicketSecret;
 use throng_core::key::Key;
 
 use super::upstream::Upstream;
@@ -96,7 +97,7 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
     if let Some(key) = key {
         routes = routes.merge(feed_behind_key(fed.clone(), key.digest()));
     }
-    let tls = worker.offer(files)?;
+    let tls = worker.offer(files, TicketSecret::drawn())?;
     worker.open(listen, tls, routes)?;
     if let Some(internal) = internal {
         let routes = internal_routes(&worker, fed);

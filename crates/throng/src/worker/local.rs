@@ -24,6 +24,7 @@ pub async fn run() -> Result<(), ServeError> {
         config,
         place,
         slots,
+        tickets,
     } = child::take_order(c"throng-air")?;
     let upstream = Upstream::local(config.data.clone());
     let metrics = recorder_of_worker(place);
@@ -40,7 +41,10 @@ pub async fn run() -> Result<(), ServeError> {
     let routes = worker.routes.clone();
     let port = Audience::bind(config.listen, Plan::of_worker(&config))?;
     let files = config.tls.as_ref();
-    let tls = worker.offer(files.map(|(cert, key)| (cert.as_path(), key.as_path())))?;
+    let tls = worker.offer(
+        files.map(|(cert, key)| (cert.as_path(), key.as_path())),
+        tickets,
+    )?;
     worker.open(port, tls, routes)?;
     child::say(&serde_json::json!({ "ready": place }))?;
     wait_for_signal().await?;

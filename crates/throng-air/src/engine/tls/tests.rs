@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::tls::handshakes::HANDSHAKE_TIMEOUT;
 use crate::tls::record::tests::ends;
+use crate::tls::tickets::TicketSecret;
 
 /// A port whose peers say what a test has them say.
 #[derive(Default)]
@@ -70,7 +71,7 @@ impl Port for Played {
 
 fn sealed(connections_max: u32) -> (Tls<Played>, u32) {
     let resolver = rustls::server::ResolvesServerCertUsingSni::new();
-    let config = crate::tls::server_config(Arc::new(resolver)).unwrap();
+    let config = crate::tls::server_config(Arc::new(resolver), TicketSecret::drawn()).unwrap();
     let threads = Threads::start(1, 1).unwrap();
     Tls::new(
         Played::default(),
