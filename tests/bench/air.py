@@ -170,14 +170,20 @@ SYSTEMS = {
     "Throng, spans of 3.84 s": lambda: _peers.throng("--rung", "3"),
 }
 
+PEERS = ["nginx, HLS of 2 s", "Icecast"]
+COMPARED = ["Throng", "bare loop", *PEERS, "Throng, spans of 3.84 s"]
+# At full size, without the peers.
+ALONE = ["Throng", "Throng, epoll", "Throng, TLS", "bare loop"]
+MET_BY_CHROMIUM = ["Throng", "Throng, TLS", *PEERS]
+
 
 def main():
     for program in ("nginx", "icecast2", "ffmpeg"):
         assert shutil.which(program), f"{program} is not installed"
-    costs = {name: [] for name in SYSTEMS}
+    costs = {name: [] for name in COMPARED}
     for _ in range(ROUNDS):
-        for name, start in SYSTEMS.items():
-            with start() as system:
+        for name in COMPARED:
+            with SYSTEMS[name]() as system:
                 costs[name].append(run(system, PEER_LISTENERS))
                 print(name, costs[name][-1], flush=True)
     for name, of in costs.items():
@@ -194,17 +200,16 @@ def main():
 
 def whole_house():
     """The same without peers, at full size."""
-    alone = ["Throng", "Throng, epoll", "Throng, TLS", "bare loop"]
-    costs = {name: [] for name in alone}
+    costs = {name: [] for name in ALONE}
     for _ in range(ROUNDS):
-        for name in alone:
+        for name in ALONE:
             with SYSTEMS[name]() as system:
                 costs[name].append(run(system, LISTENERS))
                 print(name, costs[name][-1], flush=True)
-    for name in alone:
+    for name in ALONE:
         tell(name, costs[name], LISTENERS)
     floor = median(costs["bare loop"], lambda cost: cost.cpu_us)
-    for name in alone[:-1]:
+    for name in ALONE[:-1]:
         ratio = median(costs[name], lambda cost: cost.cpu_us) / floor
         limit = 1.7 if "TLS" in name else 1.2
         figure(f"{name} : bare loop, CPU, {LISTENERS} listeners", f"{ratio:.2f}", f"<= {limit}")
@@ -215,8 +220,8 @@ def negotiated():
     pages = browser.PageServer()
     with browser.started() as playwright:
         chromium = browser.Browser(playwright, None, "--ignore-certificate-errors")
-        for name, start in SYSTEMS.items():
-            with start() as system:
+        for name in MET_BY_CHROMIUM:
+            with SYSTEMS[name]() as system:
                 url = pages.url("hls.html", url=system.url) if system.via == "hls" else system.url
                 figure(f"Chromium with {name}, {CHROMIUM_SECONDS} s", asked_for(chromium, url, system.url))
         chromium.close()

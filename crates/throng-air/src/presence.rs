@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const LISTENING_FOR: Duration = Duration::from_secs(10);
 /// Departed players are looked for this often, not once for each join and each answer that says the counts.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Players known at once in one space, some 15 MB. The rings of a node hold a quarter of a million connections, all of
+/// Players known at once in one space, some 15 MB. Sixteen rings hold a quarter of a million connections, all of
 /// them HLS players at most; a player beyond it is served like any other but not counted.
 const PLAYERS_MAX: usize = 300_000;
 

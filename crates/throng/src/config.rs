@@ -139,7 +139,7 @@ pub const SETTINGS: &[Setting] = &[
         "air_threads",
         "4",
         false,
-        "Threads of each process that serve listeners. By default all processes together have one per core; with io_uring at least 16, for 16,000 listeners each.",
+        "Threads of each process that serve listeners. By default all processes together have one per core; with io_uring at least 4, for 16,000 listeners each.",
     ),
     setting(
         "certificate",
@@ -248,7 +248,7 @@ pub struct ServeArgs {
     /// How listeners are served; `auto` takes `io_uring` where the system allows it [default: auto]
     #[arg(long, env = "THRONG_AIR_BACKEND", value_name = "NAME")]
     pub air_backend: Option<AirBackend>,
-    /// Threads of each process that serve listeners [default: all processes together one per core; with `io_uring` at least 16, for 16,000 listeners each]
+    /// Threads of each process that serve listeners [default: all processes together one per core; with `io_uring` at least 4, for 16,000 listeners each]
     #[arg(long, env = "THRONG_AIR_THREADS", value_name = "N")]
     pub air_threads: Option<NonZeroU8>,
     /// Capacity certificate of `throng rehearse`: no more listeners at once than it grants

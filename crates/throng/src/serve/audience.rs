@@ -25,8 +25,9 @@ use crate::config::Config;
 const HANDED_MAX: u32 = 4_000;
 /// Open files that listeners leave to everything else: what was handed on, the desk, the archive, the database.
 const FILES_RESERVED: u64 = HANDED_MAX as u64 + 2_000;
-/// Rings of 16,000 listeners: a quarter of a million on a machine of any size.
-const RINGS_MIN: usize = 16;
+/// Rings of 16,000 listeners: more than a link of 1 Gb/s carries, on a machine of any size. Each ring more costs those
+/// who are there: the fewer listeners share a tick, the dearer is each.
+const RINGS_MIN: usize = 4;
 /// Where the system sets no limit of open files: memory is at its end long before.
 const LISTENERS_MAX: u64 = 4_000_000;
 
