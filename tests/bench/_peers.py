@@ -62,6 +62,7 @@ def throng(*flags):
     with node(*flags) as serving:
         space = serving.live()
         with space.speak(1, VOICES / "01-ada.flac"):
+            wait_until(lambda: any(seat.get("talking") for seat in space.show()["speakers"]), "the talk has begun")
             yield System(space.listen_url, [serving.process])
 
 

@@ -25,6 +25,8 @@ PEER_LISTENERS = min(LISTENERS, 3_000)
 ROUNDS = 2
 # Joins are over by then, and bursts are played.
 SETTLING_SECONDS = 6
+# What a node takes without listeners is taken off: talk and pauses, as they come.
+IDLE_SECONDS = 10
 STEADY_SECONDS = 12
 FLOOD_SECONDS = 8
 CHROMIUM_SECONDS = 10
@@ -108,7 +110,7 @@ def run(system, listeners):
     """So many listen; later as many again come at once."""
     pin(system, SERVER_CORES)
     before_us, began, empty_bytes = cpu_us(system), time.monotonic(), memory_bytes(system)
-    time.sleep(3)
+    time.sleep(IDLE_SECONDS)
     idle_us = (cpu_us(system) - before_us) / (time.monotonic() - began)
     ramp_seconds = int(system.arrive.removeprefix("ramp:").removesuffix("s")) if "ramp" in system.arrive else 0
     steady_from = ramp_seconds + SETTLING_SECONDS
