@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.parse
 
+from fragments import chunks
 from throng import BINARY, wait_until
 
 PARTS_PER_SEGMENT = 12
@@ -117,23 +118,6 @@ class Thousands(threading.Thread):
         self.process.wait(60)
         self.join()
         return self.second
-
-
-def chunks(stream):
-    """The chunks of a fragmented MP4 with the number that each gives itself (ISO/IEC 14496-12, `mfhd`)."""
-    while box := read_box(stream):
-        if box[4:8] == b"moof":
-            number = struct.unpack_from(">I", box, box.index(b"mfhd") + 8)[0] - 1
-            yield number, box + (read_box(stream) or b"")
-
-
-def read_box(stream):
-    head = stream.read(8)
-    if len(head) < 8:
-        return None
-    rest = struct.unpack_from(">I", head)[0] - 8
-    body = stream.read(rest)
-    return head + body if len(body) == rest else None
 
 
 def packets(chunk):

@@ -5,7 +5,6 @@ import datetime
 import http.client
 import io
 import random
-import struct
 import threading
 import time
 import urllib.parse
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 import signal_kit
+from fragments import chunks
 from throng import Node, command, request, wait_until
 
 SEED = 2026
@@ -86,23 +86,6 @@ class InParts(Listener):
 
 def part_path(part):
     return f"hls/o48/{part // PARTS_PER_SEGMENT}.{part % PARTS_PER_SEGMENT}.m4s"
-
-
-def chunks(stream):
-    """The chunks of a fragmented MP4 with the number that each gives itself (ISO/IEC 14496-12, `mfhd`)."""
-    while box := read_box(stream):
-        if box[4:8] == b"moof":
-            number = struct.unpack_from(">I", box, box.index(b"mfhd") + 8)[0] - 1
-            yield number, box + (read_box(stream) or b"")
-
-
-def read_box(stream):
-    head = stream.read(8)
-    if len(head) < 8:
-        return None
-    rest = struct.unpack_from(">I", head)[0] - 8
-    body = stream.read(rest)
-    return head + body if len(body) == rest else None
 
 
 def timeless(chunk):

@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 
 from crowd import Crowd, Hold, Outage, Thousands, assert_whole, kill, part_path, processes
-from throng import Node, request, wait_until
+from throng import Node, command, request, wait_until
 
 WORKERS = 2
 # Looked at part by part, and those of whom only their connections are.
@@ -228,3 +228,30 @@ def test_one_port_for_all_is_served_by_workers_too(tmp_path, voices):
             listeners.leave()
     finally:
         node.close()
+
+
+def test_a_node_keeps_to_its_certificate_whatever_becomes_of_the_file(tmp_path):
+    certificate, node = tmp_path / "capacity.json", Node(tmp_path / "data", "--air-workers", "2")
+    try:
+        Hold(node)
+        space = node.create()
+        shape = ["--listeners", 20, "--stay", "2s", "--data", node.data]
+        rehearsed = command("rehearse", space.listen_url, *shape, "--certificate", certificate)
+        assert rehearsed.returncode == 0, rehearsed.stderr
+        node.stop()
+        node.flags += ("--certificate", certificate)
+        node.start()
+        assert space.show()["capacity"] == {"slots": 20, "rehearsed": 20}
+        certificate.unlink()
+        origin = processes(node, "origin")[0]
+        kill(origin)
+        wait_until(lambda: processes(node, "origin") not in ([], [origin]), "another origin is there")
+        wait_until(lambda: capacity(space) == {"slots": 20, "rehearsed": 20}, "it answers", BACK_SECONDS)
+    finally:
+        node.close()
+
+
+def capacity(space):
+    with contextlib.suppress(OSError):
+        return space.show()["capacity"]
+    return None

@@ -1,6 +1,6 @@
 //! What this node can carry, as far as that is known: the slots that its certificate grants, and the operator's bound.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use throng_rehearsal::certificate::Certificate;
 use throng_rehearsal::host::hash_of_file;
 
@@ -8,7 +8,7 @@ use crate::client::{Error, verify};
 use crate::config::Config;
 
 /// Listeners at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Capacity {
     /// More are told to come again; without a bound where absent.
     pub(crate) slots: Option<u64>,

@@ -15,4 +15,5 @@ mod capacity;
 mod chance;
 mod origin;
 mod pages;
+mod secret_file;
 mod supervisor;

@@ -96,6 +96,16 @@ struct Addresses {
     stage: SocketAddr,
 }
 
+impl Addresses {
+    fn of(listeners: &Listeners, stage: &Stage) -> io::Result<Self> {
+        Ok(Self {
+            desk: listeners.desk_address().transpose()?,
+            internal: listeners.internal_address()?,
+            stage: stage.local_addr(),
+        })
+    }
+}
+
 /// Runs a node until SIGTERM or Ctrl-C; a second signal ends it at once. Must be awaited on the main thread, which
 /// outlives every child.
 pub async fn run(config: Config, json: bool) -> Result<(), ServeError> {
@@ -109,8 +119,12 @@ pub async fn run(config: Config, json: bool) -> Result<(), ServeError> {
 
 /// The origin of a node whose audience is served by workers; its order comes over standard input.
 pub async fn run_origin() -> Result<(), ServeError> {
-    let OriginOrder { config, supervisor } = child::take_order(c"throng-origin")?;
-    let node = Node::assemble(config, Some(supervisor)).await?;
+    let OriginOrder {
+        config,
+        supervisor,
+        capacity,
+    } = child::take_order(c"throng-origin")?;
+    let node = Node::assemble(config, capacity, Some(supervisor)).await?;
     child::say(&OriginReady {
         links: node.links.clone(),
         desk: node.addresses.desk,
@@ -148,14 +162,18 @@ pub async fn wait_for_signal() -> io::Result<()> {
 impl Node {
     /// Starts everything in this process; the links work when it returns.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
-        Self::assemble(config, None).await
+        let capacity = Capacity::of(&config).map_err(ServeError::Capacity)?;
+        Self::assemble(config, capacity, None).await
     }
 
     /// Starts everything, or under a supervisor everything but the audience's port.
-    async fn assemble(config: Config, supervisor: Option<u32>) -> Result<Self, ServeError> {
+    async fn assemble(
+        config: Config,
+        capacity: Capacity,
+        supervisor: Option<u32>,
+    ) -> Result<Self, ServeError> {
         raise_file_limit();
         let metrics = recorder();
-        let capacity = Capacity::of(&config).map_err(ServeError::Capacity)?;
         let hand_over = supervisor.map_or(Duration::ZERO, |_| HAND_OVER_MAX);
         let holder = supervisor.unwrap_or_else(std::process::id);
         let lock = taken_over(hand_over, || data::open(&config.data, holder)).await?;
@@ -167,11 +185,7 @@ impl Node {
         let listeners = taken_over(hand_over, bind).await?;
         let certificate = certificate(&config)?;
         let (stage, mixers) = taken_over(hand_over, || start_stage(&config)).await?;
-        let addresses = Addresses {
-            desk: listeners.desk_address().transpose()?,
-            internal: listeners.internal_address()?,
-            stage: stage.local_addr(),
-        };
+        let addresses = Addresses::of(&listeners, &stage)?;
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
         let links = links(&config, listen, &addresses, &operator);
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));

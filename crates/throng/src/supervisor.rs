@@ -101,8 +101,12 @@ impl House {
         let config = self.config.clone();
         let started = match role {
             Role::Origin => {
-                let supervisor = process::id();
-                Running::start(role, &OriginOrder { config, supervisor }).await
+                let order = OriginOrder {
+                    config,
+                    supervisor: process::id(),
+                    capacity: self.capacity,
+                };
+                Running::start(role, &order).await
             }
             Role::Worker(place) => {
                 let slots = self.capacity.share(place, config.air_workers);

@@ -3,10 +3,9 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -18,7 +17,7 @@ use throng_rehearsal::away::seal::Key;
 use super::Error;
 use super::interrupt::Interrupt;
 use super::rehearse::AGENT;
-use crate::chance;
+use crate::{chance, secret_file};
 
 /// Where the key stands that is in no file.
 const KEY_VARIABLE: &str = "THRONG_AGENTS_KEY";
@@ -117,10 +116,7 @@ fn known_key(file: Option<&Path>, variable: Option<String>) -> Result<Option<Str
 fn new_key(file: Option<&Path>) -> Result<String, Error> {
     let text = chance::key().expose();
     if let Some(path) = file {
-        let mut options = OpenOptions::new();
-        let made = options.write(true).create_new(true).mode(0o600).open(path);
-        let written = made.and_then(|mut made| writeln!(made, "{text}"));
-        written.map_err(|source| Error::File {
+        secret_file::write_new(path, &text).map_err(|source| Error::File {
             path: path.to_owned(),
             source,
         })?;

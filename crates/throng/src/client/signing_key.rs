@@ -1,15 +1,15 @@
 //! The node's signing key: 32 secret bytes in `keys/signing.key` of its data folder, in base64, readable by its owner.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Error;
-use crate::chance;
+use crate::{chance, secret_file};
 
 /// Length of an Ed25519 secret (RFC 8032, section 5.1.5).
 const SECRET_BYTES: usize = 32;
@@ -32,15 +32,7 @@ pub(super) fn of_node(data: &Path) -> Result<[u8; SECRET_BYTES], Error> {
                 .create(&folder)
                 .map_err(failed)?;
             let secret = chance::secret();
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(failed)?;
-            writeln!(file, "{}", STANDARD.encode(secret)).map_err(failed)?;
-            file.sync_all().map_err(failed)?;
+            secret_file::write_new(&path, &STANDARD.encode(secret)).map_err(failed)?;
             Ok(secret)
         }
         Err(error) => Err(failed(error)),

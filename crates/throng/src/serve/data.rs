@@ -1,15 +1,14 @@
 //! The data folder: one process owns it, and the operator's keys lie in it.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use throng_archive::DataLock;
 use throng_core::key::Key;
 
 use super::ServeError;
-use crate::chance;
+use crate::{chance, secret_file};
 
 /// Creates the folder where it is absent, and takes it in the name of the process that an operator would stop.
 pub(super) fn open(data: &Path, holder: u32) -> Result<DataLock, ServeError> {
@@ -30,14 +29,7 @@ pub(super) fn key(path: &Path) -> Result<Key, ServeError> {
         Ok(text) => Key::parse(text.trim()).map_err(|_| ServeError::Key(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = chance::key();
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(wrong)?;
-            writeln!(file, "{}", key.expose()).map_err(wrong)?;
-            file.sync_all().map_err(wrong)?;
+            secret_file::write_new(path, &key.expose()).map_err(wrong)?;
             Ok(key)
         }
         Err(error) => Err(wrong(error)),

@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{self, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 
+use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::serve::{Links, ServeError};
 
@@ -50,6 +51,8 @@ pub(crate) struct OriginOrder {
     pub(crate) config: Config,
     /// The process that an operator would stop.
     pub(crate) supervisor: u32,
+    /// Found once for all processes of the node, and for all their lives: the certificate's file may change meanwhile.
+    pub(crate) capacity: Capacity,
 }
 
 /// What the origin says when it serves.
