@@ -44,7 +44,10 @@ TAP = """
   HTMLMediaElement.prototype.play = function () {
     if (!listened.has(this)) {
       listened.add(this);
-      const tap = () => keep((this.srcObject ?? this.captureStream()).getAudioTracks()[0]);
+      const stream = this.srcObject ?? this.captureStream();
+      const tap = () => keep(stream.getAudioTracks()[0]);
+      // As soon as there is a track: one that is tapped once it plays has lost its beginning.
+      stream.addEventListener('addtrack', tap);
       for (const name of ['playing', 'timeupdate']) this.addEventListener(name, tap);
     }
     return play.apply(this);
