@@ -25,6 +25,10 @@ BED_DBFS = -52.0
 SILENCE_DBFS = -75.0
 # The shortest silence that is counted as a gap: one frame.
 GAP_MIN_SECONDS = 0.02
+# A machine that halts for a moment halts whoever plays in real time; a part of the programme is three times as long.
+HALT_MAX_MS = 110
+# Where sound breaks off and goes on is known so well.
+EDGE_MS = 15
 # Alignment is followed in windows of this length; a jump between two is a hole or a repetition.
 WINDOW_SECONDS = 0.5
 # Farther than a jitter buffer moves at once, nearer than the next syllable.
@@ -142,6 +146,14 @@ class Match:
             f"{self.seconds:.1f} s compared, likeness {self.likeness:.3f}, level {self.level_db:+.1f} dB, "
             f"gaps {self.gaps}, jumps {self.jumps_ms} ms, STOI {self.stoi:.3f}, PESQ {self.pesq:.2f}"
         )
+
+    def is_whole(self):
+        """Nothing is left out or comes twice. Where it was silent for a moment, the sound went on later by as much: the
+        player was halted, and had everything."""
+        if not self.gaps:
+            return self.jumps_ms == []
+        silent_ms = sum(length_ms for _, length_ms in self.gaps)
+        return silent_ms <= HALT_MAX_MS and abs(silent_ms + sum(self.jumps_ms)) <= EDGE_MS
 
 
 def compare(reference, heard, looped=True):

@@ -8,6 +8,8 @@ from throng import wait_until
 SECONDS = 6
 LOSS = 0.1
 STOI_MIN = 0.85
+# Of what was lost. Chromium sends again as fast as it thinks the wire bears: some half of what it is asked for.
+SENT_AGAIN_SHARE_MIN = 0.25
 
 # Keeps the page's connection where a test can ask it what it has sent.
 KEEP_CONNECTION = """
@@ -39,9 +41,8 @@ def test_a_speaker_on_a_lossy_wire_sends_again_and_is_understood(node, chromium)
         heard = space.recording(SECONDS)
         sent = page.evaluate("__sent()")
     assert wire.lost > 0
-    asked_again = sent["nackCount"]
-    assert asked_again > 0, sent
-    assert sent["retransmittedPacketsSent"] >= wire.lost / 2, (wire.lost, sent)
+    assert sent["nackCount"] >= wire.lost / 2, (wire.lost, sent)
+    assert sent["retransmittedPacketsSent"] >= SENT_AGAIN_SHARE_MIN * wire.lost, (wire.lost, sent)
     match = signal_kit.compare(signal_kit.speech("ada"), heard)
     assert match.gaps == [], match
     assert match.stoi >= STOI_MIN, match
