@@ -1,8 +1,8 @@
 """What a listener costs: Throng, a bare loop of epoll and send, nginx with HLS, Icecast; the same crowd for all, in turns.
 
 Each run: so many listeners come, listen, and after a while as many again come at once. Server and crowd have a core each
-where there are two. CPU is that of the server's processes; what Throng uses without listeners (mixing, encoding) is
-measured before and taken off.
+where there are two. CPU is that of the server's processes, less what they use without listeners. What makes the
+programme is not counted: Throng's threads that mix, encode and record no more than the ffmpeg that feeds the others.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import _peers
 import browser
-from figures import cpu_seconds, family, figure, tasks
+from figures import family, figure, tasks
 from throng import BINARY
 
 LISTENERS = int(os.environ.get("THRONG_BENCH_LISTENERS", "15000"))
@@ -25,11 +25,12 @@ PEER_LISTENERS = min(LISTENERS, 3_000)
 ROUNDS = 2
 # Joins are over by then, and bursts are played.
 SETTLING_SECONDS = 6
-# What a node takes without listeners is taken off: talk and pauses, as they come.
 IDLE_SECONDS = 10
 STEADY_SECONDS = 12
 FLOOD_SECONDS = 8
 CHROMIUM_SECONDS = 10
+# Threads of Throng that work the same for one listener and for a million.
+PROGRAMME_THREADS = {"mixer", "encoder", "stage", "archive"}
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORES, CROWD_CORES = (CORES[:1], CORES[1:]) if len(CORES) > 1 else (CORES, CORES)
 
@@ -75,7 +76,15 @@ def pin(system, cores):
 
 
 def cpu_us(system):
-    return sum(map(cpu_seconds, system.processes)) * 1e6
+    """What all threads that serve have computed so far."""
+    return sum(thread_us(task) for pid in family_of(system) for task in tasks(pid))
+
+
+def thread_us(task):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It has just ended.
+        if (task / "comm").read_text().strip() not in PROGRAMME_THREADS:
+            return int((task / "schedstat").read_text().split()[0]) / 1e3
+    return 0
 
 
 def memory_bytes(system):

@@ -18,27 +18,29 @@ LISTENERS_MIN = 700_000
 # The deepest: the leanest rendition, spans of 7.68 s.
 RUNG = 4
 # Joins per second until so many are there: the fuller the house, the less is left for doors.
-RAMP = [(300_000, 6_000), (600_000, 4_000), (10_000_000, 2_500)]
+RAMP = [(300_000, 6_000), (600_000, 4_000), (700_000, 2_000), (10_000_000, 1_000)]
 HOLD_SECONDS = 75
 # All of it, and what is left then for leaving.
-TIME_MAX_SECONDS = 15 * 60
+TIME_MAX_SECONDS = 20 * 60
 LEAVING_SECONDS = 60
 # Of those who were there without a gap so many are held in the second attempt.
 SECOND_SHARE = 0.9
 CURVE_STEP = 100_000
 
 
-def curve(place, listeners):
-    """The ramp as a file for the crowd, and how long it takes."""
-    people, at, lines = 0, 0.0, ["seconds,people", "0,0"]
+def curve(listeners):
+    """The ramp: seconds, and how many are there by then."""
+    points = [(0.0, 0)]
     for upto, rate in RAMP:
+        at, people = points[-1]
         step = min(upto, listeners) - people
         if step > 0:
-            people, at = people + step, at + step / rate
-            lines.append(f"{at:.3f},{people}")
-    file = place / "arrivals.csv"
-    file.write_text("\n".join(lines) + "\n")
-    return file, at
+            points.append((at + step / rate, people + step))
+    return points
+
+
+def ramp_seconds(listeners):
+    return curve(listeners)[-1][0]
 
 
 def attempt(listeners, ends):
@@ -47,10 +49,12 @@ def attempt(listeners, ends):
         space = serving.live()
         with space.speak(1, VOICES / "01-ada.flac"):
             time.sleep(10)  # The burst is there.
-            arrivals, ramp_seconds = curve(place, listeners)
+            arrivals = place / "arrivals.csv"
+            lines = [f"{at:.3f},{people}" for at, people in curve(listeners)]
+            arrivals.write_text("\n".join(["seconds,people", *lines, ""]))
             left = ends - time.monotonic() - LEAVING_SECONDS
             url, arrive = f"{space.listen_url}/live.mp4", f"curve:{arrivals}"
-            return house.rehearse(url, listeners, arrive, ramp_seconds, HOLD_SECONDS, left)
+            return house.rehearse(url, listeners, arrive, ramp_seconds(listeners), HOLD_SECONDS, left)
 
 
 def tell(night):
@@ -80,7 +84,7 @@ def main():
         nights = [attempt(LISTENERS, ends)]
         tell(nights[0])
         fewer = int(nights[0].most_well() * SECOND_SHARE) // 10_000 * 10_000
-        needed = nights[0].ramp_seconds + HOLD_SECONDS + 2 * LEAVING_SECONDS
+        needed = ramp_seconds(fewer) + HOLD_SECONDS + 2 * LEAVING_SECONDS
         if not nights[0].is_well() and fewer and ends - time.monotonic() > needed:
             nights.append(attempt(fewer, ends))
             tell(nights[1])

@@ -12,6 +12,7 @@ mod answer;
 mod cursor;
 mod epoll;
 pub(crate) mod head;
+mod phase;
 mod port;
 mod prefix;
 mod seat;

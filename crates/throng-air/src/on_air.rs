@@ -40,6 +40,7 @@ pub(crate) struct Watched {
 pub struct OnAir {
     facts: watch::Sender<Facts>,
     window: watch::Sender<Window>,
+    changed_at: watch::Sender<std::time::Instant>,
     flowing: watch::Sender<bool>,
     closed: watch::Sender<bool>,
     demand: Notify,
@@ -57,6 +58,7 @@ impl OnAir {
         Self {
             facts: watch::Sender::new(facts),
             window: watch::Sender::new(window),
+            changed_at: watch::Sender::new(std::time::Instant::now()),
             flowing: watch::Sender::new(false),
             closed: watch::Sender::new(false),
             demand: Notify::new(),
@@ -79,7 +81,13 @@ impl OnAir {
 
     /// Changes the window: pushes a part, starts it anew, finishes it.
     pub fn change_window(&self, change: impl FnOnce(&mut Window)) {
+        self.changed_at.send_replace(std::time::Instant::now());
         self.window.send_modify(change);
+    }
+
+    /// When the window was last changed.
+    pub(crate) fn changed_at(&self) -> std::time::Instant {
+        *self.changed_at.borrow()
     }
 
     /// Whether parts flow into the window now (or it is finished), so that it can be served as it stands.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use throng_core::timeline::PartIndex;
 use throng_core::window::Window;
@@ -178,6 +179,13 @@ impl Seats {
                 seat.look();
             }
         }
+    }
+
+    /// When the newest part came of the space in which most are here.
+    pub(crate) fn newest_part_at(&self) -> Option<Instant> {
+        let seats = self.taken.iter().flatten();
+        let leading = seats.max_by_key(|seat| seat.connections)?;
+        (leading.flowing && leading.connections > 0).then(|| leading.on_air.changed_at())
     }
 
     /// How many requests are held.

@@ -13,6 +13,7 @@ use throng_core::timeline::PART_DURATION_MS;
 use tokio::sync::watch;
 
 use super::cursor::{Cursor, Span, Step};
+use super::phase;
 use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent};
 use super::prefix::Silence;
 use super::seat::{GROUPS, Heard, Seats};
@@ -120,7 +121,7 @@ impl<P: Port> Shard<P> {
             let now = self.note_time();
             if let Some(late) = now.checked_duration_since(due) {
                 self.tally.ticked(late, late > LATE_TICK, self.connections);
-                due = (due + self.pause()).max(now);
+                due = (due + self.pause(due)).max(now);
                 // A sender that is gone will not open again either.
                 self.is_closing = *closing.borrow() || closing.has_changed().is_err();
                 self.tick();
@@ -135,21 +136,25 @@ impl<P: Port> Shard<P> {
                 return self.abandon();
             }
             let now = self.note_time();
+            let was_idle = self.connections == 0;
             for event in events.drain(..) {
                 self.react(event);
             }
             self.go_on();
             self.look_for_held();
-            due = due.min(now + self.pause());
+            if was_idle && self.connections > 0 {
+                due = due.min(now + TICK);
+            }
         }
     }
 
-    fn pause(&self) -> Duration {
+    /// From the tick that was due then to the next.
+    fn pause(&self, due: Instant) -> Duration {
         if self.connections == 0 {
-            IDLE_TICK
-        } else {
-            TICK
+            return IDLE_TICK;
         }
+        let newest = self.seats.newest_part_at();
+        phase::pause(TICK, newest.map(|at| due.saturating_duration_since(at)))
     }
 
     /// Counts everybody out whom the end of the loop cuts off.

@@ -6,9 +6,9 @@ use io_uring::types::Fixed;
 
 use super::READ_MAX_BYTES;
 
-/// Buffers of a ring, 2 MB. A head is looked at as soon as it is there, and its buffer given back; when all are taken
+/// Buffers of a ring, half a megabyte. A head is looked at as soon as it is there, and its buffer given back; when all are taken
 /// at once the rest of a rush is read with the next wait.
-const BUFFERS: u16 = 512;
+const BUFFERS: u16 = 128;
 /// The one group of them.
 const GROUP: u16 = 0;
 
