@@ -66,6 +66,17 @@ pub enum Limit {
     Server,
 }
 
+impl Limit {
+    /// As it stands in the summary.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::None => "none",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// What is known of both sides at the end.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
@@ -99,6 +110,11 @@ impl Evidence {
             false if tally.longest_lag_us > LAG_MAX_US => Limit::Client,
             false => Limit::Server,
         }
+    }
+
+    /// The first second in which somebody had been left without.
+    pub fn first_trouble(&self) -> Option<&Second> {
+        self.seconds.iter().find(|second| second.has_trouble())
     }
 
     /// How many listeners at once were held before anybody was left without.
