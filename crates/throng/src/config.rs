@@ -1,16 +1,19 @@
 //! Configuration, resolved once: a flag wins over the environment, the environment over the file, the file over the
 //! default. Unknown keys of the file are refused.
 
+mod engine;
+
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use throng_air::engine::Backend;
 use throng_core::ladder::Rung;
+
+pub use self::engine::{AirBackend, EngineArgs, EngineConfig};
 
 /// What is wrong with the configuration.
 #[derive(Debug, Error)]
@@ -245,12 +248,10 @@ pub struct ServeArgs {
     /// Rung of the ladder, 0 to 4: longer spans and, from 3, fewer bits per listener [default: 0]
     #[arg(long, env = "THRONG_RUNG", value_name = "RUNG")]
     pub rung: Option<u8>,
-    /// How listeners are served; `auto` takes `io_uring` where the system allows it [default: auto]
-    #[arg(long, env = "THRONG_AIR_BACKEND", value_name = "NAME")]
-    pub air_backend: Option<AirBackend>,
-    /// Threads of each process that serve listeners [default: all processes together one per core; with `io_uring` at least 4, for 16,000 listeners each]
-    #[arg(long, env = "THRONG_AIR_THREADS", value_name = "N")]
-    pub air_threads: Option<NonZeroU8>,
+    /// How listeners are served
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub engine: EngineArgs,
     /// Capacity certificate of `throng rehearse`: no more listeners at once than it grants
     #[arg(long, env = "THRONG_CERTIFICATE", value_name = "FILE")]
     pub certificate: Option<PathBuf>,
@@ -265,30 +266,6 @@ pub struct ServeArgs {
 
 /// Most Air workers: more than one for each core of the largest machine serve nobody better.
 const AIR_WORKERS_MAX: u32 = 256;
-
-/// How listeners are served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub enum AirBackend {
-    /// `io_uring` where the system allows it.
-    #[default]
-    Auto,
-    /// Everywhere.
-    Epoll,
-    /// With direct descriptors, which the limit of open files does not bind.
-    IoUring,
-}
-
-impl From<AirBackend> for Backend {
-    fn from(backend: AirBackend) -> Self {
-        match backend {
-            AirBackend::Auto => Self::Auto,
-            AirBackend::Epoll => Self::Epoll,
-            AirBackend::IoUring => Self::IoUring,
-        }
-    }
-}
 
 /// The resolved settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -318,9 +295,7 @@ pub struct Config {
     /// Rung of the ladder.
     pub rung: Rung,
     /// How listeners are served.
-    pub air_backend: AirBackend,
-    /// Threads that serve listeners; one per core where absent.
-    pub air_threads: Option<NonZeroU8>,
+    pub engine: EngineConfig,
     /// The certificate that bounds the listeners.
     pub certificate: Option<PathBuf>,
     /// The operator's own bound of the listeners.
@@ -387,8 +362,7 @@ impl Config {
                 .unwrap_or_else(one_per_core),
             hold: args.hold.or(file.hold),
             rung,
-            air_backend: args.air_backend.or(file.air_backend).unwrap_or_default(),
-            air_threads: args.air_threads.or(file.air_threads),
+            engine: args.engine.resolve(file.engine),
             certificate: args.certificate.or(file.certificate),
             listeners_max: args.listeners_max.or(file.listeners_max),
         })

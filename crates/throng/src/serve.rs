@@ -54,7 +54,8 @@ use crate::{pages, sound_file};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
-/// What an earlier process still holds is free within this time, where it was killed just now.
+/// What an earlier process still holds is free within this time, where it was killed just now: its rings are torn down a
+/// moment after it is gone. A port that is taken for longer belongs to somebody who lives.
 pub(crate) const HAND_OVER_MAX: Duration = Duration::from_secs(3);
 /// Pause between two looks at what an earlier process still holds.
 const HAND_OVER_PAUSE: Duration = Duration::from_millis(20);
@@ -174,17 +175,18 @@ impl Node {
     ) -> Result<Self, ServeError> {
         raise_file_limit();
         let metrics = recorder();
-        let hand_over = supervisor.map_or(Duration::ZERO, |_| HAND_OVER_MAX);
+        // Another node that has the folder is told at once; only what a supervisor starts again follows a node of its own.
+        let patience = supervisor.map_or(Duration::ZERO, |_| HAND_OVER_MAX);
         let holder = supervisor.unwrap_or_else(std::process::id);
-        let lock = taken_over(hand_over, || data::open(&config.data, holder)).await?;
+        let lock = taken_over(patience, || data::open(&config.data, holder)).await?;
         let operator = data::key(&config.data.join("operator.key"))?;
         let feed_key = data::key(&config.data.join("feed.key"))?;
         let store = Store::open(&config.data.join("throng.db")).await?;
         let hold = own_hold(config.hold.clone());
         let bind = || Listeners::bind(&config, supervisor.is_some());
-        let listeners = taken_over(hand_over, bind).await?;
+        let listeners = taken_over(HAND_OVER_MAX, bind).await?;
         let certificate = certificate(&config)?;
-        let (stage, mixers) = taken_over(hand_over, || start_stage(&config)).await?;
+        let (stage, mixers) = taken_over(HAND_OVER_MAX, || start_stage(&config)).await?;
         let addresses = Addresses::of(&listeners, &stage)?;
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
         let links = links(&config, listen, &addresses, &operator);

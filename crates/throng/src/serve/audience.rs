@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::num::{NonZeroU8, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::ServeError;
 use super::ports::bind_for_threads;
-use crate::config::Config;
+use crate::config::{Config, EngineConfig};
 
 /// Connections at the audience's address that ask for what the engine does not answer. More are told to come again.
 const HANDED_MAX: u32 = 4_000;
@@ -34,22 +34,18 @@ const LISTENERS_MAX: u64 = 4_000_000;
 /// How listeners are to be served.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// How loops speak with the system.
-    pub(crate) backend: Backend,
-    /// Threads of each process; chosen by the machine where absent.
-    pub(crate) threads: Option<NonZeroU8>,
+    engine: EngineConfig,
     /// Processes that share the port, and with it the machine.
-    pub(crate) processes: u32,
+    processes: u32,
     /// Whether another process keeps the port for these.
-    pub(crate) is_kept: bool,
+    is_kept: bool,
 }
 
 impl Plan {
     /// That of one process that serves everybody.
-    pub(crate) fn alone(config: &Config) -> Self {
+    pub(crate) fn alone(engine: EngineConfig) -> Self {
         Self {
-            backend: config.air_backend.into(),
-            threads: config.air_threads,
+            engine,
             processes: 1,
             is_kept: false,
         }
@@ -58,9 +54,9 @@ impl Plan {
     /// That of a worker of a node.
     pub(crate) fn of_worker(config: &Config) -> Self {
         Self {
+            engine: config.engine,
             processes: config.air_workers,
             is_kept: true,
-            ..Self::alone(config)
         }
     }
 }
@@ -75,7 +71,7 @@ pub(crate) struct Audience {
 impl Audience {
     /// Binds the port.
     pub(crate) fn bind(address: SocketAddr, plan: Plan) -> Result<Self, ServeError> {
-        let backend = plan.backend.choose()?;
+        let backend = Backend::from(plan.engine.backend).choose()?;
         Ok(Self {
             listeners: bind_for_threads(address, threads(plan, backend), plan.is_kept)?,
             backend,
@@ -173,6 +169,7 @@ fn threads(plan: Plan, backend: Backend) -> usize {
     };
     let processes = usize::try_from(plan.processes.max(1)).expect("a small number");
     let share = || cores().max(fewest).div_ceil(processes);
-    plan.threads
+    plan.engine
+        .threads
         .map_or_else(share, |threads| threads.get().into())
 }

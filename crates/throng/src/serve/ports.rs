@@ -1,17 +1,12 @@
 //! How ports are taken: alone, shared by the threads of a process, or kept for the workers of a node.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use tokio::net::TcpSocket;
 
 use super::ServeError;
 
-/// A port that is taken for longer belongs to somebody who lives.
-const PORT_FREE_MAX: Duration = Duration::from_secs(2);
-/// Pause before the port is tried again.
-const PORT_FREE_PAUSE: Duration = Duration::from_millis(10);
 /// Connections that wait to be accepted; the kernel cuts it to `somaxconn`.
 const BACKLOG: u32 = 65_535;
 
@@ -33,7 +28,9 @@ pub(super) fn bind_for_threads(
     let wrong = |source| bind_error("--listen", address, source);
     if address.port() != 0 && !is_kept {
         // Sockets that share a port would also share it with another process of this user.
-        once_free(|| socket(address)?.bind(address)).map_err(wrong)?;
+        socket(address)
+            .and_then(|alone| alone.bind(address))
+            .map_err(wrong)?;
     }
     let shared = |address| {
         let listener = shared_socket(address)?.listen(BACKLOG)?;
@@ -51,21 +48,8 @@ pub(super) fn bind_for_threads(
 /// they come and go. Whoever only keeps it is given no connection.
 pub(crate) fn keep(address: SocketAddr) -> Result<TcpSocket, ServeError> {
     // To a socket that shares with nobody, one that listens there is in the way; ours is let go before it listens.
-    drop(named("--listen", address, once_free(|| listen(address)))?);
+    drop(named("--listen", address, listen(address))?);
     named("--listen", address, shared_socket(address))
-}
-
-/// Takes a port as soon as it is free: the rings of a process that was killed are torn down a moment after it is gone.
-fn once_free<T>(mut take: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let deadline = Instant::now() + PORT_FREE_MAX;
-    loop {
-        match take() {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
-                thread::sleep(PORT_FREE_PAUSE);
-            }
-            taken => return taken,
-        }
-    }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
