@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::ServeError;
-use super::ports::bind_for_threads;
+use super::ports::{begin_no_more, bind_for_threads};
 use crate::config::{Config, EngineConfig};
 
 /// Connections at the audience's address that ask for what the engine does not answer. More are told to come again.
@@ -99,6 +99,9 @@ impl Audience {
             backend: self.backend,
             tls,
         };
+        for listener in &self.listeners {
+            doors.entrances.push(listener.try_clone()?);
+        }
         let engine = Engine::start(self.listeners, &connections, &doors.closed)?;
         doors.serving.spawn(engine.ended());
         let serving = accept::serve_handed(handed, routes, doors.closed.clone());
@@ -110,6 +113,8 @@ impl Audience {
 /// What is open.
 pub(crate) struct Doors {
     serving: JoinSet<()>,
+    /// The audience's sockets.
+    entrances: Vec<TcpListener>,
     closed: watch::Receiver<bool>,
 }
 
@@ -118,6 +123,7 @@ impl Doors {
     pub(crate) fn new(closed: watch::Receiver<bool>) -> Self {
         Self {
             serving: JoinSet::new(),
+            entrances: Vec::new(),
             closed,
         }
     }
@@ -139,6 +145,15 @@ impl Doors {
     /// Keeps one more open until it ends.
     pub(crate) fn add(&mut self, door: impl Future<Output = ()> + Send + 'static) {
         self.serving.spawn(door);
+    }
+
+    /// Lets no more connections of the audience begin here. Those that have begun come in until the doors close.
+    pub(crate) fn begin_no_more(&mut self) {
+        for entrance in self.entrances.drain(..) {
+            if let Err(error) = begin_no_more(&entrance) {
+                tracing::warn!(%error, "who comes now may have to come again");
+            }
+        }
     }
 
     /// Waits until the last one has closed.
