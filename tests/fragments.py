@@ -4,11 +4,10 @@ import struct
 
 
 def chunks(stream):
-    """The chunks of a fragmented MP4 with the number that each gives itself (ISO/IEC 14496-12, `mfhd`)."""
+    """The whole chunks of a fragmented MP4 with the number that each gives itself (ISO/IEC 14496-12, `mfhd`)."""
     while box := read_box(stream):
-        if box[4:8] == b"moof":
-            number = struct.unpack_from(">I", box, box.index(b"mfhd") + 8)[0] - 1
-            yield number, box + (read_box(stream) or b"")
+        if box[4:8] == b"moof" and (sound := read_box(stream)):
+            yield struct.unpack_from(">I", box, box.index(b"mfhd") + 8)[0] - 1, box + sound
 
 
 def read_box(stream):

@@ -1,8 +1,11 @@
 """A node of several processes: whichever is killed, the listeners of the others notice nothing, and all hear on."""
 
+import concurrent.futures
 import contextlib
 import os
+import signal
 import socket
+import threading
 import urllib.parse
 
 import pytest
@@ -14,6 +17,8 @@ WORKERS = 2
 # Looked at part by part, and those of whom only their connections are.
 LISTENERS = 200
 THOUSANDS = 10_000
+# At once, each for a moment.
+NEWCOMERS = 20
 # Enough to know that it plays.
 HOLD_PARTS = 8
 BACK_SECONDS = 60
@@ -116,6 +121,36 @@ def test_a_worker_dies_and_only_its_own_listeners_come_back(house, talk):
         assert_whole(seat)
     wait_until(lambda: len(processes(house, "air-worker")) == WORKERS, "it was started again")
     assert victim not in processes(house, "air-worker")
+    listeners.leave()
+
+
+def test_a_worker_that_is_stopped_turns_nobody_away(house, talk):
+    """Whoever comes meanwhile, on a connection of his own, is answered: by the one that ends or by the other."""
+    listeners = Crowd(talk.listen_url, LISTENERS, comes_back=True)
+    victim, answers, over = processes(house, "air-worker")[0], [], threading.Event()
+
+    def ask():
+        while not over.is_set():
+            answers.append(talk.get("state.json").status)
+
+    with concurrent.futures.ThreadPoolExecutor(NEWCOMERS) as newcomers:
+        asking = [newcomers.submit(ask) for _ in range(NEWCOMERS)]
+        try:
+            wait_until(lambda: len(answers) > 10 * NEWCOMERS, "they come and go")
+            os.kill(victim, signal.SIGTERM)
+            wait_until(lambda: not is_alive(victim), "it has ended")
+            served = len(answers)
+            wait_until(lambda: len(answers) > served + 10 * NEWCOMERS, "they still come and go")
+        finally:
+            over.set()
+        for one in asking:
+            assert one.exception() is None, "nobody is turned away"
+    assert set(answers) == {200}
+    listeners.hear_on(12)
+    assert 0 < sum(seat.lost for seat in listeners.seats) < LISTENERS, "only its own came back"
+    for seat in listeners.seats:
+        assert_whole(seat)
+    wait_until(lambda: len(processes(house, "air-worker")) == WORKERS, "it was started again")
     listeners.leave()
 
 

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use throng_air::feed::GREETING;
-use throng_air::feed::decoder::{Decoder, FeedError, Message};
+use throng_air::feed::decoder::{Message, read_in_pieces as read};
 use throng_air::feed::message::{Down, Up};
 use throng_fuzz::Script;
 
@@ -35,19 +35,4 @@ fn check<M: Message>(line: &[u8], piece: usize) {
         assert_eq!(&line[at..at + frame.len()], &frame[..], "one message has one form");
         at += frame.len();
     }
-}
-
-fn read<M: Message>(line: &[u8], piece: usize) -> (Vec<M>, Option<FeedError>) {
-    let (mut decoder, mut messages) = (Decoder::default(), Vec::new());
-    for piece in line.chunks(piece) {
-        decoder.push(piece);
-        loop {
-            match decoder.next_message() {
-                Ok(Some(message)) => messages.push(message),
-                Ok(None) => break,
-                Err(error) => return (messages, Some(error)),
-            }
-        }
-    }
-    (messages, None)
 }

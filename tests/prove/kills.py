@@ -15,6 +15,7 @@ import time
 import urllib.parse
 
 from figures import VOICES, Clock, figure, node, percentile
+from fragments import chunks
 from throng import wait_until
 
 KILLS, SEED = 50, 2026
@@ -41,38 +42,21 @@ class Ear(threading.Thread):
         while not self.over:
             try:
                 self.listen()
-            except (OSError, http.client.HTTPException, EOFError):
-                time.sleep(0.02)
+            except (OSError, http.client.HTTPException):
+                pass
+            time.sleep(0.02)
 
     def listen(self):
         line = http.client.HTTPConnection(self.url.netloc, timeout=5)
         line.request("GET", f"{self.url.path}?{self.url.query}")
         answer = line.getresponse()
         if answer.status != 200:
-            raise EOFError
-        while not self.over:
-            kind, box = read_box(answer)
-            if kind == b"moof":
-                part = struct.unpack(">I", box[box.index(b"mfhd") + 8 :][:4])[0] - 1
-                chunk = box + read_box(answer)[1]
-                self.given.setdefault(part, set()).add(hashlib.sha256(chunk).digest())
-                self.newest = max(self.newest, part)
-
-
-def read_box(answer):
-    head = read_exactly(answer, 8)
-    length, kind = struct.unpack(">I4s", head)
-    return kind, head + read_exactly(answer, length - 8)
-
-
-def read_exactly(answer, length):
-    bytes_read = b""
-    while len(bytes_read) < length:
-        more = answer.read(length - len(bytes_read))
-        if not more:
-            raise EOFError
-        bytes_read += more
-    return bytes_read
+            return
+        for part, chunk in chunks(answer):
+            self.given.setdefault(part, set()).add(hashlib.sha256(chunk).digest())
+            self.newest = max(self.newest, part)
+            if self.over:
+                return
 
 
 def journal(folder):

@@ -17,7 +17,7 @@
 )]
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -37,7 +37,7 @@ use throng_air::document::Document;
 use throng_air::engine::{Backend, Connections, Engine};
 use throng_air::hand_over::hand_over;
 use throng_air::on_air::{Facts, OnAir};
-use throng_air::past::{Past, Recorded, Recording};
+use throng_air::past::KeptElsewhere;
 use throng_air::presence::Presence;
 use throng_air::tls::server_config;
 use throng_air::tls::tickets::TicketSecret;
@@ -282,7 +282,12 @@ fn house() -> (Arc<Air>, Arc<OnAir>, String) {
         space: Arc::clone(&space),
         page: Arc::new(page()),
     };
-    let on_air = OnAir::new(facts, window, Presence::default(), Box::new(NothingKept));
+    let on_air = OnAir::new(
+        facts,
+        window,
+        Presence::default(),
+        Box::new(KeptElsewhere::nothing()),
+    );
     on_air.set_flowing(true);
     let headers = Headers {
         init: Rendition::ALL.map(|_| Bytes::from_static(&[0; 700])),
@@ -292,27 +297,6 @@ fn house() -> (Arc<Air>, Arc<OnAir>, String) {
     let on_air = Arc::new(on_air);
     air.add(space.slug.as_str(), Arc::clone(&on_air));
     (air, on_air, format!("/s/{}", space.slug))
-}
-
-/// A past that nobody asks for.
-struct NothingKept;
-
-impl Past for NothingKept {
-    fn parts(&self, _: Rendition, _: PartIndex, _: PartIndex) -> io::Result<Option<Bytes>> {
-        Ok(None)
-    }
-
-    fn replay_segment(&self, _: Rendition, _: u64) -> io::Result<Option<Bytes>> {
-        Ok(None)
-    }
-
-    fn recording(&self, _: Rendition) -> io::Result<Option<Box<dyn Recording>>> {
-        Ok(None)
-    }
-
-    fn recorded(&self) -> Recorded {
-        Recorded::default()
-    }
 }
 
 /// CPU time that the engine's threads have taken.

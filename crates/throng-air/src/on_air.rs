@@ -296,37 +296,13 @@ impl OnAir {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::io;
-
-    use bytes::Bytes;
     use throng_core::caching::BRIEF;
-    use throng_core::rendition::Rendition;
     use throng_core::slug::Slug;
     use throng_core::space::Announcement;
     use throng_core::time::UnixMillis;
 
     use super::*;
-    use crate::past::{Recorded, Recording};
-
-    struct Nothing;
-
-    impl Past for Nothing {
-        fn parts(&self, _: Rendition, _: PartIndex, _: PartIndex) -> io::Result<Option<Bytes>> {
-            Ok(None)
-        }
-
-        fn replay_segment(&self, _: Rendition, _: u64) -> io::Result<Option<Bytes>> {
-            Ok(None)
-        }
-
-        fn recording(&self, _: Rendition) -> io::Result<Option<Box<dyn Recording>>> {
-            Ok(None)
-        }
-
-        fn recorded(&self) -> Recorded {
-            Recorded::default()
-        }
-    }
+    use crate::past::KeptElsewhere;
 
     /// An announced space with an empty window into which parts flow.
     pub(crate) fn on_air() -> Arc<OnAir> {
@@ -344,7 +320,12 @@ pub(crate) mod tests {
             page: Arc::new(Document::new(String::new(), "text/html", BRIEF)),
         };
         let window = Window::new(PartIndex(0));
-        let on_air = OnAir::new(facts, window, Presence::default(), Box::new(Nothing));
+        let on_air = OnAir::new(
+            facts,
+            window,
+            Presence::default(),
+            Box::new(KeptElsewhere::nothing()),
+        );
         on_air.set_flowing(true);
         Arc::new(on_air)
     }

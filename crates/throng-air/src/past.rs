@@ -8,6 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use throng_core::rendition::Rendition;
 use throng_core::timeline::PartIndex;
+use tokio::sync::watch;
 
 /// What a space has kept.
 pub trait Past: Send + Sync {
@@ -36,6 +37,34 @@ pub struct Recorded {
     pub parts: u64,
     /// Bytes of the default rendition since go-live.
     pub bytes: u64,
+}
+
+/// The past of a space that is kept elsewhere, or nowhere: how much there is of it is known, and nothing of it is here.
+pub struct KeptElsewhere(pub watch::Receiver<Recorded>);
+
+impl KeptElsewhere {
+    /// Of a space of which nothing was recorded.
+    pub fn nothing() -> Self {
+        Self(watch::channel(Recorded::default()).1)
+    }
+}
+
+impl Past for KeptElsewhere {
+    fn parts(&self, _: Rendition, _: PartIndex, _: PartIndex) -> io::Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    fn replay_segment(&self, _: Rendition, _: u64) -> io::Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    fn recording(&self, _: Rendition) -> io::Result<Option<Box<dyn Recording>>> {
+        Ok(None)
+    }
+
+    fn recorded(&self) -> Recorded {
+        *self.0.borrow()
+    }
 }
 
 /// One file that does not change any more.

@@ -5,6 +5,7 @@
 //! or HLS on the same connection. A listener is a slot of some two hundred bytes: nothing that comes in is kept, except
 //! that playlists are shared and the shell holds on to an answer that must be read as a whole.
 
+mod hearing;
 mod known;
 mod leaving;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod waiting;
 
 use std::sync::Arc;
 
+pub use self::hearing::KEPT_MAX_BYTES;
 use self::known::Known;
 use crate::SECOND_US;
 use crate::answer::{Head, Media};
@@ -22,14 +24,12 @@ use crate::mix::Via;
 use crate::orders::Funnel;
 use crate::playback::Playback;
 use crate::retry::Retries;
-use crate::stream::{Reader, Stretch};
+use crate::stream::Reader;
 use crate::tally::Tally;
 
 /// A request without an answer, or an endless answer without sound, is given up after this: playlists may be held for
 /// 12 s, and spans are below 8 s.
 pub const QUIET_MAX_US: u64 = 20 * SECOND_US;
-/// What VLC and its like gather before they begin.
-const PLAIN_CUSHION_US: u64 = SECOND_US;
 
 /// One listener.
 #[derive(Debug)]
@@ -370,75 +370,6 @@ impl Listener {
         act
     }
 
-    /// Reads sound and tells the player.
-    fn hear(&mut self, scene: &mut Scene<'_>, bytes: &[u8]) -> Result<(), &'static str> {
-        if let Some(keep) = scene.keep.as_deref_mut() {
-            keep.extend_from_slice(
-                &bytes[..bytes.len().min(KEPT_MAX_BYTES.saturating_sub(keep.len()))],
-            );
-        }
-        let mut reader = std::mem::take(&mut self.reader);
-        let read = reader.feed(bytes, &mut |stretch| self.deliver(scene, stretch));
-        self.reader = reader;
-        read.map_err(|_| "broken stream")
-    }
-
-    fn deliver(&mut self, scene: &mut Scene<'_>, stretch: Stretch) {
-        let enough_us = if self.via == Via::Plain {
-            PLAIN_CUSHION_US
-        } else {
-            0
-        };
-        let heard = self
-            .playback
-            .deliver(scene.now_us, stretch.sample, stretch.samples, enough_us);
-        scene.tally.delivered_samples += heard.new_samples;
-        if heard.new_samples > 0 {
-            self.retries.heard();
-        }
-        if !stretch.in_sequence {
-            scene.tally.note_trouble("out of sequence");
-        }
-        if heard.began {
-            let after_us = scene.now_us - self.began_us;
-            scene.tally.first_sound_us.note(after_us);
-        }
-        if let Some(missing_us) = heard.gap_us {
-            self.note_gap(missing_us, scene.tally);
-        }
-    }
-
-    fn note_wait(&self, scene: &mut Scene<'_>) {
-        if self.step == Step::Stream && self.playback.is_sounding() {
-            let waited_us = scene.now_us.saturating_sub(self.last_us);
-            scene.tally.longest_wait_us = scene.tally.longest_wait_us.max(waited_us);
-        }
-    }
-
-    fn note_gap(&mut self, missing_us: u64, tally: &mut Tally) {
-        tally.note_gap(missing_us);
-        tally.gap_listeners += u64::from(!self.had_gap);
-        self.had_gap = true;
-    }
-
-    fn join(&mut self, scene: &mut Scene<'_>) {
-        match self.state {
-            State::Joining => {
-                scene.tally.joined += 1;
-                scene.tally.join_us.note(scene.now_us - self.began_us);
-            }
-            State::Joined { listening: false } => {}
-            State::Joined { listening: true } | State::Gone => return,
-        }
-        self.state = State::Joined { listening: true };
-        scene.tally.note_listening();
-    }
-
-    /// Whether an endless answer comes in, and nothing but sound counts.
-    fn is_sounding_stream(&self, scene: &Scene<'_>) -> bool {
-        self.step == Step::Stream && self.playback.is_sounding() && scene.keep.is_none()
-    }
-
     fn first_of_sound(&self) -> Step {
         if self.via == Via::Hls {
             Step::Main
@@ -470,6 +401,3 @@ impl Listener {
         })
     }
 }
-
-/// A kept stream is cut after some minutes of sound; what is kept is there to be listened to, not to be an archive.
-pub const KEPT_MAX_BYTES: usize = 4 << 20;

@@ -97,6 +97,9 @@ impl FromStr for Mix {
 
 impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [(only, _)] = &self.0[..] {
+            return f.write_str(only.name());
+        }
         let shares = self.0.iter();
         let text: Vec<_> = shares
             .map(|(via, share)| format!("{}={share}", via.name()))
@@ -132,7 +135,8 @@ mod tests {
         for nonsense in ["", "whep", "hls=0", "hls=1,hls=2", "hls=x", "hls=9999"] {
             assert_eq!(nonsense.parse::<Mix>(), Err(NoMix), "{nonsense}");
         }
-        let text = "progressive=80,hls=15,plain=5";
-        assert_eq!(text.parse::<Mix>().unwrap().to_string(), text);
+        for text in ["progressive=80,hls=15,plain=5", "hls"] {
+            assert_eq!(text.parse::<Mix>().unwrap().to_string(), text);
+        }
     }
 }

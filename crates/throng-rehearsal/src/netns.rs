@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -15,7 +16,9 @@ const FOLDER: &str = "/run/netns";
 #[derive(Debug, thiserror::Error)]
 pub enum NetnsError {
     /// Not allowed.
-    #[error("entering the network namespace {0} takes root (CAP_SYS_ADMIN)")]
+    #[error(
+        "entering the network namespace {0} takes root (CAP_SYS_ADMIN): run this as root, or without --netns"
+    )]
     Forbidden(String),
     /// Something else.
     #[error("the network namespace {name} cannot be entered: {source}")]
@@ -38,6 +41,10 @@ pub fn enter(name: &str) -> Result<(), NetnsError> {
     if name.is_empty() || name.starts_with('.') || name.contains('/') {
         return Err(NetnsError::Name(name.to_owned()));
     }
+    enter_file(name, &Path::new(FOLDER).join(name))
+}
+
+fn enter_file(name: &str, path: &Path) -> Result<(), NetnsError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => NetnsError::Missing(name.to_owned()),
         io::ErrorKind::PermissionDenied => NetnsError::Forbidden(name.to_owned()),
@@ -46,7 +53,7 @@ pub fn enter(name: &str) -> Result<(), NetnsError> {
             source,
         },
     };
-    let file = File::open(format!("{FOLDER}/{name}")).map_err(failed)?;
+    let file = File::open(path).map_err(failed)?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(|errno| failed(errno.into()))
 }
@@ -61,6 +68,8 @@ pub fn can_be_entered(name: &str) -> Result<(), NetnsError> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
     use super::*;
 
     #[test]
@@ -74,6 +83,22 @@ mod tests {
             missing
                 .to_string()
                 .contains("ip netns add throng-none-such")
+        );
+    }
+
+    #[test]
+    fn who_may_not_enter_is_told_what_it_takes() {
+        // Of a thread of its own, since that is what gives its rights away.
+        let tried = thread::spawn(|| {
+            let mut sets = capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::SYS_ADMIN);
+            set_capabilities(None, sets).unwrap();
+            enter_file("rehearsal", Path::new("/proc/self/ns/net"))
+        });
+        let refused = tried.join().unwrap().unwrap_err().to_string();
+        assert!(
+            refused.contains("rehearsal takes root (CAP_SYS_ADMIN)"),
+            "{refused}"
         );
     }
 }

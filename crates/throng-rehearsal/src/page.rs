@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use crate::verdict::{Evidence, Second, Summary};
 use crate::words;
-use plot::{Line, Plot};
+use plot::{Line, Plot, Times};
 
 /// What the page says above its figures.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub struct Heading {
     /// When, RFC 3339.
     pub at: String,
     /// How the crowd came, stayed and left.
-    pub shape: String,
-    /// The machine.
+    pub crowd: String,
+    /// The machine that led it.
     pub machine: String,
 }
 
@@ -27,26 +27,28 @@ pub fn html(heading: &Heading, evidence: &Evidence) -> String {
     let mut page = String::new();
     let _ = write!(
         page,
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Rehearsal of {target}</title>\n<style>{STYLE}</style>\n\
-         <h1>Rehearsal of {target}</h1>\n<p>{at} · {shape} · {machine}</p>\n<p class=\"verdict\">{verdict}</p>\n",
+         <title>Rehearsal of {target}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+         <header>\n<h1>Rehearsal <span>of {target}</span></h1>\n<p>{crowd}.</p>\n\
+         <p><time datetime=\"{at}\">{day}</time> · crowd led from {machine}</p>\n</header>\n<main>\n\
+         <section class=\"verdict {limit}\">\n<h2>What gave way first</h2>\n<p>{verdict}</p>\n</section>\n",
         target = escaped(&heading.target),
+        crowd = escaped(&heading.crowd),
         at = escaped(&heading.at),
-        shape = escaped(&heading.shape),
+        day = escaped(&day(&heading.at)),
         machine = escaped(&heading.machine),
-        verdict = escaped(&words::verdict(&summary)),
+        limit = summary.limit.name(),
+        verdict = escaped(&words::verdict(evidence)),
     );
-    figures(&summary, &mut page);
-    for plot in plots(&evidence.seconds) {
-        plot.write(&mut page);
-    }
-    page.push_str("</html>\n");
+    write_figures(&summary, &mut page);
+    write_plots(evidence, &mut page);
+    page.push_str("</main>\n</body>\n</html>\n");
     page
 }
 
-fn figures(summary: &Summary, page: &mut String) {
-    page.push_str("<table>\n");
+fn write_figures(summary: &Summary, page: &mut String) {
+    page.push_str("<section>\n<h2>Figures</h2>\n<table>\n");
     for (name, value) in words::figures(summary) {
         let value = escaped(&value);
         let _ = writeln!(
@@ -54,10 +56,31 @@ fn figures(summary: &Summary, page: &mut String) {
             "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>"
         );
     }
-    page.push_str("</table>\n");
+    page.push_str("</table>\n</section>\n");
 }
 
-fn plots(seconds: &[Second]) -> Vec<Plot> {
+fn write_plots(evidence: &Evidence, page: &mut String) {
+    let trouble_ms = evidence.first_trouble().map(|second| second.at_ms);
+    let mark = match trouble_ms {
+        Some(_) => " The upright line stands where somebody was first left without.",
+        None => "",
+    };
+    let _ = writeln!(
+        page,
+        "<section>\n<h2>Second by second</h2>\n<p>Time runs from the first arrival.{mark}</p>\n<div class=\"plots\">"
+    );
+    let last = evidence.seconds.last();
+    let times = Times {
+        end_ms: last.map_or(1, |second| second.at_ms.max(1)),
+        trouble_ms,
+    };
+    for plot in plots(&evidence.seconds) {
+        plot.write(&times, page);
+    }
+    page.push_str("</div>\n</section>\n");
+}
+
+fn plots(seconds: &[Second]) -> [Plot; 6] {
     let line = |name: &'static str, of: fn(&Second) -> Option<u64>| Line {
         name,
         points: seconds
@@ -65,23 +88,26 @@ fn plots(seconds: &[Second]) -> Vec<Plot> {
             .filter_map(|second| Some((second.at_ms, of(second)?)))
             .collect(),
     };
-    vec![
+    [
         Plot {
             title: "Listeners",
-            unit: "",
+            unit: "at once",
+            decimals: 0,
             lines: vec![
                 line("set out", |second| Some(second.begun)),
-                line("sound comes", |second| Some(second.listening)),
+                line("hear", |second| Some(second.listening)),
             ],
         },
         Plot {
-            title: "Joins per second",
-            unit: "",
+            title: "Joins",
+            unit: "per second",
+            decimals: 0,
             lines: vec![line("joins", |second| Some(second.joins))],
         },
         Plot {
-            title: "CPU, thousandths of a core",
-            unit: "",
+            title: "CPU",
+            unit: "cores",
+            decimals: 3,
             lines: vec![
                 line("server", |second| second.server_cpu_millicores),
                 line("crowd", |second| Some(second.client_cpu_millicores)),
@@ -89,27 +115,30 @@ fn plots(seconds: &[Second]) -> Vec<Plot> {
         },
         Plot {
             title: "Memory",
-            unit: " MB",
+            unit: "MB",
+            decimals: 6,
             lines: vec![
-                line("server", |second| {
-                    second.server_memory_bytes.map(|bytes| bytes / 1_000_000)
-                }),
-                line("TCP sockets", |second| {
-                    second.socket_memory_bytes.map(|bytes| bytes / 1_000_000)
+                line("server", |second| second.server_memory_bytes),
+                line("TCP sockets of both sides", |second| {
+                    second.socket_memory_bytes
                 }),
             ],
         },
         Plot {
-            title: "Longest wait between two deliveries, and lag of the crowd's own loops",
-            unit: " ms",
+            title: "Longest waits",
+            unit: "ms",
+            decimals: 0,
             lines: vec![
-                line("wait", |second| Some(second.wait_ms)),
-                line("lag", |second| Some(second.client_lag_ms)),
+                line("between two deliveries", |second| Some(second.wait_ms)),
+                line("lag of the crowd itself", |second| {
+                    Some(second.client_lag_ms)
+                }),
             ],
         },
         Plot {
-            title: "Left without: gaps, failures, refusals, losses so far",
-            unit: "",
+            title: "Left without",
+            unit: "so far",
+            decimals: 0,
             lines: vec![
                 line("gaps", |second| Some(second.gaps)),
                 line("failed", |second| Some(second.failed)),
@@ -120,24 +149,52 @@ fn plots(seconds: &[Second]) -> Vec<Plot> {
     ]
 }
 
+/// A moment as people read it, from RFC 3339 in UTC.
+fn day(at: &str) -> String {
+    match (at.get(..10), at.get(11..19)) {
+        (Some(day), Some(time)) => format!("{day}, {time} UTC"),
+        _ => at.to_owned(),
+    }
+}
+
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('"', "&quot;")
 }
 
+/// Colours are those of the other pages. Lines differ by their dashes, too.
 const STYLE: &str = "
-:root { color-scheme: light dark; --ink: #23152f; --soft: #63537a; --line: #d6cce0; --house: #fff;
-  --c0: #6a3fb5; --c1: #c25c00; --c2: #c02a1d; --c3: #1b7f5c }
-@media (prefers-color-scheme: dark) { :root { --ink: #f4eef8; --soft: #b9a9c6; --line: #43354f; --house: #150f1c;
+:root { color-scheme: light dark; --ink: #23152f; --soft: #63537a; --line: #d6cce0; --house: #f5f2f8; --box: #fff;
+  --none: #1b7f5c; --server: #c02a1d; --client: #9c4f00;
+  --c0: #6a3fb5; --c1: #b85600; --c2: #c02a1d; --c3: #1b7f5c }
+@media (prefers-color-scheme: dark) { :root { --ink: #f4eef8; --soft: #b9a9c6; --line: #43354f; --house: #150f1c; --box: #21182b;
+  --none: #6fd6ae; --server: #ff7a66; --client: #ffb454;
   --c0: #c4a5ff; --c1: #ffb454; --c2: #ff7a66; --c3: #6fd6ae } }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: var(--ink); background: var(--house) }
-h1 { font-size: 1.6rem; overflow-wrap: anywhere } h2 { font-size: 1.1rem; margin: 2rem 0 .25rem }
-.verdict { font-size: 1.15rem; font-weight: 600 }
-table { border-collapse: collapse } th { text-align: left; font-weight: 400; color: var(--soft); padding-right: 1.5rem }
-td { font-variant-numeric: tabular-nums }
-svg { width: 100%; height: auto; display: block } svg text { fill: var(--soft); font-size: 12px }
-svg .axis { stroke: var(--line) } svg polyline { fill: none; stroke-width: 2; stroke-linejoin: round }
+* { box-sizing: border-box }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 76rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; color: var(--ink); background: var(--house) }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 } h1 span { display: block; font-size: 1.05rem; line-height: 1.4; font-weight: 400; color: var(--soft); overflow-wrap: anywhere }
+h2 { font-size: 1.2rem; margin: 0 } h3 { display: inline; font-size: 1rem }
+header p { margin: .5rem 0 0 } header p + p { color: var(--soft); margin: 0 }
+section { margin-top: 2rem }
+.verdict { background: var(--box); border-left: .4rem solid var(--soft); border-radius: .5rem; padding: 1rem 1.25rem }
+.verdict h2 { font-size: .9rem; font-weight: 500; color: var(--soft) } .verdict p { font-size: 1.3rem; line-height: 1.35; font-weight: 650; margin: .25rem 0 0 }
+.verdict.none { border-color: var(--none) } .verdict.server { border-color: var(--server) } .verdict.client { border-color: var(--client) }
+table { border-collapse: collapse; width: 100%; margin-top: .5rem; font-variant-numeric: tabular-nums } tr { border-top: 1px solid var(--line) }
+th { text-align: left; font-weight: 400; color: var(--soft); white-space: nowrap; vertical-align: top; width: 10rem } th, td { padding: .35rem 1rem .35rem 0 }
+.plots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)) }
+figure { margin: 0; background: var(--box); border-radius: .5rem; padding: 1rem }
+figcaption > span, figure p { color: var(--soft) } figure p { margin: .25rem 0 0 } figure ul { display: flex; flex-wrap: wrap; gap: 0 1.25rem; list-style: none; margin: 0; padding: 0 }
+.key { width: 28px; height: 8px; margin-right: .5rem; vertical-align: middle }
+.plot { display: grid; grid-template: 11rem 1.5rem / 3.75rem 1fr; margin: .75rem 1rem 0 0; font-size: .8rem; color: var(--soft); font-variant-numeric: tabular-nums }
+.plot svg { grid-area: 1 / 2; width: 100%; height: 100%; display: block; overflow: visible }
+.values { grid-area: 1 / 1; position: relative } .values span { position: absolute; right: .6rem; transform: translateY(50%) }
+.times { grid-area: 2 / 2; position: relative } .times span { position: absolute; top: .3rem; transform: translateX(-50%); white-space: nowrap }
+.plot path, .line { vector-effect: non-scaling-stroke } .grid { stroke: var(--line) } .mark { stroke: var(--server); stroke-width: 2; stroke-dasharray: 2 4 }
+.line { fill: none; stroke-width: 2; stroke-linejoin: round } .l0 { stroke: var(--c0) } .l1 { stroke: var(--c1); stroke-dasharray: 8 3 }
+.l2 { stroke: var(--c2); stroke-dasharray: 3 3 } .l3 { stroke: var(--c3); stroke-dasharray: 9 3 2 3 }
+@media (max-width: 36rem) { th, td { display: block; width: auto; padding: 0 } th { padding-top: .35rem } td { padding-bottom: .35rem } }
+@media print { body { max-width: none } figure, .verdict { break-inside: avoid } }
 ";
 
 #[cfg(test)]
@@ -165,13 +222,22 @@ mod tests {
         let heading = Heading {
             target: "http://a/s/<b>".to_owned(),
             at: "2026-12-01T20:00:00Z".to_owned(),
-            shape: "vertical".to_owned(),
+            crowd: "3 listeners".to_owned(),
             machine: "a machine".to_owned(),
         };
         let page = html(&heading, &evidence);
         assert!(!page.contains("<script") && !page.contains("<b>"));
         assert!(!page.contains("src=") && !page.contains("href=") && !page.contains("url("));
-        assert_eq!(page.matches("<svg").count(), 6);
         assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+        assert_eq!(page.matches("<figure>").count(), 6);
+        // Memory was not seen, and nothing happened besides.
+        assert_eq!(page.matches("role=\"img\" aria-label=").count(), 1);
+        assert_eq!(page.matches("Not seen from here").count(), 1);
+        assert_eq!(page.matches("<p>None.</p>").count(), 4);
+        assert!(!page.contains(">server</li>"));
+        assert!(
+            page.contains("<title>") && page.contains("<main>") && page.contains(" lang=\"en\"")
+        );
+        assert!(page.contains(">2026-12-01, 20:00:00 UTC</time>"));
     }
 }

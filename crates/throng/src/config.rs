@@ -1,16 +1,21 @@
 //! Configuration, resolved once: a flag wins over the environment, the environment over the file, the file over the
 //! default. Unknown keys of the file are refused.
 
+mod engine;
+mod settings;
+
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use throng_air::engine::Backend;
 use throng_core::ladder::Rung;
+
+pub use self::engine::{AirBackend, EngineArgs, EngineConfig};
+pub use self::settings::{SETTINGS, Setting, sample};
 
 /// What is wrong with the configuration.
 #[derive(Debug, Error)]
@@ -34,162 +39,6 @@ pub enum ConfigError {
     /// Two settings do not go together.
     #[error("{0}")]
     Conflict(&'static str),
-}
-
-/// One setting: its key in the file (flag with hyphens, environment `THRONG_` in capitals), its default as TOML, and
-/// what it does.
-pub struct Setting {
-    /// The key in `throng.toml`.
-    pub key: &'static str,
-    /// The default, or an example where there is no default.
-    pub example: &'static str,
-    /// Whether `example` is the default.
-    pub is_default: bool,
-    /// What it does.
-    pub help: &'static str,
-}
-
-/// Every setting of `throng serve`, in the order of the sample file.
-pub const SETTINGS: &[Setting] = &[
-    setting(
-        "listen",
-        "\"127.0.0.1:8080\"",
-        true,
-        "Address of the audience: pages, streams, replays.",
-    ),
-    setting(
-        "desk",
-        "\"127.0.0.1:8081\"",
-        true,
-        "Address of hosts and speakers. The same as `listen` puts both on one port.",
-    ),
-    setting(
-        "internal",
-        "\"127.0.0.1:9464\"",
-        true,
-        "Address of metrics and health. Keep it private.",
-    ),
-    setting(
-        "data",
-        "\"./throng-data\"",
-        true,
-        "Folder of database, keys and recordings; created if absent.",
-    ),
-    setting(
-        "stage_udp",
-        "\"127.0.0.1:0\"",
-        true,
-        "Address of the speakers' media (UDP, and TCP on the same port number).",
-    ),
-    setting(
-        "stage_advertise",
-        "\"203.0.113.7\"",
-        false,
-        "IP address that speakers are told to send to, where the machine is behind address translation.",
-    ),
-    setting(
-        "public_url",
-        "\"https://live.example.org\"",
-        false,
-        "How listeners reach `listen`, for links.",
-    ),
-    setting(
-        "desk_url",
-        "\"https://desk.example.org\"",
-        false,
-        "How hosts and speakers reach `desk`, for links.",
-    ),
-    setting(
-        "tls_cert",
-        "\"/etc/throng/cert.pem\"",
-        false,
-        "Certificate chain (PEM) for `listen` and `desk`; needs `tls_key`.",
-    ),
-    setting(
-        "tls_key",
-        "\"/etc/throng/key.pem\"",
-        false,
-        "Private key (PEM) of `tls_cert`.",
-    ),
-    setting(
-        "air_workers",
-        "2",
-        false,
-        "Processes that serve listeners beside the origin. By default one per core; 0 keeps everything in one process.",
-    ),
-    setting(
-        "hold",
-        "\"/etc/throng/hold.flac\"",
-        false,
-        "Sound file (WAV, FLAC, Ogg, MP3) to play as the hold programme instead of our own music.",
-    ),
-    setting(
-        "rung",
-        "0",
-        true,
-        "Rung of the ladder, 0 to 4: longer spans and, from 3, fewer bits per listener.",
-    ),
-    setting(
-        "air_backend",
-        "\"auto\"",
-        true,
-        "How listeners are served: `io_uring`, `epoll`, or `auto` for io_uring where the system allows it.",
-    ),
-    setting(
-        "air_threads",
-        "4",
-        false,
-        "Threads of each process that serve listeners. By default all processes together have one per core; with io_uring at least 4, for 16,000 listeners each.",
-    ),
-    setting(
-        "certificate",
-        "\"/etc/throng/capacity.json\"",
-        false,
-        "Capacity certificate of `throng rehearse`: no more listeners at once than it grants.",
-    ),
-    setting(
-        "listeners_max",
-        "20000",
-        false,
-        "Listeners at once; more are told to come again. With `certificate` too, the smaller number counts.",
-    ),
-];
-
-const fn setting(
-    key: &'static str,
-    example: &'static str,
-    is_default: bool,
-    help: &'static str,
-) -> Setting {
-    Setting {
-        key,
-        example,
-        is_default,
-        help,
-    }
-}
-
-/// The sample `throng.toml`: every setting with what it does, commented out.
-pub fn sample() -> String {
-    use std::fmt::Write;
-    let mut text = String::from(
-        "# Settings of `throng serve`. Each is also a flag (`--stage-udp`) and an environment variable\n\
-         # (`THRONG_STAGE_UDP`); a flag wins over the environment, and the environment over this file.\n",
-    );
-    for setting in SETTINGS {
-        let kind = if setting.is_default {
-            "default"
-        } else {
-            "example"
-        };
-        write!(
-            text,
-            "\n# {}\n# ({kind})\n#{} = {}\n",
-            setting.help, setting.key, setting.example
-        )
-        .expect("writing to a string does not fail");
-    }
-    text
 }
 
 /// The settings as flags and environment give them.
@@ -245,12 +94,10 @@ pub struct ServeArgs {
     /// Rung of the ladder, 0 to 4: longer spans and, from 3, fewer bits per listener [default: 0]
     #[arg(long, env = "THRONG_RUNG", value_name = "RUNG")]
     pub rung: Option<u8>,
-    /// How listeners are served; `auto` takes `io_uring` where the system allows it [default: auto]
-    #[arg(long, env = "THRONG_AIR_BACKEND", value_name = "NAME")]
-    pub air_backend: Option<AirBackend>,
-    /// Threads of each process that serve listeners [default: all processes together one per core; with `io_uring` at least 4, for 16,000 listeners each]
-    #[arg(long, env = "THRONG_AIR_THREADS", value_name = "N")]
-    pub air_threads: Option<NonZeroU8>,
+    /// How listeners are served
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub engine: EngineArgs,
     /// Capacity certificate of `throng rehearse`: no more listeners at once than it grants
     #[arg(long, env = "THRONG_CERTIFICATE", value_name = "FILE")]
     pub certificate: Option<PathBuf>,
@@ -265,30 +112,6 @@ pub struct ServeArgs {
 
 /// Most Air workers: more than one for each core of the largest machine serve nobody better.
 const AIR_WORKERS_MAX: u32 = 256;
-
-/// How listeners are served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub enum AirBackend {
-    /// `io_uring` where the system allows it.
-    #[default]
-    Auto,
-    /// Everywhere.
-    Epoll,
-    /// With direct descriptors, which the limit of open files does not bind.
-    IoUring,
-}
-
-impl From<AirBackend> for Backend {
-    fn from(backend: AirBackend) -> Self {
-        match backend {
-            AirBackend::Auto => Self::Auto,
-            AirBackend::Epoll => Self::Epoll,
-            AirBackend::IoUring => Self::IoUring,
-        }
-    }
-}
 
 /// The resolved settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -318,9 +141,7 @@ pub struct Config {
     /// Rung of the ladder.
     pub rung: Rung,
     /// How listeners are served.
-    pub air_backend: AirBackend,
-    /// Threads that serve listeners; one per core where absent.
-    pub air_threads: Option<NonZeroU8>,
+    pub engine: EngineConfig,
     /// The certificate that bounds the listeners.
     pub certificate: Option<PathBuf>,
     /// The operator's own bound of the listeners.
@@ -387,8 +208,7 @@ impl Config {
                 .unwrap_or_else(one_per_core),
             hold: args.hold.or(file.hold),
             rung,
-            air_backend: args.air_backend.or(file.air_backend).unwrap_or_default(),
-            air_threads: args.air_threads.or(file.air_threads),
+            engine: args.engine.resolve(file.engine),
             certificate: args.certificate.or(file.certificate),
             listeners_max: args.listeners_max.or(file.listeners_max),
         })
@@ -416,74 +236,4 @@ fn read(path: &Path) -> Result<ServeArgs, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn uncommented(sample: &str) -> String {
-        sample
-            .lines()
-            .filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')))
-            .fold(String::new(), |text, line| text + line + "\n")
-    }
-
-    #[test]
-    fn the_sample_file_is_the_one_in_docs() {
-        assert_eq!(
-            sample(),
-            include_str!("../../../docs/reference/throng.toml")
-        );
-    }
-
-    #[test]
-    fn every_setting_of_the_sample_is_read_and_none_is_left_out() {
-        let args: ServeArgs = toml::from_str(&uncommented(&sample())).unwrap();
-        let shown = format!("{args:?}");
-        assert_eq!(
-            shown.matches("None").count(),
-            1,
-            "only `config` is not a setting of the file: {shown}"
-        );
-    }
-
-    #[test]
-    fn the_defaults_of_the_sample_are_the_defaults() {
-        let defaults: Vec<_> = SETTINGS
-            .iter()
-            .filter(|s| s.is_default)
-            .map(|s| format!("{} = {}", s.key, s.example))
-            .collect();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), defaults.join("\n")).unwrap();
-        let filed = ServeArgs {
-            config: Some(file.path().to_owned()),
-            ..ServeArgs::default()
-        };
-        assert_eq!(
-            Config::resolve(filed).unwrap(),
-            Config::resolve(ServeArgs::default()).unwrap()
-        );
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_file_and_unknown_keys_are_refused() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(
-            file.path(),
-            "listen = \"127.0.0.1:1\"\ndesk = \"127.0.0.1:2\"\n",
-        )
-        .unwrap();
-        let args = ServeArgs {
-            listen: Some("127.0.0.1:3".parse().unwrap()),
-            config: Some(file.path().to_owned()),
-            ..ServeArgs::default()
-        };
-        let config = Config::resolve(args.clone()).unwrap();
-        assert_eq!((config.listen.port(), config.desk.port()), (3, 2));
-        std::fs::write(file.path(), "rung = 5\n").unwrap();
-        let error = Config::resolve(args.clone()).unwrap_err().to_string();
-        assert!(error.contains("0 to 4"), "{error}");
-        std::fs::write(file.path(), "lissten = \"127.0.0.1:1\"\n").unwrap();
-        let error = Config::resolve(args).unwrap_err().to_string();
-        assert!(error.contains("lissten"), "{error}");
-    }
-}
+mod tests;

@@ -7,9 +7,10 @@ mod error;
 mod feed;
 mod gathered;
 mod internal;
+mod links;
 mod ports;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -18,12 +19,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::ServerConfig;
-use serde::{Deserialize, Serialize};
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
 use throng_air::tls::tickets::TicketSecret;
 use throng_archive::DataLock;
-use throng_core::key::Key;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_media::hold::HoldLoop;
 use throng_media::package;
@@ -40,6 +39,9 @@ pub(crate) use self::gathered::METRICS_PATH;
 pub(crate) use self::internal::{
     ledger, readiness, recorder, recorder_of_worker, render_edge, render_worker,
 };
+pub use self::links::Links;
+pub(crate) use self::links::announce;
+use self::links::links;
 pub(crate) use self::ports::{bind_plain, keep};
 use crate::api::Desk;
 use crate::capacity::Capacity;
@@ -54,27 +56,11 @@ use crate::{pages, sound_file};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
-/// What an earlier process still holds is free within this time, where it was killed just now.
+/// What an earlier process still holds is free within this time, where it was killed just now: its rings are torn down a
+/// moment after it is gone. A port that is taken for longer belongs to somebody who lives.
 pub(crate) const HAND_OVER_MAX: Duration = Duration::from_secs(3);
 /// Pause between two looks at what an earlier process still holds.
 const HAND_OVER_PAUSE: Duration = Duration::from_millis(20);
-
-/// Where a running node is reached.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Links {
-    /// The audience's address as a URL.
-    pub listen: String,
-    /// The desk's address as a URL.
-    pub desk: String,
-    /// The studio, with the operator's key in its fragment.
-    pub studio: String,
-    /// The internal address as a URL.
-    pub internal: String,
-    /// Where the stage receives media.
-    pub stage: String,
-    /// The data folder.
-    pub data: PathBuf,
-}
 
 /// A running node.
 pub struct Node {
@@ -134,20 +120,6 @@ pub async fn run_origin() -> Result<(), ServeError> {
     node.until_stopped().await
 }
 
-/// The first line a stranger sees.
-pub(crate) fn announce(links: &Links, json: bool) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    if json {
-        serde_json::to_writer(&mut out, links)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "listening on {}", links.listen)?;
-        writeln!(out, "studio       {}", links.studio)?;
-        writeln!(out, "data         {}", links.data.display())?;
-    }
-    out.flush()
-}
-
 /// Waits for SIGTERM or Ctrl-C.
 pub async fn wait_for_signal() -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -174,17 +146,18 @@ impl Node {
     ) -> Result<Self, ServeError> {
         raise_file_limit();
         let metrics = recorder();
-        let hand_over = supervisor.map_or(Duration::ZERO, |_| HAND_OVER_MAX);
+        // That another node has the folder is told at once; only what a supervisor starts again waits for its forerunner.
+        let patience = supervisor.map_or(Duration::ZERO, |_| HAND_OVER_MAX);
         let holder = supervisor.unwrap_or_else(std::process::id);
-        let lock = taken_over(hand_over, || data::open(&config.data, holder)).await?;
+        let lock = taken_over(patience, || data::open(&config.data, holder)).await?;
         let operator = data::key(&config.data.join("operator.key"))?;
         let feed_key = data::key(&config.data.join("feed.key"))?;
         let store = Store::open(&config.data.join("throng.db")).await?;
         let hold = own_hold(config.hold.clone());
         let bind = || Listeners::bind(&config, supervisor.is_some());
-        let listeners = taken_over(hand_over, bind).await?;
+        let listeners = taken_over(HAND_OVER_MAX, bind).await?;
         let certificate = certificate(&config)?;
-        let (stage, mixers) = taken_over(hand_over, || start_stage(&config)).await?;
+        let (stage, mixers) = taken_over(HAND_OVER_MAX, || start_stage(&config)).await?;
         let addresses = Addresses::of(&listeners, &stage)?;
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
         let links = links(&config, listen, &addresses, &operator);
@@ -341,27 +314,6 @@ pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT], index: Option<Document>)
         not_found: pages::not_found(),
     };
     Air::new(headers, pages, index)
-}
-
-fn links(config: &Config, listen: SocketAddr, addresses: &Addresses, operator: &Key) -> Links {
-    let scheme = if config.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let url = |public: &Option<String>, address| {
-        let bound = || format!("{scheme}://{address}");
-        public.clone().unwrap_or_else(bound)
-    };
-    let desk = url(&config.desk_url, addresses.desk.unwrap_or(listen));
-    Links {
-        studio: format!("{desk}/studio#key={}", operator.expose()),
-        listen: url(&config.public_url, listen),
-        desk,
-        internal: format!("http://{}", addresses.internal),
-        stage: addresses.stage.to_string(),
-        data: config.data.clone(),
-    }
 }
 
 /// Open files up to what the system allows: every listener is one.

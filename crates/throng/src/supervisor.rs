@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use self::child::{OriginOrder, OriginReady, Role, Running, WorkerOrder};
 use crate::capacity::Capacity;
 use crate::config::Config;
-use crate::serve::{self, Links, ServeError, wait_for_signal};
+use crate::serve::{self, HAND_OVER_MAX, Links, ServeError, taken_over, wait_for_signal};
 
 /// The first wait before what died is started again.
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(50);
@@ -32,7 +32,7 @@ const STEADY_AFTER: Duration = Duration::from_secs(10);
 
 /// Runs a node until SIGTERM or Ctrl-C; a second signal ends it at once.
 pub(crate) async fn run(mut config: Config, json: bool) -> Result<(), ServeError> {
-    let kept = serve::keep(config.listen)?;
+    let kept = taken_over(HAND_OVER_MAX, || serve::keep(config.listen)).await?;
     let audience = kept.local_addr()?;
     if config.shares_desk() {
         config.desk = audience;

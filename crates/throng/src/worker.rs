@@ -23,7 +23,6 @@ use throng_air::air::Air;
 use throng_air::feed::mirror::{Mirror, StandIn};
 use throng_air::tls::tickets::TicketSecret;
 use throng_core::rendition::Rendition;
-use throng_core::timeline::PART_DURATION_MS;
 use throng_media::package;
 use throng_media::rendering::Silence;
 use tokio::sync::watch;
@@ -41,8 +40,10 @@ use crate::tls::Certificate;
 /// Time for the windows of the spaces on air. One whose origin has no parts keeps no worker from serving the others.
 const FILL_MAX: Duration = Duration::from_secs(3);
 
-/// By then every loop of the engine has noticed that it is to let nobody in; each looks once in the time of a part.
-const DOORS_CLOSE: Duration = Duration::from_millis(PART_DURATION_MS + 80);
+/// Who was on his way in when no more began is in by then, and has asked for something: that takes two round trips. It is
+/// a time because the kernel tells nobody about handshakes under way. With the 320 ms in which every listener is visited
+/// it stays below the second after which those who were not heard begin again: by then the sockets are to be closed.
+const ON_THE_WAY: Duration = Duration::from_millis(400);
 
 /// Who a worker is to its upstream, and what it serves for it.
 struct Identity {
@@ -130,11 +131,12 @@ impl Worker {
         let _ = timeout(FILL_MAX, self.filled.wait_for(|filled| *filled)).await;
     }
 
-    /// Stops accepting, tells what was counted, sends listeners away; they come back to whoever is there then.
+    /// Lets nobody in any more, sends listeners away, tells what was counted; they come back to whoever is there then.
     async fn stop(mut self) {
-        self.closing.send_replace(true);
         // Who is sent away comes back at once, and must not be let in here again.
-        sleep(DOORS_CLOSE).await;
+        self.doors.begin_no_more();
+        sleep(ON_THE_WAY).await;
+        self.closing.send_replace(true);
         self.air.close();
         let spaces = self.air.spaces().borrow().clone();
         for on_air in spaces.values() {

@@ -115,3 +115,21 @@ impl<M: Message> Decoder<M> {
 
 /// Bytes of the length before each frame.
 const LENGTH_BYTES: usize = 4;
+
+/// The messages of a line that comes in pieces of so many bytes, and what is wrong with the next: for tests and fuzz
+/// targets.
+#[cfg(any(test, fuzzing))]
+pub fn read_in_pieces<M: Message>(line: &[u8], piece: usize) -> (Vec<M>, Option<FeedError>) {
+    let (mut decoder, mut messages) = (Decoder::default(), Vec::new());
+    for piece in line.chunks(piece) {
+        decoder.push(piece);
+        loop {
+            match decoder.next_message() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(error) => return (messages, Some(error)),
+            }
+        }
+    }
+    (messages, None)
+}

@@ -4,13 +4,10 @@
 //! ([`Mirror::hello`]), and each new line brings what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use thiserror::Error;
-use throng_core::rendition::Rendition;
 use throng_core::slug::Slug;
 use throng_core::timeline::{PART_DURATION_MS, PartIndex};
 use throng_core::window::{OutOfOrder, Part, Window};
@@ -22,7 +19,7 @@ use super::message::{Down, Hello, Here};
 use crate::air::{Air, Headers};
 use crate::metric;
 use crate::on_air::{Facts, OnAir};
-use crate::past::{Past, Recorded, Recording};
+use crate::past::{KeptElsewhere, Recorded};
 use crate::presence::Presence;
 
 /// A part that is later than this is stood in for. Listeners have a cushion of 4 s less a span of 0.96 s; half of the
@@ -265,7 +262,8 @@ impl Mirrored {
     fn new(facts: Facts) -> Self {
         let (recorded, kept) = watch::channel(Recorded::default());
         let (window, presence) = (Window::new(PartIndex(0)), Presence::default());
-        let past = Box::new(Elsewhere(kept));
+        // The program fetches from the upstream what is not in the window.
+        let past = Box::new(KeptElsewhere(kept));
         let on_air = Arc::new(OnAir::new(facts.clone(), window, presence, past));
         // Doors that are open already count from now on.
         on_air.declare(facts);
@@ -382,27 +380,6 @@ fn stand_ins_until(true_next: PartIndex, since_newest: Duration) -> PartIndex {
     }
     let missing = since_newest.as_millis() / part.as_millis();
     PartIndex(true_next.0 + u64::try_from(missing).unwrap_or(u64::MAX >> 1))
-}
-
-/// The past of a space that is kept elsewhere: the program fetches from the upstream what is not in the window.
-struct Elsewhere(watch::Receiver<Recorded>);
-
-impl Past for Elsewhere {
-    fn parts(&self, _: Rendition, _: PartIndex, _: PartIndex) -> io::Result<Option<Bytes>> {
-        Ok(None)
-    }
-
-    fn replay_segment(&self, _: Rendition, _: u64) -> io::Result<Option<Bytes>> {
-        Ok(None)
-    }
-
-    fn recording(&self, _: Rendition) -> io::Result<Option<Box<dyn Recording>>> {
-        Ok(None)
-    }
-
-    fn recorded(&self) -> Recorded {
-        *self.0.borrow()
-    }
 }
 
 #[cfg(test)]

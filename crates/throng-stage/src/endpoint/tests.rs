@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::event::SpeakerPacket;
+use crate::peer::Peer;
 use crate::session::{CONNECT_LIMIT, SILENCE_LIMIT};
 use str0m::change::SdpPendingOffer;
 

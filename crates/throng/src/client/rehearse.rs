@@ -272,13 +272,13 @@ fn heading(args: &RehearseArgs, at: &str) -> Heading {
     Heading {
         target: args.url.clone(),
         at: at.to_owned(),
-        shape: format!(
-            "{} listeners arrive {}, stay {} s, leave {}, via {}",
+        crowd: format!(
+            "{} listeners ({}): they come {}, all stay for {}s, they leave {}",
             args.listeners,
-            args.arrive,
+            args.via,
+            args.arrive.in_words(),
             args.stay.as_secs(),
-            args.leave,
-            args.via
+            args.leave.in_words()
         ),
         machine: format!("{}, {} cores, Linux {}", host.cpu, host.cores, host.kernel),
     }
@@ -297,7 +297,7 @@ fn conclude(
         line["sample"] = json!(samples);
         writeln!(output, "{line}")?;
     } else {
-        view::write_words(&summary, samples, output)?;
+        view::write_words((evidence, &summary), samples, output)?;
         for (what, path) in [("certificate", &args.certificate), ("report", &args.report)] {
             if let Some(path) = path {
                 writeln!(output, "{what:<16}{}", path.display())?;

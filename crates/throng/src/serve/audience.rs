@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::num::{NonZeroU8, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::ServeError;
-use super::ports::bind_for_threads;
-use crate::config::Config;
+use super::ports::{begin_no_more, bind_for_threads};
+use crate::config::{Config, EngineConfig};
 
 /// Connections at the audience's address that ask for what the engine does not answer. More are told to come again.
 const HANDED_MAX: u32 = 4_000;
@@ -34,22 +34,18 @@ const LISTENERS_MAX: u64 = 4_000_000;
 /// How listeners are to be served.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// How loops speak with the system.
-    pub(crate) backend: Backend,
-    /// Threads of each process; chosen by the machine where absent.
-    pub(crate) threads: Option<NonZeroU8>,
+    engine: EngineConfig,
     /// Processes that share the port, and with it the machine.
-    pub(crate) processes: u32,
+    processes: u32,
     /// Whether another process keeps the port for these.
-    pub(crate) is_kept: bool,
+    is_kept: bool,
 }
 
 impl Plan {
     /// That of one process that serves everybody.
-    pub(crate) fn alone(config: &Config) -> Self {
+    pub(crate) fn alone(engine: EngineConfig) -> Self {
         Self {
-            backend: config.air_backend.into(),
-            threads: config.air_threads,
+            engine,
             processes: 1,
             is_kept: false,
         }
@@ -58,9 +54,9 @@ impl Plan {
     /// That of a worker of a node.
     pub(crate) fn of_worker(config: &Config) -> Self {
         Self {
+            engine: config.engine,
             processes: config.air_workers,
             is_kept: true,
-            ..Self::alone(config)
         }
     }
 }
@@ -75,7 +71,7 @@ pub(crate) struct Audience {
 impl Audience {
     /// Binds the port.
     pub(crate) fn bind(address: SocketAddr, plan: Plan) -> Result<Self, ServeError> {
-        let backend = plan.backend.choose()?;
+        let backend = Backend::from(plan.engine.backend).choose()?;
         Ok(Self {
             listeners: bind_for_threads(address, threads(plan, backend), plan.is_kept)?,
             backend,
@@ -103,6 +99,9 @@ impl Audience {
             backend: self.backend,
             tls,
         };
+        for listener in &self.listeners {
+            doors.entrances.push(listener.try_clone()?);
+        }
         let engine = Engine::start(self.listeners, &connections, &doors.closed)?;
         doors.serving.spawn(engine.ended());
         let serving = accept::serve_handed(handed, routes, doors.closed.clone());
@@ -114,6 +113,8 @@ impl Audience {
 /// What is open.
 pub(crate) struct Doors {
     serving: JoinSet<()>,
+    /// The audience's sockets.
+    entrances: Vec<TcpListener>,
     closed: watch::Receiver<bool>,
 }
 
@@ -122,6 +123,7 @@ impl Doors {
     pub(crate) fn new(closed: watch::Receiver<bool>) -> Self {
         Self {
             serving: JoinSet::new(),
+            entrances: Vec::new(),
             closed,
         }
     }
@@ -143,6 +145,15 @@ impl Doors {
     /// Keeps one more open until it ends.
     pub(crate) fn add(&mut self, door: impl Future<Output = ()> + Send + 'static) {
         self.serving.spawn(door);
+    }
+
+    /// Lets no more connections of the audience begin here. Those that have begun come in until the doors close.
+    pub(crate) fn begin_no_more(&mut self) {
+        for entrance in self.entrances.drain(..) {
+            if let Err(error) = begin_no_more(&entrance) {
+                tracing::warn!(%error, "who comes now may have to come again");
+            }
+        }
     }
 
     /// Waits until the last one has closed.
@@ -173,6 +184,7 @@ fn threads(plan: Plan, backend: Backend) -> usize {
     };
     let processes = usize::try_from(plan.processes.max(1)).expect("a small number");
     let share = || cores().max(fewest).div_ceil(processes);
-    plan.threads
+    plan.engine
+        .threads
         .map_or_else(share, |threads| threads.get().into())
 }

@@ -26,6 +26,7 @@ use crate::pages;
 const DESK_CONNECTIONS_MAX: u32 = 1_000;
 /// Connections at the internal address: a scraper and a person.
 const INTERNAL_CONNECTIONS_MAX: u32 = 64;
+
 /// The bound sockets.
 pub(super) struct Listeners {
     /// Absent where workers serve the audience.
@@ -54,7 +55,7 @@ impl Listeners {
     /// Binds every address, so that a taken one is told before anything starts. The audience's belongs to the workers
     /// where there are some.
     pub(super) fn bind(config: &Config, workers: bool) -> Result<Self, ServeError> {
-        let audience = || Audience::bind(config.listen, Plan::alone(config));
+        let audience = || Audience::bind(config.listen, Plan::alone(config.engine));
         let desk = || bind_plain("--desk", config.desk);
         Ok(Self {
             audience: (!workers).then(audience).transpose()?,

@@ -9,16 +9,16 @@ use axum::Router;
 use axum::routing::get;
 use clap::Args;
 use serde::Serialize;
-use throng_air::engine::Backend;
 use throng_air::feed::routes as feed;
 use throng_air::tls::tickets::TicketSecret;
 use throng_core::key::Key;
 
 use super::upstream::Upstream;
 use super::{Identity, Worker};
+use crate::config::EngineArgs;
 use crate::serve::{
-    Audience, Plan, ServeError, bind_plain, feed_behind_key, ledger, raise_file_limit, readiness,
-    recorder, render_edge, wait_for_signal,
+    Audience, HAND_OVER_MAX, Plan, ServeError, bind_plain, feed_behind_key, ledger,
+    raise_file_limit, readiness, recorder, render_edge, taken_over, wait_for_signal,
 };
 
 /// Connections at the internal address: scrapers, and the edges behind this one with what they fetch.
@@ -50,6 +50,9 @@ pub struct EdgeArgs {
     /// Private key (PEM) of --tls-cert
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// How listeners are served
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Print the links as one line of JSON
     #[arg(long)]
     pub json: bool,
@@ -74,11 +77,14 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
         .transpose()?;
     let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
     let scheme = if files.is_some() { "https" } else { "http" };
-    let listen = Audience::bind(args.listen, PLAN)?;
-    let internal = args
-        .internal
-        .map(|address| bind_plain("--internal", address))
-        .transpose()?;
+    let plan = Plan::alone(args.engine.resolve(EngineArgs::default()));
+    let (listen, internal) = taken_over(HAND_OVER_MAX, || {
+        let internal = args
+            .internal
+            .map(|address| bind_plain("--internal", address));
+        Ok((Audience::bind(args.listen, plan)?, internal.transpose()?))
+    })
+    .await?;
     let links = EdgeLinks {
         listen: format!("{scheme}://{}", listen.address()?),
         internal: match &internal {
@@ -113,14 +119,6 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
         stopped = wait_for_signal() => Ok(stopped?),
     }
 }
-
-/// One process that serves everybody.
-const PLAN: Plan = Plan {
-    backend: Backend::Auto,
-    threads: None,
-    processes: 1,
-    is_kept: false,
-};
 
 /// Health, and the feed for edges behind this one. Ready is who knows what its upstream has on air.
 fn internal_routes(worker: &Worker, fed: Router) -> Router {

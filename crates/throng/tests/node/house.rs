@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use throng::config::{AirBackend, Config};
+use throng::config::{Config, EngineConfig};
 use throng::serve::Node;
 use throng::sound_file::WavWriter;
 use throng_core::ladder::Rung;
@@ -60,10 +60,9 @@ impl House {
             air_workers: 0,
             hold: Some(hold(folder.path())),
             rung: Rung::default(),
-            air_backend: AirBackend::Auto,
+            engine: EngineConfig::default(),
             certificate: None,
             listeners_max: None,
-            air_threads: None,
         };
         Self::start_with(config, folder).await
     }

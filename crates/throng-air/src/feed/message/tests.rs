@@ -11,7 +11,7 @@ use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 use throng_core::window::{Packaged, Part};
 
-use super::super::decoder::{Decoder, FeedError, Message};
+use super::super::decoder::{FeedError, Message, read_in_pieces as read};
 use super::super::{DOWN_FRAME_MAX_BYTES, GREETING, VERSION};
 use super::*;
 use crate::document::Document;
@@ -161,21 +161,6 @@ fn up() -> impl Strategy<Value = Up> {
             })
         });
     prop_oneof![hello, report]
-}
-
-fn read<M: Message>(line: &[u8], piece: usize) -> (Vec<M>, Option<FeedError>) {
-    let (mut decoder, mut messages) = (Decoder::default(), Vec::new());
-    for piece in line.chunks(piece) {
-        decoder.push(piece);
-        loop {
-            match decoder.next_message() {
-                Ok(Some(message)) => messages.push(message),
-                Ok(None) => break,
-                Err(error) => return (messages, Some(error)),
-            }
-        }
-    }
-    (messages, None)
 }
 
 fn line<M: Message>(messages: &[M]) -> Vec<u8> {

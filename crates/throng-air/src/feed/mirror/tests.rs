@@ -1,5 +1,6 @@
 //! A publisher and a mirror together, over bytes, and what happens when the line between them goes.
 
+use bytes::Bytes;
 use throng_core::caching::BRIEF;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::space::{Act, Actor, Announcement, Space};
@@ -66,7 +67,7 @@ fn facts(title: &str) -> Facts {
 
 /// A space of an origin with parts from 0 on.
 fn on_air(title: &str, parts: u64) -> Arc<OnAir> {
-    let past = Box::new(Elsewhere(watch::channel(Recorded::default()).1));
+    let past = Box::new(KeptElsewhere::nothing());
     let (window, presence) = (Window::new(PartIndex(0)), Presence::default());
     let on_air = OnAir::new(facts(title), window, presence, past);
     on_air.declare(facts(title));

@@ -16,6 +16,17 @@ pub struct Shape {
     written: String,
 }
 
+impl Shape {
+    /// As one would say it.
+    pub(super) fn in_words(&self) -> String {
+        match self.written.split_once(':') {
+            Some(("ramp", time)) => format!("over {time}"),
+            Some((_, file)) => format!("by the curve of {file}"),
+            None => "all at once".to_owned(),
+        }
+    }
+}
+
 impl FromStr for Shape {
     type Err = String;
 
@@ -59,6 +70,7 @@ mod tests {
             }
         );
         assert_eq!(shape.to_string(), "ramp:1m");
+        assert_eq!(shape.in_words(), "over 1m");
         assert_eq!("vertical".parse::<Shape>().unwrap().curve, Curve::Vertical);
         for wrong in ["", "ramp", "ramp:x", "curve:/nowhere/at/all.csv", "flat:1s"] {
             assert!(wrong.parse::<Shape>().is_err(), "{wrong}");

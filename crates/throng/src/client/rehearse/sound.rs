@@ -39,7 +39,7 @@ impl Heard {
             None => "digital silence".to_owned(),
         };
         format!(
-            "listener {} decoded {:.1} s at {level}, {:.0} % silent, {} breaks, {} errors",
+            "listener {}: {:.1} s at {level}, {:.0} % silent, {} breaks, {} errors",
             self.listener, self.decoded_seconds, self.silent_percent, self.breaks, self.errors
         )
     }

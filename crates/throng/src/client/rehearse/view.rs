@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 use throng_rehearsal::SECOND_US;
 use throng_rehearsal::orders::Orders;
-use throng_rehearsal::verdict::{Second, Summary};
+use throng_rehearsal::verdict::{Evidence, Second, Summary};
 use throng_rehearsal::words;
 
 use super::sound::Heard;
@@ -40,7 +40,9 @@ impl<'a> View<'a> {
         } else if io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{bar:20} {pos}/{len} s  {msg}");
             let style = style.expect("the template names what there is");
-            Kind::Bar(ProgressBar::new(seconds).with_style(style))
+            let bar = ProgressBar::new(seconds).with_style(style);
+            bar.set_message("the crowd gets ready");
+            Kind::Bar(bar)
         } else {
             Kind::Lines
         };
@@ -116,16 +118,18 @@ fn cores(millicores: u64) -> String {
 
 /// The figures at the end.
 pub(super) fn write_words(
-    summary: &Summary,
+    (evidence, summary): (&Evidence, &Summary),
     samples: &[Heard],
     output: &mut dyn Write,
 ) -> io::Result<()> {
-    writeln!(output, "{}\n", words::verdict(summary))?;
+    // A sentence a line, so that a terminal of 80 columns breaks none.
+    let verdict = words::verdict(evidence).replace(". ", ".\n");
+    writeln!(output, "{verdict}\n")?;
     for (name, value) in words::figures(summary) {
         writeln!(output, "{name:<16}{value}")?;
     }
     for heard in samples {
-        writeln!(output, "{:<16}{}", "sample", heard.in_words())?;
+        writeln!(output, "{:<16}{}", "decoded", heard.in_words())?;
     }
     Ok(())
 }

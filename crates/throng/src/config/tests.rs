@@ -1,0 +1,71 @@
+//! The sample is the manual: what it says is read, and is so.
+
+use super::*;
+
+fn uncommented(sample: &str) -> String {
+    sample
+        .lines()
+        .filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')))
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[test]
+fn the_sample_file_is_the_one_in_docs() {
+    assert_eq!(
+        sample(),
+        include_str!("../../../../docs/reference/throng.toml")
+    );
+}
+
+#[test]
+fn every_setting_of_the_sample_is_read_and_none_is_left_out() {
+    let args: ServeArgs = toml::from_str(&uncommented(&sample())).unwrap();
+    let shown = format!("{args:?}");
+    assert_eq!(
+        shown.matches("None").count(),
+        1,
+        "only `config` is not a setting of the file: {shown}"
+    );
+}
+
+#[test]
+fn the_defaults_of_the_sample_are_the_defaults() {
+    let defaults: Vec<_> = SETTINGS
+        .iter()
+        .filter(|s| s.is_default)
+        .map(|s| format!("{} = {}", s.key, s.example))
+        .collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), defaults.join("\n")).unwrap();
+    let filed = ServeArgs {
+        config: Some(file.path().to_owned()),
+        ..ServeArgs::default()
+    };
+    assert_eq!(
+        Config::resolve(filed).unwrap(),
+        Config::resolve(ServeArgs::default()).unwrap()
+    );
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_unknown_keys_are_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(
+        file.path(),
+        "listen = \"127.0.0.1:1\"\ndesk = \"127.0.0.1:2\"\n",
+    )
+    .unwrap();
+    let args = ServeArgs {
+        listen: Some("127.0.0.1:3".parse().unwrap()),
+        config: Some(file.path().to_owned()),
+        ..ServeArgs::default()
+    };
+    let config = Config::resolve(args.clone()).unwrap();
+    assert_eq!((config.listen.port(), config.desk.port()), (3, 2));
+    std::fs::write(file.path(), "rung = 5\n").unwrap();
+    let error = Config::resolve(args.clone()).unwrap_err().to_string();
+    assert!(error.contains("0 to 4"), "{error}");
+    std::fs::write(file.path(), "lissten = \"127.0.0.1:1\"\n").unwrap();
+    let error = Config::resolve(args).unwrap_err().to_string();
+    assert!(error.contains("lissten"), "{error}");
+}
