@@ -53,11 +53,11 @@ TAP = """
     return play.apply(this);
   };
   heard.seconds = () => heard.samples / (heard.rate || 1);
-  heard.take = () => {
+  heard.take = (lastSeconds = Infinity) => {
     const all = new Int16Array(heard.samples);
     heard.pieces.reduce((at, piece) => (all.set(piece, at), at + piece.length), 0);
     let text = '';
-    const bytes = new Uint8Array(all.buffer);
+    const bytes = new Uint8Array(all.slice(-Math.min(all.length, lastSeconds * heard.rate)).buffer);
     for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
     return { rate: heard.rate, samples: btoa(text) };
   };
@@ -119,7 +119,12 @@ class Browser:
 def heard(page, seconds):
     """What the page has played, once it has played so long."""
     wait_until(lambda: page.evaluate("__heard.seconds()") >= seconds, f"{page.url} played {seconds} s", 60)
-    taken = page.evaluate("__heard.take()")
+    return taken(page)
+
+
+def taken(page, last_seconds=None):
+    """What the page has played so far, or the end of it."""
+    taken = page.evaluate("last => __heard.take(last ?? Infinity)", last_seconds)
     samples = np.frombuffer(base64.b64decode(taken["samples"]), "<i2").astype(np.float32) / 32768
     if taken["rate"] == signal_kit.RATE_HZ:
         return samples

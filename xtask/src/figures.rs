@@ -85,14 +85,8 @@ pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
             suite.title, suite.folder
         ));
     }
-    if let Some(name) = call.names.iter().find(|name| !known.contains(name)) {
-        return Err(format!("`{name}` is not among: {}", known.join(", ")));
-    }
     let mut over = 0;
-    for name in known
-        .iter()
-        .filter(|name| call.names.is_empty() || call.names.contains(name))
-    {
+    for name in &chosen(&known, &call.names)? {
         println!("\n=== {} {name}", suite.title);
         let rows = rows(&measure(suite, name, call)?);
         for row in &rows {
@@ -107,6 +101,31 @@ pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
         return Err(format!("{over} figures are beyond their limits"));
     }
     Ok(())
+}
+
+/// What was asked for by name, or all. `faults disk` is the case `faults_disk`, and `faults` every such case.
+fn chosen(known: &[String], asked: &[String]) -> Result<Vec<String>, String> {
+    let names = match asked.split_first() {
+        None => known.to_vec(),
+        Some((family, cases)) if !known.contains(family) => cases_of(family, cases, known),
+        Some(_) => asked.to_vec(),
+    };
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(name) => Err(format!("`{name}` is not among: {}", known.join(", "))),
+        None => Ok(names),
+    }
+}
+
+fn cases_of(family: &str, cases: &[String], known: &[String]) -> Vec<String> {
+    let opening = format!("{family}_");
+    let is_case = |name: &&String| name.starts_with(&opening);
+    match cases {
+        [] if known.iter().any(|name| is_case(&name)) => {
+            known.iter().filter(is_case).cloned().collect()
+        }
+        [] => vec![family.to_owned()],
+        _ => cases.iter().map(|case| format!("{opening}{case}")).collect(),
+    }
 }
 
 fn known(suite: &Suite) -> Vec<String> {
@@ -213,6 +232,19 @@ mod tests {
             replaced("# Figures\n", "build", "new\n"),
             "# Figures\n\n## build\n\n<!-- build -->\nnew\n<!-- /build -->\n"
         );
+    }
+
+    #[test]
+    fn a_family_stands_for_its_cases() {
+        let words = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let known: Vec<String> = words(&["faults_disk", "faults_lid", "kills"]);
+        let chosen = |asked: &[&str]| chosen(&known, &words(asked));
+        assert_eq!(chosen(&[]), Ok(known.clone()));
+        assert_eq!(chosen(&["kills"]), Ok(words(&["kills"])));
+        assert_eq!(chosen(&["faults"]), Ok(words(&["faults_disk", "faults_lid"])));
+        assert_eq!(chosen(&["faults", "lid"]), Ok(words(&["faults_lid"])));
+        assert!(chosen(&["fault"]).is_err());
+        assert!(chosen(&["faults", "moon"]).is_err());
     }
 
     #[test]

@@ -27,6 +27,7 @@ usage: cargo xtask COMMAND
         [--listeners N]             for bench air (15000), august (1400000), held (200000)
   prove [NAME…] [--check] [--write] suites too long for `test`; --write keeps the result in docs/proofs.md
         [--seconds N]               for each fuzz target (60)
+  prove faults [CASE…]              what happens to networks, disks and machines, case by case
 ";
 
 /// Exit status of a wrong call, as in the program itself.
