@@ -13,10 +13,19 @@ SLOW_BYTES_A_SECOND = 4000
 # Not enough for any rendition.
 CRAWL_BYTES_A_SECOND = 1000
 PAUSE_SECONDS = 30
+# As browsers do it to silent pages that nobody looks at, who do it by the minute.
+LATE_TIMERS = """
+for (const name of ['setTimeout', 'setInterval']) {
+  const begin = window[name];
+  window[name] = (what, ms, ...more) => begin(what, Math.ceil(Math.max(1, ms) / 15_000) * 15_000, ...more);
+}
+"""
+# What is heard, by the page's word and by the sound itself: a recorder's lag and two glances on a busy machine.
+ASIDE_SECONDS = 2
 
 
 def a_reset(ear):
-    yield from ear.hears()
+    yield from ear.joins()
     ear.wire.reset()
     recovery = yield from ear.recovers()
     recovery.whole = browser.taken(ear.page)
@@ -24,13 +33,20 @@ def a_reset(ear):
 
 
 def a_new_address(ear):
-    yield from ear.hears()
+    yield from ear.joins()
+    ear.wire.strand()
+    return (yield from ear.recovers())
+
+
+def a_hidden_page(ear):
+    """Whose timers hardly run when it loses its address."""
+    yield from ear.joins(LATE_TIMERS)
     ear.wire.strand()
     return (yield from ear.recovers())
 
 
 def a_tunnel(ear):
-    yield from ear.hears()
+    yield from ear.joins()
     ear.wire.vanish()
     yield from ear.goes_on(AWAY_SECONDS)
     ear.wire.carry()
@@ -38,7 +54,7 @@ def a_tunnel(ear):
 
 
 def nobody_there(ear):
-    yield from ear.hears()
+    yield from ear.joins()
     ear.wire.refuse()
     yield from ear.goes_on(AWAY_SECONDS)
     ear.wire.answer()
@@ -46,7 +62,7 @@ def nobody_there(ear):
 
 
 def server_trouble(ear):
-    yield from ear.hears()
+    yield from ear.joins()
     ear.wire.trouble(True)
     yield from ear.goes_on(AWAY_SECONDS)
     ear.wire.trouble(False)
@@ -55,16 +71,16 @@ def server_trouble(ear):
 
 def a_slow_line(ear):
     """Which stays slow."""
-    yield from ear.hears()
+    yield from ear.joins()
     ear.wire.slow(SLOW_BYTES_A_SECOND)
-    yield from ear.goes_on(AWAY_SECONDS)
+    yield from ear.goes_on(2 * AWAY_SECONDS)
     recovery = yield from ear.recovers()
     recovery.rendition = ear.told("rendition")
     return recovery
 
 
 def a_crawl(ear):
-    yield from ear.hears()
+    yield from ear.joins()
     ear.wire.slow(CRAWL_BYTES_A_SECOND)
     yield from ear.goes_on(2 * AWAY_SECONDS)
     ear.wire.slow(None)
@@ -72,7 +88,7 @@ def a_crawl(ear):
 
 
 def a_pause(ear):
-    yield from ear.hears()
+    yield from ear.joins()
     ear.page.click("#listen")
     yield from ear.goes_on(PAUSE_SECONDS)
     ear.page.click("#listen")
@@ -81,7 +97,7 @@ def a_pause(ear):
 
 def a_freeze(ear):
     """As a browser does it to a page that nobody looks at."""
-    yield from ear.hears()
+    yield from ear.joins()
     devtools = ear.page.context.new_cdp_session(ear.page)
     devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
     since = ear.house.playhead
@@ -91,13 +107,27 @@ def a_freeze(ear):
     return (yield from ear.recovers())
 
 
-CASES = [a_reset, a_new_address, a_tunnel, nobody_there, server_trouble, a_slow_line, a_crawl, a_pause, a_freeze]
+CASES = [a_reset, a_new_address, a_hidden_page, a_tunnel, nobody_there, server_trouble, a_slow_line, a_crawl, a_pause, a_freeze]
+
+# Of a reset one may hear and read nothing.
+SAYS = {
+    a_reset: "",
+    a_new_address: "nothing arrives",
+    a_hidden_page: "Reconnecting",
+    a_tunnel: "nothing arrives",
+    nobody_there: "The connection was lost",
+    server_trouble: "cannot answer now (503)",
+    a_slow_line: "too slow",
+    a_crawl: "too slow",
+    a_pause: "Paused",
+    a_freeze: "",
+}
 
 
 @pytest.fixture(scope="module")
 def recoveries(live, chromium):
     """How everybody came back, and the programme meanwhile."""
-    ends = House(live, chromium).suffer({case.__name__: case for case in CASES})
+    ends = House(live, chromium).suffer(CASES)
     return ends, live.recording()
 
 
@@ -106,7 +136,27 @@ def test_a_listener_is_back_near_the_playhead_after(recoveries, case):
     ends, recording = recoveries
     recovery = ends[case.__name__]
     likeness, behind = recovery.judged(recording)
-    print(case.__name__, round(recovery.seconds, 1), round(likeness, 2), round(behind, 1), recovery.words)
-    assert likeness >= LIKENESS_MIN, recovery
-    assert behind <= NEAR_SECONDS + 1, recovery
+    print(case.__name__, f"{recovery.seconds:.1f} s; {recovery.behind:.1f} / {behind:.1f} behind; {likeness:.2f}", recovery.words)
     assert recovery.seconds <= BACK_SECONDS + STEADY_SECONDS, recovery
+    assert recovery.behind <= NEAR_SECONDS, recovery
+    assert likeness >= LIKENESS_MIN, recovery
+    assert abs(behind - recovery.behind) <= ASIDE_SECONDS, recovery
+
+
+def test_a_reset_is_not_heard(recoveries):
+    ends, recording = recoveries
+    match = signal_kit.compare(recording, ends["a_reset"].whole, looped=False)
+    assert match.gaps == [] and match.jumps_ms == [], match
+
+
+def test_a_slow_line_gets_a_leaner_rendition_and_says_so(recoveries):
+    ends, _ = recoveries
+    assert ends["a_slow_line"].rendition in ("o24", "o16")
+    assert any("leaner" in words for words in ends["a_slow_line"].words)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_the_page_says_what_happened(recoveries, case):
+    said = recoveries[0][case.__name__].words
+    assert SAYS[case] in " ".join(said), said
+    assert said[-1].startswith("You are listening live."), said

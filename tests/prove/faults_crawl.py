@@ -1,0 +1,15 @@
+"""A kilobyte a second for half a minute, which carries no rendition, and back."""
+
+from _listeners import say, scene
+
+CRAWL_SECONDS = 30
+
+
+def crawl(scene):
+    scene.lane.slow("8kbit")
+    scene.passes(CRAWL_SECONDS)
+    scene.lane.carry()
+
+
+with scene("hls.js", "mpv", "vlc") as here:
+    say(*here.suffers(crawl))

@@ -1,0 +1,15 @@
+"""Thirty seconds in a tunnel: every packet vanishes, both ways, and nobody is told."""
+
+from _listeners import say, scene
+
+TUNNEL_SECONDS = 30
+
+
+def tunnel(scene):
+    scene.lane.vanish()
+    scene.passes(TUNNEL_SECONDS)
+    scene.lane.carry()
+
+
+with scene("hls.js", "mpv", "vlc") as here:
+    say(*here.suffers(tunnel))
