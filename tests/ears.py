@@ -128,6 +128,11 @@ class House:
         self.recorded_seconds = state["recording"]["seconds"]
         self.playhead = self.recorded_seconds + when["started_at"] - when["epoch"]
 
+    def passes(self, seconds):
+        """The programme goes on for so long, whatever becomes of those who listen."""
+        until = self.playhead + seconds
+        wait_until(lambda: self.look() or self.playhead >= until, f"{seconds} s pass", PATIENCE_SECONDS)
+
     def suffer(self, cases):
         """Brings a listener with a wire of his own for each case; what each returned."""
         with contextlib.ExitStack() as open_things:

@@ -77,8 +77,7 @@ def scene(*others):
         signal_kit.write_wav(voice, signal_kit.speech("ada"))
         things.enter_context(space.speak(1, voice))
         house = House(space, None)
-        while house.recorded_seconds < SETTLED_SECONDS:
-            house.look()
+        house.passes(SETTLED_SECONDS)
         strangers = browser.PageServer(lane.node)
         things.callback(strangers.close)
         safe = ",".join([serving.links["listen"], strangers.url("").partition("/pages")[0]])

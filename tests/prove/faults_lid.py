@@ -12,10 +12,8 @@ def lid(scene):
     pids = scene.lane.pids()
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    # Nobody in there would answer: the programme alone says how time passes.
-    until = scene.house.playhead + LID_SECONDS
-    while scene.house.playhead < until:
-        scene.house.look()
+    # Nobody in there would answer.
+    scene.house.passes(LID_SECONDS)
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
 
