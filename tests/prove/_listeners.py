@@ -14,11 +14,20 @@ from lane import laid
 SETTLED_SECONDS = 18
 
 
+PROGRAMS = {
+    "mpv WebM": (players.mpv_call, "live.webm"),
+    "mpv HLS": (players.mpv_call, "hls/main.m3u8"),
+    "VLC WebM": (players.vlc_call, "live.webm"),
+    "VLC HLS": (players.vlc_call, "hls/main.m3u8"),
+}
+ALL = ("hls.js", *PROGRAMS)
+
+
 class Stranger(Ear):
     """hls.js in a page that is not ours."""
 
     def look(self):
-        latency, heard = self.page.evaluate("[player.latency || 1e6, __heard.seconds()]")
+        latency, heard, self.words = self.page.evaluate("[player.latency || 1e6, __heard.seconds(), errors]")
         return self.house.playhead - latency, heard
 
 
@@ -64,9 +73,17 @@ class Scene:
         self.house.side_by_side({name: ear.goes_on(seconds) for name, ear in self.ears.items()})
 
 
+def called(name, space, place):
+    """How a program is called, in a folder of its own."""
+    call, path = PROGRAMS[name]
+    own = place / name.replace(" ", "-")
+    own.mkdir()
+    return call(f"{space.listen_url}/{path}", own)
+
+
 @contextlib.contextmanager
 def scene(*others):
-    """Our page listens, and these others: `hls.js`, `mpv`, `vlc`."""
+    """Our page listens, and these others."""
     with contextlib.ExitStack() as things:
         lane = things.enter_context(laid())
         place = things.enter_context(folder())
@@ -87,9 +104,9 @@ def scene(*others):
         if "hls.js" in others:
             url = strangers.url("hls.html", url=f"{space.listen_url}/hls/main.m3u8")
             ears["hls.js"] = Stranger(house, things.enter_context(chromium.page(url)))
-        for name, call in (("mpv", players.mpv_call), ("vlc", players.vlc_call)):
-            if name in others:
-                arguments, out = call(f"{space.listen_url}/live.webm", place)
+        for name in others:
+            if name in PROGRAMS:
+                arguments, out = called(name, space, place)
                 ears[name] = Player(house, things.enter_context(players.Playing([*lane.inside, *arguments], out)))
         yield Scene(house, lane, chromium, ears)
 
@@ -97,11 +114,12 @@ def scene(*others):
 def say(ends, recording):
     """The figures: limits are for our page, others come back as far as they can."""
     for name, end in ends.items():
-        likeness, behind = end.judged(recording) if len(end.tail) > signal_kit.RATE_HZ else (0, 0)
-        back, ours = end.seconds <= BACK_SECONDS + STEADY_SECONDS, name == "our page"
-        figure(f"{name}: sound again, {STEADY_SECONDS} s of it heard", f"{end.seconds:.1f} s" if back else "never", f"<= {BACK_SECONDS + STEADY_SECONDS} s" if ours else "-")
-        if back:
-            figure(f"{name}: likeness of it to the newest programme", f"{likeness:.2f}", f">= {LIKENESS_MIN}" if ours else "-")
-        if ours:
-            figure(f"{name}: behind the playhead", f"{behind:.1f} s", f"<= {NEAR_SECONDS} s")
-            print("our page said:", *end.words, sep="\n  ")
+        limit = (lambda words: words) if name == "our page" else (lambda _: "-")
+        most = BACK_SECONDS + STEADY_SECONDS
+        back = f"{end.seconds:.1f} s" if end.seconds <= most else f"not in {most} s"
+        figure(f"{name}: {STEADY_SECONDS} s of new programme heard after", back, limit(f"<= {most} s"))
+        if len(end.tail) > signal_kit.RATE_HZ:
+            likeness, behind = end.judged(recording)
+            figure(f"{name}: likeness of it to the newest programme", f"{likeness:.2f}", limit(f">= {LIKENESS_MIN}"))
+            figure(f"{name}: behind the playhead", f"{behind:.1f} s", limit(f"<= {NEAR_SECONDS} s"))
+        print(f"{name} said:", *end.words, sep="\n  ")

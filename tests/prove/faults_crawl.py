@@ -1,6 +1,6 @@
 """A kilobyte a second for half a minute, which carries no rendition, and back."""
 
-from _listeners import say, scene
+from _listeners import ALL, say, scene
 
 CRAWL_SECONDS = 30
 
@@ -11,5 +11,5 @@ def crawl(scene):
     scene.lane.carry()
 
 
-with scene("hls.js", "mpv", "vlc") as here:
+with scene(*ALL) as here:
     say(*here.suffers(crawl))

@@ -10,6 +10,6 @@ def slow(scene):
     scene.passes(SLOW_SECONDS)
 
 
-with scene("mpv") as here:
+with scene("hls.js", "mpv WebM", "VLC WebM") as here:
     say(*here.suffers(slow))
     print("rendition:", here.ears["our page"].told("rendition"))

@@ -1,6 +1,6 @@
 """Thirty seconds in a tunnel: every packet vanishes, both ways, and nobody is told."""
 
-from _listeners import say, scene
+from _listeners import ALL, say, scene
 
 TUNNEL_SECONDS = 30
 
@@ -11,5 +11,5 @@ def tunnel(scene):
     scene.lane.carry()
 
 
-with scene("hls.js", "mpv", "vlc") as here:
+with scene(*ALL) as here:
     say(*here.suffers(tunnel))

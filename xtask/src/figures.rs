@@ -124,7 +124,10 @@ fn cases_of(family: &str, cases: &[String], known: &[String]) -> Vec<String> {
             known.iter().filter(is_case).cloned().collect()
         }
         [] => vec![family.to_owned()],
-        _ => cases.iter().map(|case| format!("{opening}{case}")).collect(),
+        _ => cases
+            .iter()
+            .map(|case| format!("{opening}{case}"))
+            .collect(),
     }
 }
 
@@ -241,7 +244,10 @@ mod tests {
         let chosen = |asked: &[&str]| chosen(&known, &words(asked));
         assert_eq!(chosen(&[]), Ok(known.clone()));
         assert_eq!(chosen(&["kills"]), Ok(words(&["kills"])));
-        assert_eq!(chosen(&["faults"]), Ok(words(&["faults_disk", "faults_lid"])));
+        assert_eq!(
+            chosen(&["faults"]),
+            Ok(words(&["faults_disk", "faults_lid"]))
+        );
         assert_eq!(chosen(&["faults", "lid"]), Ok(words(&["faults_lid"])));
         assert!(chosen(&["fault"]).is_err());
         assert!(chosen(&["faults", "moon"]).is_err());
