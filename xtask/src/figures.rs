@@ -41,8 +41,11 @@ pub(crate) const PROVE: Suite = Suite {
 };
 
 /// What was asked for.
+#[derive(Clone)]
 pub(crate) struct Call {
     names: Vec<String>,
+    /// After the name of a program: those of its cases that are wanted, else all.
+    cases: Vec<String>,
     check: bool,
     /// How many listeners are brought, where a measurement brings any.
     listeners: Option<u32>,
@@ -55,6 +58,7 @@ impl Call {
     pub(crate) fn read(words: &[&str]) -> Option<Self> {
         let mut call = Self {
             names: Vec::new(),
+            cases: Vec::new(),
             check: false,
             listeners: None,
             seconds: None,
@@ -75,6 +79,25 @@ impl Call {
     }
 }
 
+impl Call {
+    /// What follows the name of one program, and names none itself, are cases of it.
+    fn with_cases(&self, known: &[String]) -> Result<Self, String> {
+        let mut call = self.clone();
+        let (names, cases) = call
+            .names
+            .into_iter()
+            .partition(|name| known.contains(name));
+        (call.names, call.cases) = (names, cases);
+        match call.cases.first() {
+            Some(case) if call.names.len() != 1 => {
+                Err(format!("`{case}` is not among: {}", known.join(", ")))
+            }
+            Some(_) if call.write => Err("one case alone is not written down".to_owned()),
+            _ => Ok(call),
+        }
+    }
+}
+
 /// Runs the named measurements, or all.
 pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
     let known = known(suite);
@@ -85,8 +108,12 @@ pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
             suite.title, suite.folder
         ));
     }
+    let call = &call.with_cases(&known)?;
     let mut over = 0;
-    for name in &chosen(&known, &call.names)? {
+    for name in known
+        .iter()
+        .filter(|name| call.names.is_empty() || call.names.contains(name))
+    {
         println!("\n=== {} {name}", suite.title);
         let rows = rows(&measure(suite, name, call)?);
         for row in &rows {
@@ -101,34 +128,6 @@ pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
         return Err(format!("{over} figures are beyond their limits"));
     }
     Ok(())
-}
-
-/// What was asked for by name, or all. `faults disk` is the case `faults_disk`, and `faults` every such case.
-fn chosen(known: &[String], asked: &[String]) -> Result<Vec<String>, String> {
-    let names = match asked.split_first() {
-        None => known.to_vec(),
-        Some((family, cases)) if !known.contains(family) => cases_of(family, cases, known),
-        Some(_) => asked.to_vec(),
-    };
-    match names.iter().find(|name| !known.contains(name)) {
-        Some(name) => Err(format!("`{name}` is not among: {}", known.join(", "))),
-        None => Ok(names),
-    }
-}
-
-fn cases_of(family: &str, cases: &[String], known: &[String]) -> Vec<String> {
-    let opening = format!("{family}_");
-    let is_case = |name: &&String| name.starts_with(&opening);
-    match cases {
-        [] if known.iter().any(|name| is_case(&name)) => {
-            known.iter().filter(is_case).cloned().collect()
-        }
-        [] => vec![family.to_owned()],
-        _ => cases
-            .iter()
-            .map(|case| format!("{opening}{case}"))
-            .collect(),
-    }
 }
 
 fn known(suite: &Suite) -> Vec<String> {
@@ -159,6 +158,7 @@ fn measure(suite: &Suite, name: &str, call: &Call) -> Result<String, String> {
     install::packages_of(&format!("{}/{name}.packages", suite.folder))?;
     built_in::release_programs()?;
     let mut python = program(install::python(), &[&format!("{}/{name}.py", suite.folder)]);
+    python.args(&call.cases);
     if let Some(listeners) = call.listeners {
         python.env("THRONG_BENCH_LISTENERS", listeners.to_string());
     }
@@ -238,22 +238,6 @@ mod tests {
     }
 
     #[test]
-    fn a_family_stands_for_its_cases() {
-        let words = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let known: Vec<String> = words(&["faults_disk", "faults_lid", "kills"]);
-        let chosen = |asked: &[&str]| chosen(&known, &words(asked));
-        assert_eq!(chosen(&[]), Ok(known.clone()));
-        assert_eq!(chosen(&["kills"]), Ok(words(&["kills"])));
-        assert_eq!(
-            chosen(&["faults"]),
-            Ok(words(&["faults_disk", "faults_lid"]))
-        );
-        assert_eq!(chosen(&["faults", "lid"]), Ok(words(&["faults_lid"])));
-        assert!(chosen(&["fault"]).is_err());
-        assert!(chosen(&["faults", "moon"]).is_err());
-    }
-
-    #[test]
     fn an_unknown_flag_is_no_call() {
         assert!(Call::read(&["pages", "--fast"]).is_none());
         assert!(Call::read(&["fuzz", "--seconds"]).is_none());
@@ -264,6 +248,18 @@ mod tests {
         );
         let call = Call::read(&["air", "--listeners", "3000"]).unwrap();
         assert_eq!(call.listeners, Some(3_000));
+        let known = ["faults", "kills"].map(str::to_owned);
+        let cases = Call::read(&["faults", "disk-full"])
+            .unwrap()
+            .with_cases(&known);
+        assert_eq!(cases.unwrap().cases, ["disk-full"]);
+        for wrong in [
+            &["disk-full"][..],
+            &["faults", "kills", "disk-full"],
+            &["faults", "x", "--write"],
+        ] {
+            assert!(Call::read(wrong).unwrap().with_cases(&known).is_err());
+        }
         assert!(Call::read(&["pages", "--check"]).is_some_and(|call| call.check && !call.write));
     }
 }

@@ -1,6 +1,13 @@
-"""What the cases of bad networks share: a live space, a lane to it, and who listens at its far end."""
+"""Bad networks of listeners, one case after the other; or those that are named.
+
+Our page listens from a namespace of its own, on whose wire the kernel drops and queues real packets, and beside it
+players that nobody here wrote. Its limits are asserted; they come back as far as they can.
+"""
 
 import contextlib
+import os
+import signal
+import sys
 from dataclasses import dataclass
 
 import browser
@@ -12,22 +19,29 @@ from lane import laid
 
 # Enough before that nothing older is heard by those who begin three segments back.
 SETTLED_SECONDS = 18
+TUNNEL_SECONDS = 30
+LID_SECONDS = 30
+CRAWL_SECONDS = 30
+# Long enough for a page to find what the line bears.
+SLOW_SECONDS = 60
+PAUSE_SECONDS = 70
 
-
+# Far behind until it knows.
+HLS_SAYS = "[window.player?.latency || 1e6, window.__heard?.seconds() ?? 0, window.errors ?? []]"
 PROGRAMS = {
     "mpv WebM": (players.mpv_call, "live.webm"),
     "mpv HLS": (players.mpv_call, "hls/main.m3u8"),
     "VLC WebM": (players.vlc_call, "live.webm"),
     "VLC HLS": (players.vlc_call, "hls/main.m3u8"),
 }
-ALL = ("hls.js", *PROGRAMS)
+OURS, ALL = "our page", ("hls.js", *PROGRAMS)
 
 
 class Stranger(Ear):
     """hls.js in a page that is not ours."""
 
     def look(self):
-        latency, heard, self.words = self.page.evaluate("[player.latency || 1e6, __heard.seconds(), errors]")
+        latency, heard, self.words = self.page.evaluate(HLS_SAYS)
         return self.house.playhead - latency, heard
 
 
@@ -100,7 +114,7 @@ def scene(*others):
         safe = ",".join([serving.links["listen"], strangers.url("").partition("/pages")[0]])
         chromium = lane.chromium(playwright, place, safe)
         things.callback(chromium.close)
-        ears = {"our page": Ear(house, things.enter_context(chromium.page(space.listen_url)))}
+        ears = {OURS: Ear(house, things.enter_context(chromium.page(space.listen_url)))}
         if "hls.js" in others:
             url = strangers.url("hls.html", url=f"{space.listen_url}/hls/main.m3u8")
             ears["hls.js"] = Stranger(house, things.enter_context(chromium.page(url)))
@@ -111,15 +125,85 @@ def scene(*others):
         yield Scene(house, lane, chromium, ears)
 
 
-def say(ends, recording):
-    """The figures: limits are for our page, others come back as far as they can."""
+def tunnel(scene):
+    """Every packet vanishes, both ways, and nobody is told."""
+    scene.lane.vanish()
+    scene.passes(TUNNEL_SECONDS)
+    scene.lane.carry()
+
+
+def address(scene):
+    """The old connections are dead, and the new path carries."""
+    scene.lane.move(f"{scene.lane.net}.2", f"{scene.lane.net}.3")
+
+
+def slow(scene):
+    """32 kbit/s, less than the rendition that a player begins with, and it stays so."""
+    scene.lane.slow("32kbit")
+    scene.passes(SLOW_SECONDS)
+
+
+def crawl(scene):
+    """A kilobyte a second, which carries no rendition, and back."""
+    scene.lane.slow("8kbit")
+    scene.passes(CRAWL_SECONDS)
+    scene.lane.carry()
+
+
+def lid(scene):
+    """Nothing of the browser runs, and the node goes on sending."""
+    pids = scene.lane.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    # Nobody in there would answer.
+    scene.house.passes(LID_SECONDS)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+def pause(scene):
+    """A listener pauses, then listens again: at the live moment, not where he left."""
+    page = scene.ears[OURS].page
+    page.click("#listen")
+    scene.passes(PAUSE_SECONDS)
+    page.click("#listen")
+
+
+def say(case, ends, recording):
+    """The figures of all who listened."""
     for name, end in ends.items():
-        limit = (lambda words: words) if name == "our page" else (lambda _: "-")
-        most = BACK_SECONDS + STEADY_SECONDS
+        who, most = f"{case}: {name}", BACK_SECONDS + STEADY_SECONDS
+        limit = (lambda words: words) if name == OURS else (lambda _: "-")
         back = f"{end.seconds:.1f} s" if end.seconds <= most else f"not in {most} s"
-        figure(f"{name}: {STEADY_SECONDS} s of new programme heard after", back, limit(f"<= {most} s"))
-        if len(end.tail) > signal_kit.RATE_HZ:
+        figure(f"{who} has heard {STEADY_SECONDS} s of new programme after", back, limit(f"<= {most} s"))
+        if name == OURS:
             likeness, behind = end.judged(recording)
-            figure(f"{name}: likeness of it to the newest programme", f"{likeness:.2f}", limit(f">= {LIKENESS_MIN}"))
-            figure(f"{name}: behind the playhead", f"{behind:.1f} s", limit(f"<= {NEAR_SECONDS} s"))
+            figure(f"{who}, likeness of it to the newest programme", f"{likeness:.2f}", f">= {LIKENESS_MIN}")
+            figure(f"{who}, behind the playhead", f"{behind:.1f} s", f"<= {NEAR_SECONDS} s")
         print(f"{name} said:", *end.words, sep="\n  ")
+
+
+CASES = {
+    "tunnel": (tunnel, ALL),
+    "address": (address, ALL),
+    "slow": (slow, ALL),
+    "crawl": (crawl, ALL),
+    "lid": (lid, ()),
+    "pause": (pause, ()),
+}
+
+
+def run(case):
+    fault, others = CASES[case]
+    with scene(*others) as here:
+        say(case, *here.suffers(fault))
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        sys.exit("this lays a network namespace of its own: it needs root")
+    for asked in sys.argv[1:] or CASES:
+        if asked not in CASES:
+            sys.exit(f"`{asked}` is not among: {', '.join(CASES)}")
+    for asked in sys.argv[1:] or CASES:
+        run(asked)
