@@ -175,7 +175,9 @@ def say(case, ends, recording):
         who, most = f"{case}: {name}", BACK_SECONDS + STEADY_SECONDS
         limit = (lambda words: words) if name == OURS else (lambda _: "-")
         back = f"{end.seconds:.1f} s" if end.seconds <= most else f"not in {most} s"
-        figure(f"{who} has heard {STEADY_SECONDS} s of new programme after", back, limit(f"<= {most} s"))
+        # Of a program nobody knows whether what it puts out was in its cache.
+        what = "has put out {} s more" if name in PROGRAMS else "has heard {} s of new programme"
+        figure(f"{who} {what.format(STEADY_SECONDS)} after", back, limit(f"<= {most} s"))
         if name == OURS:
             likeness, behind = end.judged(recording)
             figure(f"{who}, likeness of it to the newest programme", f"{likeness:.2f}", f">= {LIKENESS_MIN}")
