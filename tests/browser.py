@@ -25,7 +25,7 @@ TAP = """
   const heard = window.__heard = { pieces: [], samples: 0, rate: 0 };
   const tapped = new WeakSet();
   async function keep(track) {
-    if (!track || tapped.has(track)) return;
+    if (tapped.has(track)) return;
     tapped.add(track);
     const frames = new MediaStreamTrackProcessor({ track, maxBufferSize: 500 }).readable.getReader();
     for (;;) {
@@ -45,7 +45,7 @@ TAP = """
     if (!listened.has(this)) {
       listened.add(this);
       const stream = this.srcObject ?? this.captureStream();
-      const tap = () => keep(stream.getAudioTracks()[0]);
+      const tap = () => stream.getAudioTracks().forEach(keep);
       // As soon as there is a track: one that is tapped once it plays has lost its beginning.
       stream.addEventListener('addtrack', tap);
       for (const name of ['playing', 'timeupdate']) this.addEventListener(name, tap);
@@ -53,11 +53,11 @@ TAP = """
     return play.apply(this);
   };
   heard.seconds = () => heard.samples / (heard.rate || 1);
-  heard.take = () => {
+  heard.take = (lastSeconds = Infinity) => {
     const all = new Int16Array(heard.samples);
     heard.pieces.reduce((at, piece) => (all.set(piece, at), at + piece.length), 0);
     let text = '';
-    const bytes = new Uint8Array(all.buffer);
+    const bytes = new Uint8Array(all.slice(-Math.min(all.length, lastSeconds * heard.rate)).buffer);
     for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
     return { rate: heard.rate, samples: btoa(text) };
   };
@@ -68,9 +68,9 @@ TAP = """
 class PageServer:
     """Pages of strangers: `tests/pages` and the packages that they use, at an origin of their own."""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1"):
         handler = functools.partial(QuietFiles, directory=str(HERE))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = http.server.ThreadingHTTPServer((address, 0), handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def url(self, page, **query):
@@ -89,12 +89,12 @@ class QuietFiles(http.server.SimpleHTTPRequestHandler):
 class Browser:
     """Chromium whose microphone says what a file says, over and over."""
 
-    def __init__(self, playwright, microphone=None, *more):
+    def __init__(self, playwright, microphone=None, *more, program=CHROMIUM):
         flags = ["--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream"]
         flags += ["--use-fake-device-for-media-stream"]
         if microphone:
             flags.append(f"--use-file-for-fake-audio-capture={microphone}")
-        self.chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*flags, *more])
+        self.chromium = playwright.chromium.launch(executable_path=program, headless=True, args=[*flags, *more])
 
     @contextlib.contextmanager
     def page(self, url, tapped=True):
@@ -119,7 +119,12 @@ class Browser:
 def heard(page, seconds):
     """What the page has played, once it has played so long."""
     wait_until(lambda: page.evaluate("__heard.seconds()") >= seconds, f"{page.url} played {seconds} s", 60)
-    taken = page.evaluate("__heard.take()")
+    return taken(page)
+
+
+def taken(page, last_seconds=None):
+    """What the page has played so far, or the end of it."""
+    taken = page.evaluate("last => __heard.take(last ?? Infinity)", last_seconds)
     samples = np.frombuffer(base64.b64decode(taken["samples"]), "<i2").astype(np.float32) / 32768
     if taken["rate"] == signal_kit.RATE_HZ:
         return samples

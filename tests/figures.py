@@ -38,9 +38,9 @@ def at_rest(node):
 
 
 @contextlib.contextmanager
-def node(*flags):
+def node(*flags, **more):
     with folder() as place:
-        running = Node(place / "data", *flags)
+        running = Node(place / "data", *flags, **more)
         try:
             at_rest(running)
             yield running

@@ -23,13 +23,22 @@ def ffmpeg(url, seconds, _folder):
 
 
 def mpv(url, seconds, folder):
+    return heard(*mpv_call(url, folder), seconds)
+
+
+def mpv_call(url, folder):
+    """What runs mpv, and where it puts the sound."""
     out = folder / "mpv.raw"
     shape = ["--audio-format=s16", "--audio-channels=mono", f"--audio-samplerate={signal_kit.RATE_HZ}"]
     keep = ["--ao=pcm", "--ao-pcm-waveheader=no", f"--ao-pcm-file={out}"]
-    return heard(["mpv", "--no-config", "--no-video", "--ytdl=no", *shape, *keep, url], out, seconds)
+    return ["mpv", "--no-config", "--no-video", "--ytdl=no", *shape, *keep, url], out
 
 
 def vlc(url, seconds, folder):
+    return heard(*vlc_call(url, folder), seconds)
+
+
+def vlc_call(url, folder):
     """VLC refuses to run as root, so that as root it runs as nobody."""
     home = folder / "vlc"
     home.mkdir(exist_ok=True)
@@ -42,13 +51,9 @@ def vlc(url, seconds, folder):
     # The rendition that is compared, not the one for which a busy machine seems quick enough.
     choice = ["--adaptive-logic=highest"]
     shape = ["--no-audiofile-wav", "--audiofile-format=s16", "--audiofile-channels=1", f"--audiofile-file={out}"]
-    return heard(
-        [*aside, "cvlc", "-I", "dummy", "--no-dbus", "--no-video", "--play-and-exit", "--aout=afile", *choice, *shape, url]
-        + ["vlc://quit"],
-        out,
-        seconds,
-        env={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
-    )
+    own = ["env", "-i", f"HOME={home}", f"PATH={os.environ['PATH']}", "LANG=C.UTF-8"]
+    silent = ["-I", "dummy", "--no-dbus", "--no-video", "--play-and-exit", "--aout=afile"]
+    return [*aside, *own, "cvlc", *silent, *choice, *shape, url, "vlc://quit"], out
 
 
 def gstreamer(url, seconds, folder):
@@ -61,34 +66,52 @@ def gstreamer(url, seconds, folder):
     return heard(["gst-launch-1.0", "playbin3", f"uri={url}", f"audio-sink={sink}"], out, seconds)
 
 
-def heard(arguments, out, seconds, **more):
-    """Runs a player until it has put out so much raw sound, or has ended by itself.
+def heard(arguments, out, seconds):
+    """Runs a player until it has put out so much raw sound, or has ended by itself."""
+    with Playing(arguments, out) as playing:
+        for enough in (1 / signal_kit.RATE_HZ, seconds):
+            wait_until(
+                lambda: playing.seconds() >= enough or playing.player.poll() is not None,
+                f"{enough} s of sound heard by {arguments}",
+                PATIENCE_SECONDS,
+            )
+    log = out.with_suffix(".log").read_text(errors="replace")
+    assert playing.taken, f"{arguments} put out no sound: {log[-2000:]}"
+    return playing.samples()[: int(seconds * signal_kit.RATE_HZ)]
+
+
+class Playing:
+    """A player that runs, and what it has put out so far.
 
     It writes into a pipe: what opens its output anew in between (VLC does, when the codec changes) loses nothing.
     """
-    os.mkfifo(out, 0o666)
-    out.chmod(0o666)
-    # Open for both, so that neither the absence of a writer nor its leaving ends anything.
-    pipe = os.open(out, os.O_RDWR | os.O_NONBLOCK)
-    wanted = int(seconds * signal_kit.RATE_HZ) * BYTES_PER_SAMPLE
-    taken = bytearray()
-    with open(out.with_suffix(".log"), "wb") as log:
-        player = subprocess.Popen(arguments, stdout=log, stderr=log, **more)
-        try:
-            for enough in (BYTES_PER_SAMPLE, wanted):
-                wait_until(
-                    lambda: drain(pipe, taken) >= enough or player.poll() is not None,
-                    f"{enough} bytes of sound heard by {arguments}",
-                    PATIENCE_SECONDS,
-                )
-        finally:
-            player.kill()
-            player.wait()
-            drain(pipe, taken)
-            os.close(pipe)
-    assert taken, f"{arguments} put out no sound: {pathlib.Path(log.name).read_text(errors='replace')[-2000:]}"
-    whole = min(len(taken), wanted) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE
-    return np.frombuffer(bytes(taken[:whole]), "<i2").astype(np.float32) / 32768
+
+    def __init__(self, arguments, out):
+        os.mkfifo(out, 0o666)
+        out.chmod(0o666)
+        # Open for both, so that neither the absence of a writer nor its leaving ends anything.
+        self.pipe = os.open(out, os.O_RDWR | os.O_NONBLOCK)
+        self.taken = bytearray()
+        self.log = open(out.with_suffix(".log"), "wb")
+        self.player = subprocess.Popen(arguments, stdout=self.log, stderr=self.log)
+
+    def seconds(self):
+        """How much it has put out."""
+        return drain(self.pipe, self.taken) / BYTES_PER_SAMPLE / signal_kit.RATE_HZ
+
+    def samples(self):
+        whole = len(self.taken) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE
+        return np.frombuffer(bytes(self.taken[:whole]), "<i2").astype(np.float32) / 32768
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.player.kill()
+        self.player.wait()
+        drain(self.pipe, self.taken)
+        os.close(self.pipe)
+        self.log.close()
 
 
 def drain(pipe, taken):

@@ -1,0 +1,160 @@
+"""What happens to networks happens to listeners of our page: it ends in sound near the playhead, and nobody reloads."""
+
+import pytest
+
+import browser
+import signal_kit
+from ears import BACK_SECONDS, LIKENESS_MIN, NEAR_SECONDS, STEADY_SECONDS, House
+
+# Beyond the cushion of a join, so that silence is heard.
+AWAY_SECONDS = 12
+# 32 kbit/s: not enough for the rendition that a page begins with, nor for its overhead with two.
+SLOW_BYTES_A_SECOND = 4000
+# Not enough for any rendition.
+CRAWL_BYTES_A_SECOND = 1000
+PAUSE_SECONDS = 30
+# As browsers do it to silent pages that nobody looks at, who do it by the minute.
+LATE_TIMERS = """
+for (const name of ['setTimeout', 'setInterval']) {
+  const begin = window[name];
+  window[name] = (what, ms, ...more) => begin(what, Math.ceil(Math.max(1, ms) / 15_000) * 15_000, ...more);
+}
+"""
+# What is heard, by the page's word and by the sound itself: a recorder's lag and two glances on a busy machine.
+ASIDE_SECONDS = 2
+
+
+def a_reset(ear):
+    yield from ear.joins()
+    ear.wire.reset()
+    recovery = yield from ear.recovers()
+    recovery.whole = browser.taken(ear.page)
+    return recovery
+
+
+def a_new_address(ear):
+    yield from ear.joins()
+    ear.wire.strand()
+    return (yield from ear.recovers())
+
+
+def a_hidden_page(ear):
+    """Whose timers hardly run when it loses its address."""
+    yield from ear.joins(LATE_TIMERS)
+    ear.wire.strand()
+    return (yield from ear.recovers())
+
+
+def a_tunnel(ear):
+    yield from ear.joins()
+    ear.wire.vanish()
+    yield from ear.goes_on(AWAY_SECONDS)
+    ear.wire.carry()
+    return (yield from ear.recovers())
+
+
+def nobody_there(ear):
+    yield from ear.joins()
+    ear.wire.refuse()
+    yield from ear.goes_on(AWAY_SECONDS)
+    ear.wire.answer()
+    return (yield from ear.recovers())
+
+
+def server_trouble(ear):
+    yield from ear.joins()
+    ear.wire.trouble(True)
+    yield from ear.goes_on(AWAY_SECONDS)
+    ear.wire.trouble(False)
+    return (yield from ear.recovers())
+
+
+def a_slow_line(ear):
+    """Which stays slow."""
+    yield from ear.joins()
+    ear.wire.slow(SLOW_BYTES_A_SECOND)
+    yield from ear.goes_on(2 * AWAY_SECONDS)
+    recovery = yield from ear.recovers()
+    recovery.rendition = ear.told("rendition")
+    return recovery
+
+
+def a_crawl(ear):
+    yield from ear.joins()
+    ear.wire.slow(CRAWL_BYTES_A_SECOND)
+    yield from ear.goes_on(2 * AWAY_SECONDS)
+    ear.wire.slow(None)
+    return (yield from ear.recovers())
+
+
+def a_pause(ear):
+    yield from ear.joins()
+    ear.page.click("#listen")
+    yield from ear.goes_on(PAUSE_SECONDS)
+    ear.page.click("#listen")
+    return (yield from ear.recovers())
+
+
+def a_freeze(ear):
+    """As a browser does it to a page that nobody looks at."""
+    yield from ear.joins()
+    devtools = ear.page.context.new_cdp_session(ear.page)
+    devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
+    since = ear.house.playhead
+    while ear.house.playhead < since + AWAY_SECONDS:
+        yield
+    devtools.send("Page.setWebLifecycleState", {"state": "active"})
+    return (yield from ear.recovers())
+
+
+# Each case, and what the page says of it; of some nothing need be noticed.
+CASES = {
+    a_reset: "",
+    a_new_address: "arrives",
+    a_hidden_page: "Reconnecting",
+    a_tunnel: "arrives",
+    nobody_there: "The connection was lost",
+    server_trouble: "cannot answer now (503)",
+    a_slow_line: "too slow",
+    a_crawl: "too slow",
+    a_pause: "Paused",
+    a_freeze: "",
+}
+
+
+@pytest.fixture(scope="module")
+def recoveries(live, chromium):
+    """How everybody came back, and the programme meanwhile."""
+    ends = House(live, chromium).suffer(CASES)
+    return ends, live.recording()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_a_listener_is_back_near_the_playhead_after(recoveries, case):
+    ends, recording = recoveries
+    recovery = ends[case.__name__]
+    likeness, behind = recovery.judged(recording)
+    assert recovery.seconds <= BACK_SECONDS + STEADY_SECONDS, recovery
+    assert recovery.behind <= NEAR_SECONDS, recovery
+    assert likeness >= LIKENESS_MIN, recovery
+    assert abs(behind - recovery.behind) <= ASIDE_SECONDS, recovery
+
+
+def test_a_reset_is_not_heard(recoveries):
+    ends, recording = recoveries
+    match = signal_kit.compare(recording, ends["a_reset"].whole, looped=False)
+    assert match.gaps == [] and match.jumps_ms == [], match
+
+
+def test_a_slow_line_gets_a_leaner_rendition_and_says_so(recoveries):
+    ends, _ = recoveries
+    assert ends["a_slow_line"].rendition in ("o24", "o16")
+    assert any("leaner" in words for words in ends["a_slow_line"].words)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_the_page_says_what_happened(recoveries, case):
+    said = recoveries[0][case.__name__].words
+    assert CASES[case] in " ".join(said), said
+    # Of a line that stays slow the page may be saying so.
+    assert case is a_slow_line or said[-1].startswith("You are listening live."), said
