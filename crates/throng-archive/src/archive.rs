@@ -33,7 +33,10 @@ pub const UNSYNCED_PARTS_MAX: usize = 3;
 /// slow disk is flushed seldom. Fewer than recovery verifies, because a power cut may spoil them all. The next append
 /// flushes first.
 pub const BEHIND_PARTS_MAX: usize = 150;
-const _: () = assert!((BEHIND_PARTS_MAX as u64) < CRASH_REACH_PARTS, "a power cut is no damage");
+const _: () = assert!(
+    (BEHIND_PARTS_MAX as u64) < CRASH_REACH_PARTS,
+    "a power cut is no damage"
+);
 
 /// The longest chunk that is taken, twenty times the largest of a healthy encoder; a longer one is refused. It bounds
 /// what a reader holds in memory.

@@ -160,8 +160,7 @@ impl Recording {
         let skip = usize::try_from(base + range.start - self.offsets[first])
             .expect("within the strides read");
         let len = usize::try_from(range.end - range.start).expect("at most READ_BYTES_MAX");
-        let [from, to] =
-            [first, last].map(|at| PartIndex(self.parts.start + self.places[at]));
+        let [from, to] = [first, last].map(|at| PartIndex(self.parts.start + self.places[at]));
         let chunks = self.reader.parts_to_play(self.rendition, from, to)?;
         self.renumbered(chunks, self.places[first])
             .map(|chunks| chunks.slice(skip..skip + len))

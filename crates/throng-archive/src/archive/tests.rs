@@ -249,7 +249,11 @@ fn what_the_disk_gives_back_otherwise_than_it_was_given_is_not_played() {
     assert_eq!(&free[4..8], b"free", "ISO/IEC 14496-12, 8.1.2");
     assert!(free[8..].iter().all(|&byte| byte == 0));
     let whole = recording.read(0..recording.len()).unwrap();
-    assert_eq!(whole.len() as u64, recording.len(), "every byte has its place");
+    assert_eq!(
+        whole.len() as u64,
+        recording.len(),
+        "every byte has its place"
+    );
     assert!(whole.ends_with(&recording.replay_segment(2).unwrap().unwrap()));
     assert_eq!(reader.unsound_parts(), 2);
 }

@@ -207,11 +207,8 @@ impl World {
     /// Opens the folder, which a failing disk may refuse some times and a whole one never.
     fn open(&mut self) {
         let disk = |path: &Path, file: &Arc<File>| -> Box<dyn Disk> {
-            let (path, file, platter) = (
-                path.to_owned(),
-                Arc::clone(file),
-                Arc::clone(&self.platter),
-            );
+            let (path, file, platter) =
+                (path.to_owned(), Arc::clone(file), Arc::clone(&self.platter));
             Box::new(Cached {
                 path,
                 file,
@@ -246,7 +243,10 @@ impl World {
         }
         self.open();
         let found = self.archive().next().0;
-        assert!(found + lost >= readable, "{readable} could be read, {found} is kept");
+        assert!(
+            found + lost >= readable,
+            "{readable} could be read, {found} is kept"
+        );
         // A part that was refused may be whole all the same.
         assert!(found <= next + 1);
     }
@@ -258,7 +258,8 @@ impl World {
             // Kept even where it is refused: all of it may be there after a kill.
             self.taken.insert(index, part.clone());
             let taken = if behind {
-                self.archive().append_behind(&part, wall(index), Flags::NONE)
+                self.archive()
+                    .append_behind(&part, wall(index), Flags::NONE)
             } else {
                 self.archive().append(&part, wall(index), Flags::NONE)
             };
@@ -294,7 +295,10 @@ impl World {
         for (&index, part) in self.taken.range(..next) {
             for rendition in Rendition::ALL {
                 let held = reader.part(rendition, PartIndex(index)).unwrap().unwrap();
-                assert!(held == part.packaged(rendition).cmaf, "part {index} of {rendition}");
+                assert!(
+                    held == part.packaged(rendition).cmaf,
+                    "part {index} of {rendition}"
+                );
             }
         }
     }
