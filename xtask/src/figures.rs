@@ -41,8 +41,11 @@ pub(crate) const PROVE: Suite = Suite {
 };
 
 /// What was asked for.
+#[derive(Clone)]
 pub(crate) struct Call {
     names: Vec<String>,
+    /// After the name of a program: those of its cases that are wanted, else all.
+    cases: Vec<String>,
     check: bool,
     /// How many listeners are brought, where a measurement brings any.
     listeners: Option<u32>,
@@ -55,6 +58,7 @@ impl Call {
     pub(crate) fn read(words: &[&str]) -> Option<Self> {
         let mut call = Self {
             names: Vec::new(),
+            cases: Vec::new(),
             check: false,
             listeners: None,
             seconds: None,
@@ -75,6 +79,22 @@ impl Call {
     }
 }
 
+impl Call {
+    /// What follows the name of one program, and names none itself, are cases of it.
+    fn with_cases(&self, known: &[String]) -> Result<Self, String> {
+        let mut call = self.clone();
+        let (names, cases) = call.names.into_iter().partition(|name| known.contains(name));
+        (call.names, call.cases) = (names, cases);
+        match call.cases.first() {
+            Some(case) if call.names.len() != 1 => {
+                Err(format!("`{case}` is not among: {}", known.join(", ")))
+            }
+            Some(_) if call.write => Err("one case alone is not written down".to_owned()),
+            _ => Ok(call),
+        }
+    }
+}
+
 /// Runs the named measurements, or all.
 pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
     let known = known(suite);
@@ -85,9 +105,7 @@ pub(crate) fn run(suite: &Suite, call: &Call) -> Outcome {
             suite.title, suite.folder
         ));
     }
-    if let Some(name) = call.names.iter().find(|name| !known.contains(name)) {
-        return Err(format!("`{name}` is not among: {}", known.join(", ")));
-    }
+    let call = &call.with_cases(&known)?;
     let mut over = 0;
     for name in known
         .iter()
@@ -137,6 +155,7 @@ fn measure(suite: &Suite, name: &str, call: &Call) -> Result<String, String> {
     install::packages_of(&format!("{}/{name}.packages", suite.folder))?;
     built_in::release_programs()?;
     let mut python = program(install::python(), &[&format!("{}/{name}.py", suite.folder)]);
+    python.args(&call.cases);
     if let Some(listeners) = call.listeners {
         python.env("THRONG_BENCH_LISTENERS", listeners.to_string());
     }
@@ -226,6 +245,12 @@ mod tests {
         );
         let call = Call::read(&["air", "--listeners", "3000"]).unwrap();
         assert_eq!(call.listeners, Some(3_000));
+        let known = ["faults", "kills"].map(str::to_owned);
+        let cases = Call::read(&["faults", "disk-full"]).unwrap().with_cases(&known);
+        assert_eq!(cases.unwrap().cases, ["disk-full"]);
+        for wrong in [&["disk-full"][..], &["faults", "kills", "disk-full"], &["faults", "x", "--write"]] {
+            assert!(Call::read(wrong).unwrap().with_cases(&known).is_err());
+        }
         assert!(Call::read(&["pages", "--check"]).is_some_and(|call| call.check && !call.write));
     }
 }

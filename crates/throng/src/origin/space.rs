@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,7 +31,10 @@ use super::hold::Hold;
 use super::mixing::{Mixing, SeatLevel};
 use super::owner::Owner;
 use super::past::SpacePast;
+use super::pipeline;
+use super::recording::Standing;
 use super::routing::{Mixers, seat_key};
+use crate::alarm::Alarm;
 use crate::pages;
 use crate::store::{Kept, Store, StoreError};
 
@@ -94,6 +97,7 @@ pub(crate) struct SpaceHandle {
     space: watch::Receiver<Arc<Space>>,
     grants: watch::Sender<Vec<Grant>>,
     levels: watch::Receiver<Option<Mixing>>,
+    standing: Arc<Standing>,
     commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
 }
@@ -107,11 +111,11 @@ impl SpaceHandle {
     ) -> Result<Arc<Self>, PipelineError> {
         let space = Arc::new(kept.space);
         let (space_now, watched) = watch::channel(Arc::clone(&space));
-        let archive = Arc::new(OnceLock::new());
+        let recorded = pipeline::Recorded::default();
         let past = SpacePast {
             hold: Arc::clone(&shared.hold),
             space: watched.clone(),
-            archive: Arc::clone(&archive),
+            archive: Arc::clone(&recorded.reader),
         };
         let mut presence = Presence::resume(kept.peak, kept.joined);
         if space.doors_part.is_some() {
@@ -127,7 +131,7 @@ impl SpaceHandle {
             space,
             space_now,
             on_air: Arc::clone(&on_air),
-            archive,
+            recorded: recorded.clone(),
             mixing,
             pipeline: None,
             holding: JoinSet::new(),
@@ -143,6 +147,7 @@ impl SpaceHandle {
             space: watched,
             grants,
             levels,
+            standing: recorded.standing,
             commands,
             shared,
         }))
@@ -174,15 +179,30 @@ impl SpaceHandle {
             .unwrap_or_default()
     }
 
+    /// What the host must know now.
+    pub(crate) fn alarms(&self) -> Vec<Alarm> {
+        let alarms = [self.recording_alarm(), self.shared.store.alarm()];
+        alarms.into_iter().flatten().collect()
+    }
+
+    /// Whether the recording does not keep up.
+    pub(crate) fn recording_alarm(&self) -> Option<Alarm> {
+        self.standing.alarm(&self.space.borrow())
+    }
+
     /// Connects a speaker to his seat.
     pub(crate) async fn publish(
         &self,
         seat: SeatNumber,
         offer: String,
     ) -> Result<Answer, PublishError> {
-        self.ask(|reply| Command::Mixer { reply })
-            .await
-            .ok_or(PublishError::Over)??;
+        // The owner may wait for the disk; where there is a stage, nobody who belongs on it does.
+        let has_stage = self.levels.borrow().is_some();
+        if !has_stage {
+            self.ask(|reply| Command::Mixer { reply })
+                .await
+                .ok_or(PublishError::Over)??;
+        }
         Ok(self
             .shared
             .stage
