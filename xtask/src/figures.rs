@@ -83,7 +83,10 @@ impl Call {
     /// What follows the name of one program, and names none itself, are cases of it.
     fn with_cases(&self, known: &[String]) -> Result<Self, String> {
         let mut call = self.clone();
-        let (names, cases) = call.names.into_iter().partition(|name| known.contains(name));
+        let (names, cases) = call
+            .names
+            .into_iter()
+            .partition(|name| known.contains(name));
         (call.names, call.cases) = (names, cases);
         match call.cases.first() {
             Some(case) if call.names.len() != 1 => {
@@ -246,9 +249,15 @@ mod tests {
         let call = Call::read(&["air", "--listeners", "3000"]).unwrap();
         assert_eq!(call.listeners, Some(3_000));
         let known = ["faults", "kills"].map(str::to_owned);
-        let cases = Call::read(&["faults", "disk-full"]).unwrap().with_cases(&known);
+        let cases = Call::read(&["faults", "disk-full"])
+            .unwrap()
+            .with_cases(&known);
         assert_eq!(cases.unwrap().cases, ["disk-full"]);
-        for wrong in [&["disk-full"][..], &["faults", "kills", "disk-full"], &["faults", "x", "--write"]] {
+        for wrong in [
+            &["disk-full"][..],
+            &["faults", "kills", "disk-full"],
+            &["faults", "x", "--write"],
+        ] {
             assert!(Call::read(wrong).unwrap().with_cases(&known).is_err());
         }
         assert!(Call::read(&["pages", "--check"]).is_some_and(|call| call.check && !call.write));

@@ -202,7 +202,8 @@ impl Files {
         let extents = records
             .iter()
             .map(|record| &record.extents[rendition.index()]);
-        let (Some(first), Some(last)) = (extents.clone().next(), extents.clone().last()) else {
+        let (Some(first), Some(last)) = (extents.clone().next(), extents.clone().next_back())
+        else {
             return Ok((Vec::new(), 0));
         };
         let base = first.start();
