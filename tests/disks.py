@@ -218,5 +218,5 @@ def live(node):
     return space, ear
 
 
-def node_on(folder, disk=None):
-    return Node(folder / "data", env=disk.env if disk else None)
+def node_on(data, disk=None):
+    return Node(data, env=disk.env if disk else None)

@@ -37,7 +37,7 @@ def world(tmp_path_factory):
     """A node on a disk that can fail, with a live space and its listener."""
     folder = tmp_path_factory.mktemp("disks")
     disk = FaultyDisk(folder)
-    node = node_on(folder, disk)
+    node = node_on(folder / "data", disk)
     try:
         space, ear = live(node)
         yield disk, node, space, ear

@@ -104,9 +104,9 @@ def loop():
 
 
 @contextlib.contextmanager
-def event(place, disk=None):
-    """A live space on a node of its own, with a listener."""
-    node = node_on(place, disk)
+def event(data, disk=None):
+    """A live space on a node of its own, with a listener. What the node logs lies beside its data folder."""
+    node = node_on(data, disk)
     try:
         at_rest(node)
         space, ear = live(node)
@@ -121,7 +121,7 @@ def faulty():
     with folder() as place:
         disk = FaultyDisk(place)
         try:
-            with event(place, disk) as (node, space, ear):
+            with event(place / "data", disk) as (node, space, ear):
                 yield disk, node, space, ear
         finally:
             disk.well()
@@ -164,7 +164,8 @@ def suffer(case, node, space, ear, fault, seconds, gap_parts_max=0, is_told=True
 
 
 def disk_full(case):
-    with loop() as disk, event(disk.path) as (node, space, ear):
+    # The log is on the full disk, too.
+    with loop() as disk, event(disk.path / "data") as (node, space, ear):
         suffer(case, node, space, ear, disk.full(), FULL_SECONDS, (FULL_SECONDS - 80) / PART_SECONDS)
 
 
@@ -186,9 +187,9 @@ def power_cut(case):
     with loop() as disk, event(disk.path) as (node, space, ear):
         for cut in range(CUTS):
             assert try_create(node, f"Before cut {cut}").status == 201
-            rest(2 + cut * 0.13)
+            rest(4 + cut * 0.13)
             first = Journal(node, space).parts[0]
-            readable = first + round(space.state()["recording"]["seconds"] / PART_SECONDS)
+            readable = first + round(space.show()["recording"]["seconds"] / PART_SECONDS)
             disk.cut_power()
             alarms.append(raised(space, "recording")[1])
             ear.hears_on()

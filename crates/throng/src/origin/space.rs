@@ -14,7 +14,7 @@ use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::Recorded;
 use throng_air::presence::{Counts, Presence};
 use throng_air::state;
-use throng_archive::ArchiveError;
+use throng_archive::{ArchiveError, Reader};
 use throng_core::key::{Grant, Key, KeyRefusal, Role, SeatNumber, admit, renew};
 use throng_core::space::{Act, Actor, Refusal, Space};
 use throng_core::time::UnixMillis;
@@ -32,7 +32,6 @@ use super::mixing::{Mixing, SeatLevel};
 use super::owner::Owner;
 use super::past::SpacePast;
 use super::pipeline;
-use super::recording::Standing;
 use super::routing::{Mixers, seat_key};
 use crate::alarm::Alarm;
 use crate::pages;
@@ -97,7 +96,7 @@ pub(crate) struct SpaceHandle {
     space: watch::Receiver<Arc<Space>>,
     grants: watch::Sender<Vec<Grant>>,
     levels: watch::Receiver<Option<Mixing>>,
-    standing: Arc<Standing>,
+    recorded: pipeline::Recorded,
     commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
 }
@@ -147,7 +146,7 @@ impl SpaceHandle {
             space: watched,
             grants,
             levels,
-            standing: recorded.standing,
+            recorded,
             commands,
             shared,
         }))
@@ -187,7 +186,13 @@ impl SpaceHandle {
 
     /// Whether the recording does not keep up.
     pub(crate) fn recording_alarm(&self) -> Option<Alarm> {
-        self.standing.alarm(&self.space.borrow())
+        self.recorded.standing.alarm(&self.space.borrow())
+    }
+
+    /// How often a part was passed over because the disk gave back other bytes than were recorded.
+    pub(crate) fn spoilt_parts(&self) -> u64 {
+        let reader = self.recorded.reader.get();
+        reader.map_or(0, Reader::unsound_parts)
     }
 
     /// Connects a speaker to his seat.

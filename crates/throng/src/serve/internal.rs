@@ -110,6 +110,8 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
         .sum();
     metrics::gauge!("throng_air_listening").set(as_gauge(listening));
     metrics::gauge!("throng_spaces").set(as_gauge(spaces.len() as u64));
+    let spoilt = spaces.iter().map(|handle| handle.spoilt_parts()).sum();
+    metrics::counter!("throng_archive_spoilt_parts_total").absolute(spoilt);
     let recordings = spaces
         .iter()
         .filter(|handle| handle.recording_alarm().is_some());
