@@ -146,7 +146,7 @@ async fn record(
     recorded: &Recorded,
 ) -> Result<(Recording, Option<Reader>), PipelineError> {
     let folder = shared.archives.join(&space.id);
-    let looking = folder.clone();
+    let (looking, reading) = (folder.clone(), folder.clone());
     let existed = tokio::task::spawn_blocking(move || Archive::exists(&looking)).await;
     let (opening, sharing) = (Arc::clone(space), Arc::clone(shared));
     let (recording, opened) = Recording::start(Keeping {
@@ -160,7 +160,16 @@ async fn record(
     }
     // Whether it came in time, or could be opened at all, shows in what is there then.
     let _ = timeout(OPEN_PATIENCE, opened).await;
-    Ok((recording, recorded.reader.get().cloned()))
+    if let Some(reader) = recorded.reader.get() {
+        return Ok((recording, Some(reader.clone())));
+    }
+    // A disk that takes nothing may still give what it has.
+    let reading = tokio::task::spawn_blocking(move || Reader::open_ended(&reading));
+    let read = timeout(OPEN_PATIENCE, reading).await;
+    let earlier = read
+        .ok()
+        .and_then(|read| read.expect("reading does not panic").ok());
+    Ok((recording, earlier))
 }
 
 /// Creates the archive at the doors, or recovers it after whatever end.
