@@ -40,7 +40,7 @@ from throng import wait_until
 ALARM_SECONDS_MAX = 5
 DISK_BYTES = 96 << 20
 # Longer than parts wait for a disk: what is beyond is a gap in the recording.
-FULL_SECONDS = 120
+FULL_SECONDS = 180
 FAULT_SECONDS = 20
 STORE_SECONDS = 60
 CUTS = 5
