@@ -106,10 +106,11 @@ def command(*arguments, timeout=PATIENCE_SECONDS, env=None):
 class Node:
     """`throng serve` on a data folder of its own. A restart keeps folder and addresses."""
 
-    def __init__(self, data, *flags, listen="127.0.0.1:0"):
+    def __init__(self, data, *flags, listen="127.0.0.1:0", env=None):
         self.data = pathlib.Path(data)
         self.flags = flags
         self.listen = listen
+        self.env = env
         self.links = None
         self.process = None
         self.start()
@@ -121,7 +122,7 @@ class Node:
         given = [part for name, address in addresses.items() for part in (f"--{name}", address)]
         self.log = open(self.data.with_suffix(".log"), "ab")
         serve = [BINARY, "serve", *given, "--data", self.data, "--json", *self.flags]
-        self.process = ahead_of_others(subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=self.log))
+        self.process = ahead_of_others(subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=self.log, env=self.env))
         first = self.process.stdout.readline()
         assert first, f"the node did not start: {self.log_text()}"
         self.links = json.loads(first)

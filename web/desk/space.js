@@ -4,7 +4,7 @@ import { onPress } from './confirm.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
 import { drawLinks } from './links.js';
 import { drawSeats } from './seats.js';
-import { $, clock, count, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
+import { $, alarmOf, clock, count, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
 
 const POLL_MS = 1_000;
 const SAID_MS = 4_000;
@@ -44,6 +44,7 @@ function show(next) {
   showButtons();
   showClock();
   showLinks();
+  for (const kind of ['recording', 'store']) showProblem($(kind), alarmOf(space, kind));
   showProblem($('capacity'), isOver(space) ? undefined : tooMany(space));
   for (const id of ['details', 'monitor-box', 'stage-box']) $(id).hidden = isOver(space);
   if (isOver(space)) setMonitor(false);

@@ -50,8 +50,15 @@ export function tooMany({ expected_listeners: expected, capacity = {} }) {
   return undefined;
 }
 
-/** Shows what went wrong in `box`; with no problem, hides it. */
+/** What the server says is in trouble now, and since when. */
+export function alarmOf({ alarms = [] }, kind) {
+  const alarm = alarms.find(alarm => alarm.kind === kind);
+  return alarm && { title: alarm.title, detail: `${alarm.detail} (Since ${new Date(alarm.since).toLocaleTimeString()}.)` };
+}
+
+/** Shows what went wrong in `box`; with no problem, hides it. What is shown already is not said again. */
 export function showProblem(box, problem) {
   box.hidden = !problem;
-  if (problem) box.replaceChildren(make('b', {}, problem.title), ` ${problem.detail ?? ''}`);
+  if (!problem || box.textContent === `${problem.title} ${problem.detail ?? ''}`) return;
+  box.replaceChildren(make('b', {}, problem.title), ` ${problem.detail ?? ''}`);
 }

@@ -26,6 +26,7 @@ usage: cargo xtask COMMAND
   bench [NAME…] [--check] [--write] figures; --check fails over a limit, --write keeps them in docs/benchmarks.md
         [--listeners N]             for bench air (15000), august (1400000), held (200000)
   prove [NAME…] [--check] [--write] suites too long for `test`; --write keeps the result in docs/proofs.md
+        faults [CASE…]              those of its cases, as disk-full or store-locked
         [--seconds N]               for each fuzz target (60)
 ";
 

@@ -4,8 +4,9 @@
 //! courtesy, not what safety rests on: a record carries the hash of its bytes, so that one which came to the disk
 //! before them is found out when the recording is opened.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+mod folder;
+
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,15 +17,26 @@ use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::timeline::PartIndex;
 use throng_core::window::Part;
 
-use crate::disk::Output;
+pub use self::folder::remove;
+use self::folder::{flush_folder, new_journal_path, refuse_to_overwrite, write_anew};
+use crate::disk::{Disk, Output};
 use crate::journal::{Extent, Flags, Header, InitMark, Record};
 use crate::reader::{Files, Reader, for_each_rendition, journal_path, media_path};
-use crate::recovery::{self, Access, Recovery};
+use crate::recovery::{self, Access, CRASH_REACH_PARTS, Recovery};
 use crate::{ArchiveError, Malformed, mp4};
 
 /// Parts that may be acknowledged and not yet on the disk: 0.96 s, the most that a power cut takes. The next append
 /// waits until they are flushed.
 pub const UNSYNCED_PARTS_MAX: usize = 3;
+
+/// Parts that may be written behind the ones that can be read, until a flush makes them all readable: 48 s, so that a
+/// slow disk is flushed seldom. Fewer than recovery verifies, because a power cut may spoil them all. The next append
+/// flushes first.
+pub const BEHIND_PARTS_MAX: usize = 150;
+const _: () = assert!(
+    (BEHIND_PARTS_MAX as u64) < CRASH_REACH_PARTS,
+    "a power cut is no damage"
+);
 
 /// The longest chunk that is taken, twenty times the largest of a healthy encoder; a longer one is refused. It bounds
 /// what a reader holds in memory.
@@ -36,12 +48,22 @@ pub struct Archive {
     files: Arc<Files>,
     media: [Output; RENDITION_COUNT],
     journal: Output,
+    /// The part that must come next.
+    next: PartIndex,
     /// The offsets after the last part that was taken.
     ends: [u64; RENDITION_COUNT],
-    /// Parts not known to be on the disk, oldest first: at most [`UNSYNCED_PARTS_MAX`].
+    /// Parts not known to be on the disk, oldest first: of those that can be read at most [`UNSYNCED_PARTS_MAX`], in
+    /// all at most [`BEHIND_PARTS_MAX`]; more only while a recording is opened, which verifies them.
     unsynced: Vec<Written>,
     /// Something failed since, and the files may hold more or less than they should.
     torn: bool,
+}
+
+/// How a file is written: tests put disks in between that fail.
+type DiskOf<'a> = dyn Fn(&Path, &Arc<File>) -> Box<dyn Disk> + 'a;
+
+fn whole_disk(_: &Path, file: &Arc<File>) -> Box<dyn Disk> {
+    Box::new(Arc::clone(file))
 }
 
 /// A part as it lies in the files.
@@ -91,14 +113,16 @@ impl Archive {
         fs::rename(&new_path, &path).map_err(ArchiveError::disk("create", path))?;
         flush_folder(dir)?;
         let next = AtomicU64::new(first.0);
-        Self::over(Files {
+        let files = Files {
             dir: dir.to_owned(),
             media,
             journal,
             inits: inits.clone(),
             first,
             next,
-        })
+            unsound: AtomicU64::new(0),
+        };
+        Self::over(files, &whole_disk)
     }
 
     /// Goes on with a recording after whatever end, and says what was found. The inits are those that the next parts
@@ -107,32 +131,46 @@ impl Archive {
         dir: &Path,
         inits: &[Bytes; RENDITION_COUNT],
     ) -> Result<(Self, Recovery), ArchiveError> {
+        Self::open_on(dir, inits, &whole_disk)
+    }
+
+    fn open_on(
+        dir: &Path,
+        inits: &[Bytes; RENDITION_COUNT],
+        disk: &DiskOf<'_>,
+    ) -> Result<(Self, Recovery), ArchiveError> {
         let survey = recovery::survey(dir, Access::Write)?;
         for rendition in Rendition::ALL {
             if survey.files.inits[rendition.index()] != inits[rendition.index()] {
                 return Err(ArchiveError::OtherInit(rendition));
             }
         }
-        let mut archive = Self::over(survey.files)?;
-        // What lies after the last sound part goes now, so that the files are playable to their ends again.
+        let mut archive = Self::over(survey.files, disk)?;
+        // What a killed process left in the page cache may count as written though a flush of it failed, and is then
+        // on no disk: all that such an end may have spoilt is written anew. What lies behind it goes, so that the
+        // files are playable to their ends again.
+        archive.unsynced = archive.newest_parts()?;
         archive.torn = true;
-        archive.mend()?;
-        // What a killed process left in the page cache counts as on the disk from here on.
-        archive.flush()?;
+        archive.sync()?;
+        flush_folder(dir)?;
         Ok((archive, survey.recovery))
     }
 
-    fn over(files: Files) -> Result<Self, ArchiveError> {
+    fn over(files: Files, disk: &DiskOf<'_>) -> Result<Self, ArchiveError> {
         let ends = files.ends()?;
-        let media = Rendition::ALL.map(|rendition| Output {
-            path: media_path(&files.dir, rendition),
-            disk: Box::new(Arc::clone(&files.media[rendition.index()])),
-        });
-        let journal = Output {
-            path: journal_path(&files.dir),
-            disk: Box::new(Arc::clone(&files.journal)),
+        let output = |path: PathBuf, file: &Arc<File>| Output {
+            disk: disk(&path, file),
+            path,
         };
+        let media = Rendition::ALL.map(|rendition| {
+            output(
+                media_path(&files.dir, rendition),
+                &files.media[rendition.index()],
+            )
+        });
+        let journal = output(journal_path(&files.dir), &files.journal);
         Ok(Self {
+            next: PartIndex(files.next.load(Ordering::Relaxed)),
             files: Arc::new(files),
             media,
             journal,
@@ -142,27 +180,65 @@ impl Archive {
         })
     }
 
+    /// As many parts as recovery verifies, as they were found.
+    fn newest_parts(&self) -> Result<Vec<Written>, ArchiveError> {
+        let oldest = self.next.0.saturating_sub(CRASH_REACH_PARTS);
+        let found = (oldest.max(self.files.first.0)..self.next.0).map(|index| {
+            let record = self.files.record(PartIndex(index))?;
+            let chunks = for_each_rendition(|rendition| {
+                let extent = &record.extents[rendition.index()];
+                let stretch = extent.start()..extent.end;
+                self.files.read(rendition, stretch).map(Bytes::from)
+            })?;
+            Ok(Written { chunks, record })
+        });
+        found.collect()
+    }
+
     /// A view for those who read while this goes on.
     pub fn reader(&self) -> Reader {
         Reader::new(Arc::clone(&self.files))
     }
 
     /// The part that must come next.
-    pub fn next(&self) -> PartIndex {
-        // This thread alone stores it.
-        PartIndex(self.files.next.load(Ordering::Relaxed))
+    pub const fn next(&self) -> PartIndex {
+        self.next
     }
 
-    /// Takes the next part. Parts are consecutive: lost time is filled by the caller, with silence marked
-    /// [`Flags::GAP`]. After an error the part is not in the recording; the same or a silent one may be tried again.
+    /// Takes the next part; it can be read at once. Parts are consecutive: lost time is filled by the caller, with
+    /// silence marked [`Flags::GAP`]. After an error the part is not in the recording; the same or a silent one may be
+    /// tried again.
     pub fn append(
         &mut self,
         part: &Part,
         wall_unix_ms: i64,
         flags: Flags,
     ) -> Result<(), ArchiveError> {
+        self.take(part, wall_unix_ms, flags, UNSYNCED_PARTS_MAX)?;
+        self.show();
+        Ok(())
+    }
+
+    /// Takes the next of many parts that wait. It can be read, and counts as kept, after the next [`Archive::sync`]:
+    /// thus a disk that flushes slowly does it once for all of them.
+    pub fn append_behind(
+        &mut self,
+        part: &Part,
+        wall_unix_ms: i64,
+        flags: Flags,
+    ) -> Result<(), ArchiveError> {
+        self.take(part, wall_unix_ms, flags, BEHIND_PARTS_MAX)
+    }
+
+    fn take(
+        &mut self,
+        part: &Part,
+        wall_unix_ms: i64,
+        flags: Flags,
+        unsynced_max: usize,
+    ) -> Result<(), ArchiveError> {
         self.check_part(part)?;
-        if self.unsynced.len() >= UNSYNCED_PARTS_MAX {
+        if self.unsynced.len() >= unsynced_max {
             self.sync()?;
         }
         self.mend()?;
@@ -172,14 +248,12 @@ impl Archive {
         self.torn = false;
         self.ends = written.record.extents.map(|extent| extent.end);
         self.unsynced.push(written);
-        self.files
-            .next
-            .store(part.index.next().0, Ordering::Release);
+        self.next = part.index.next();
         Ok(())
     }
 
-    /// Returns once every part that was taken is on the disk. [`Archive::append`] does this by itself in time; it is
-    /// for the end of a space, and of the process.
+    /// Returns once every part that was taken is on the disk, and can be read. [`Archive::append`] does this by itself
+    /// in time; it is for the end of a row, of a space, and of the process.
     pub fn sync(&mut self) -> Result<(), ArchiveError> {
         self.mend()?;
         if self.unsynced.is_empty() {
@@ -190,7 +264,13 @@ impl Archive {
         self.flush()?;
         self.torn = false;
         self.unsynced.clear();
+        self.show();
         Ok(())
+    }
+
+    /// Lets readers see all that was taken.
+    fn show(&self) {
+        self.files.next.store(self.next.0, Ordering::Release);
     }
 
     fn flush(&self) -> Result<(), ArchiveError> {
@@ -206,7 +286,7 @@ impl Archive {
             return Ok(());
         }
         self.journal
-            .truncate(Header::record_offset(self.files.first, self.next()))?;
+            .truncate(Header::record_offset(self.files.first, self.next))?;
         for (output, &end) in self.media.iter().zip(&self.ends) {
             output.truncate(end)?;
         }
@@ -258,9 +338,9 @@ impl Archive {
 
     /// What cannot be read back as a recording later must not go in.
     fn check_part(&self, part: &Part) -> Result<(), ArchiveError> {
-        if part.index != self.next() {
+        if part.index != self.next {
             return Err(ArchiveError::NotNext {
-                expected: self.next(),
+                expected: self.next,
                 offered: part.index,
             });
         }
@@ -282,82 +362,8 @@ impl Archive {
     }
 }
 
-/// Removes a recording: the files that this crate makes, by name, and their folder if nothing else lies in it. What is
-/// not there counts as removed.
-pub fn remove(dir: &Path) -> Result<(), ArchiveError> {
-    // Without its journal the folder is no recording, so a removal cut short never leaves half of one.
-    let media = Rendition::ALL
-        .into_iter()
-        .map(|rendition| media_path(dir, rendition));
-    for path in [journal_path(dir), new_journal_path(dir)]
-        .into_iter()
-        .chain(media)
-    {
-        absent_is_fine(fs::remove_file(&path)).map_err(ArchiveError::disk("remove", path))?;
-    }
-    match fs::remove_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        other => absent_is_fine(other).map_err(ArchiveError::disk("remove", dir)),
-    }
-}
-
-fn absent_is_fine(removal: io::Result<()>) -> io::Result<()> {
-    removal.or_else(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })
-}
-
 fn check<T>(rendition: Rendition, found: Result<T, Malformed>) -> Result<T, ArchiveError> {
     found.map_err(|source| ArchiveError::Malformed { rendition, source })
-}
-
-/// What a creation cut short leaves may be overwritten; sound without its journal may not.
-fn refuse_to_overwrite(path: &Path, init: &Bytes) -> Result<(), ArchiveError> {
-    if fs::metadata(path).is_ok_and(|found| found.len() > init.len() as u64) {
-        return Err(ArchiveError::Damaged {
-            path: path.to_owned(),
-            what: "its journal is missing".to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn write_anew(path: &Path, bytes: &[u8]) -> Result<File, ArchiveError> {
-    let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path);
-    let write = |file: File| {
-        io::Write::write_all(&mut &file, bytes)
-            .and_then(|()| file.sync_all())
-            .map(|()| file)
-    };
-    file.and_then(write)
-        .map_err(ArchiveError::disk("create", path))
-}
-
-/// Makes the names in a folder, and its own name, survive a power cut.
-fn flush_folder(dir: &Path) -> Result<(), ArchiveError> {
-    let folders = dir
-        .ancestors()
-        .take(2)
-        .filter(|folder| !folder.as_os_str().is_empty());
-    for folder in folders {
-        let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-        flushed.map_err(ArchiveError::disk("flush", folder))?;
-    }
-    Ok(())
-}
-
-fn new_journal_path(dir: &Path) -> PathBuf {
-    dir.join("journal.new")
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@
 //! read through [`Reader`] without locks; [`Recording`] shows go-live to end as one file from time 0, made as it is
 //! read. Everything is synchronous and positional: nothing here knows the network, the codecs or the clock.
 //!
-//! **What survives.** A part that [`Archive::append`] took is in the page cache: `kill -9` loses none of them. At most
-//! [`UNSYNCED_PARTS_MAX`] of them (0.96 s) are not yet on the disk: a power cut loses no more. Recovery drops only
-//! what such an end explains, from the tail; damage farther back is refused and nothing is touched.
+//! **What survives.** A part that can be read is in the page cache: `kill -9` loses none of them. At most
+//! [`UNSYNCED_PARTS_MAX`] of them (0.96 s) are not yet on the disk: a power cut loses no more. A flush that failed counts
+//! for nothing: what it was to flush is written anew from memory, and after a kill from what was verified. Recovery
+//! drops only what such an end explains, from the tail; damage farther back is refused and nothing is touched.
 
 mod archive;
 mod disk;
@@ -21,7 +22,7 @@ mod recovery;
 #[cfg(test)]
 mod sample;
 
-pub use archive::{Archive, PART_BYTES_MAX, UNSYNCED_PARTS_MAX, remove};
+pub use archive::{Archive, BEHIND_PARTS_MAX, PART_BYTES_MAX, UNSYNCED_PARTS_MAX, remove};
 pub use error::{ArchiveError, Malformed};
 pub use journal::{Extent, Flags, JOURNAL_VERSION, Record};
 pub use lock::{DataLock, LockError};

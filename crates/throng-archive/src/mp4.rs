@@ -31,11 +31,17 @@ pub(crate) fn check_chunk(bytes: &[u8]) -> Result<(), Malformed> {
 }
 
 /// Gives consecutive chunks, each one part long, the numbers of a file that begins at 0; `place` is the first's place.
+/// A `free` box stands for a chunk.
 pub(crate) fn renumber(chunks: &mut [u8], place: u64) -> Result<(), Malformed> {
     let mut at = 0;
     for place in place.. {
         if at == chunks.len() {
             break;
+        }
+        let first = box_at(chunks, &(at..chunks.len()))?;
+        if first.is("free") {
+            at = first.end;
+            continue;
         }
         let chunk = chunk_at(chunks, at)?;
         // Sequence numbers wrap where they must, as those on air do.
@@ -49,6 +55,16 @@ pub(crate) fn renumber(chunks: &mut [u8], place: u64) -> Result<(), Malformed> {
         at = chunk.end;
     }
     Ok(())
+}
+
+/// Puts a box that players pass over in the place of a chunk (8.1.2).
+pub(crate) fn make_free(chunk: &mut [u8]) {
+    let size = u32::try_from(chunk.len()).expect("a chunk has at most 64 KiB");
+    chunk.fill(0);
+    if let Some(header) = chunk.first_chunk_mut::<BOX_HEADER_LEN>() {
+        header[..4].copy_from_slice(&size.to_be_bytes());
+        header[4..].copy_from_slice(b"free");
+    }
 }
 
 /// The init with the length of the whole file in it: a `mehd` in `mvex`, in the time scale of the movie (8.8.2).

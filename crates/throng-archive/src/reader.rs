@@ -1,6 +1,8 @@
 //! Reading a recording, while it is written or long after: positional, without locks, from any thread.
 //!
 //! The writer raises one counter after a part is wholly in the files; whoever has seen the counter may read the part.
+//! What is read is held against the journal's hash, so that a disk which gives back something else is found out before
+//! anybody hears it.
 
 use std::fs::File;
 use std::ops::Range;
@@ -10,11 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex};
 
 use crate::journal::{Header, RECORD_LEN, Record};
-use crate::{ArchiveError, recovery};
+use crate::{ArchiveError, mp4, recovery};
 
 /// A view of a recording that many threads share.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub(crate) struct Files {
     pub(crate) inits: [Bytes; RENDITION_COUNT],
     pub(crate) first: PartIndex,
     pub(crate) next: AtomicU64,
+    /// Parts found spoilt when they were to be played.
+    pub(crate) unsound: AtomicU64,
 }
 
 impl Reader {
@@ -88,18 +93,33 @@ impl Reader {
         if from >= to || to.0 - from.0 > PARTS_PER_SEGMENT || !self.holds(from, to) {
             return Ok(None);
         }
-        let first = self.files.record(from)?;
-        let last = if to == from.next() {
-            first.clone()
-        } else {
-            self.files.record(PartIndex(to.0 - 1))?
-        };
-        let place = rendition.index();
-        self.read(
-            rendition,
-            first.extents[place].start()..last.extents[place].end,
-        )
-        .map(|bytes| Some(bytes.into()))
+        let (bytes, unsound) = self.files.sound_parts(rendition, from, to)?;
+        match unsound {
+            0 => Ok(Some(bytes.into())),
+            _ => Err(ArchiveError::Damaged {
+                path: media_path(&self.files.dir, rendition),
+                what: format!("{unsound} of parts {from} to {to}"),
+            }),
+        }
+    }
+
+    /// The chunks of parts that are held, as [`Reader::parts`] gives them. In place of one that is not what was on air
+    /// stands a `free` box of its length (ISO/IEC 14496-12, 8.1.2): players pass over it, and nobody hears noise.
+    /// The caller bounds how many.
+    pub(crate) fn parts_to_play(
+        &self,
+        rendition: Rendition,
+        from: PartIndex,
+        to: PartIndex,
+    ) -> Result<Vec<u8>, ArchiveError> {
+        let (bytes, unsound) = self.files.sound_parts(rendition, from, to)?;
+        self.files.unsound.fetch_add(unsound, Ordering::Relaxed);
+        Ok(bytes)
+    }
+
+    /// How often a part was passed over because its bytes are not those that were on air, since this was opened.
+    pub fn unsound_parts(&self) -> u64 {
+        self.files.unsound.load(Ordering::Relaxed)
     }
 
     /// How many bytes consecutive parts take; 0 for what is not held.
@@ -123,31 +143,36 @@ impl Reader {
     pub(crate) fn holds(&self, from: PartIndex, to: PartIndex) -> bool {
         self.first() <= from && to <= self.next()
     }
-
-    /// Reads a stretch of a rendition's file; the caller bounds it.
-    pub(crate) fn read(
-        &self,
-        rendition: Rendition,
-        stretch: Range<u64>,
-    ) -> Result<Vec<u8>, ArchiveError> {
-        self.files.read(rendition, stretch)
-    }
 }
 
 impl Files {
     /// Reads a record that the journal is known to hold.
     pub(crate) fn record(&self, index: PartIndex) -> Result<Record, ArchiveError> {
+        let mut records = self.records(index, index.next())?;
+        Ok(records.remove(0))
+    }
+
+    /// Reads consecutive records that the journal is known to hold; the caller bounds how many.
+    fn records(&self, from: PartIndex, to: PartIndex) -> Result<Vec<Record>, ArchiveError> {
         let path = journal_path(&self.dir);
-        let mut bytes = [0; RECORD_LEN];
+        let count = usize::try_from(to.0 - from.0).expect("callers bound what they read");
+        let mut bytes = vec![[0; RECORD_LEN]; count];
         self.journal
-            .read_exact_at(&mut bytes, Header::record_offset(self.first, index))
+            .read_exact_at(
+                bytes.as_flattened_mut(),
+                Header::record_offset(self.first, from),
+            )
             .map_err(ArchiveError::disk("read", &path))?;
-        Record::decode(&bytes)
-            .filter(|record| record.index == index)
-            .ok_or_else(|| ArchiveError::Damaged {
-                path,
-                what: format!("the record of part {index} is not whole"),
-            })
+        let read = (from.0..).map(PartIndex).zip(&bytes);
+        let records = read.map(|(index, bytes)| {
+            Record::decode(bytes)
+                .filter(|record| record.index == index)
+                .ok_or_else(|| ArchiveError::Damaged {
+                    path: path.clone(),
+                    what: format!("the record of part {index} is not whole"),
+                })
+        });
+        records.collect()
     }
 
     pub(crate) fn read(
@@ -163,6 +188,36 @@ impl Files {
             .read_exact_at(&mut bytes, stretch.start)
             .map_err(ArchiveError::disk("read", path))?;
         Ok(bytes)
+    }
+
+    /// Reads consecutive parts that are held, with `free` boxes for those that do not hash as the journal says, and
+    /// counts these.
+    fn sound_parts(
+        &self,
+        rendition: Rendition,
+        from: PartIndex,
+        to: PartIndex,
+    ) -> Result<(Vec<u8>, u64), ArchiveError> {
+        let records = self.records(from, to)?;
+        let extents = records
+            .iter()
+            .map(|record| &record.extents[rendition.index()]);
+        let (Some(first), Some(last)) = (extents.clone().next(), extents.clone().next_back())
+        else {
+            return Ok((Vec::new(), 0));
+        };
+        let base = first.start();
+        let mut bytes = self.read(rendition, base..last.end)?;
+        let mut unsound = 0;
+        for extent in extents {
+            let at = usize::try_from(extent.start() - base).expect("within what was read");
+            let chunk = &mut bytes[at..at + extent.len as usize];
+            if <[u8; 32]>::from(Sha256::digest(&*chunk)) != extent.sha256 {
+                mp4::make_free(chunk);
+                unsound += 1;
+            }
+        }
+        Ok((bytes, unsound))
     }
 
     /// The offsets after the last part, by rendition: where the next one will lie.

@@ -129,13 +129,12 @@ impl Recording {
         let place = n.saturating_mul(PARTS_PER_SEGMENT);
         let from = self.parts.start.saturating_add(place);
         let to = from.saturating_add(PARTS_PER_SEGMENT).min(self.parts.end);
-        let Some(chunks) = self
-            .reader
-            .parts(self.rendition, PartIndex(from), PartIndex(to))?
-        else {
+        if from >= to {
             return Ok(None);
-        };
-        self.renumbered(chunks.into(), place).map(Some)
+        }
+        let (from, to) = (PartIndex(from), PartIndex(to));
+        let chunks = self.reader.parts_to_play(self.rendition, from, to)?;
+        self.renumbered(chunks, place).map(Some)
     }
 
     fn in_head(&self, at: u64) -> usize {
@@ -158,11 +157,11 @@ impl Recording {
         let last = self
             .offsets
             .partition_point(|&offset| offset - base < range.end);
-        let stretch = self.offsets[first]..self.offsets[last];
-        let skip =
-            usize::try_from(base + range.start - stretch.start).expect("within the strides read");
+        let skip = usize::try_from(base + range.start - self.offsets[first])
+            .expect("within the strides read");
         let len = usize::try_from(range.end - range.start).expect("at most READ_BYTES_MAX");
-        let chunks = self.reader.read(self.rendition, stretch)?;
+        let [from, to] = [first, last].map(|at| PartIndex(self.parts.start + self.places[at]));
+        let chunks = self.reader.parts_to_play(self.rendition, from, to)?;
         self.renumbered(chunks, self.places[first])
             .map(|chunks| chunks.slice(skip..skip + len))
     }

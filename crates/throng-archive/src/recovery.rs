@@ -87,6 +87,7 @@ pub(crate) fn survey(dir: &Path, access: Access) -> Result<Survey, ArchiveError>
         inits,
         first: header.first,
         next,
+        unsound: AtomicU64::new(0),
     };
     let found = Probe::new(&files, &header)?.sound_parts()?;
     found.settle(files)

@@ -10,6 +10,7 @@ pub mod store;
 pub mod tls;
 pub mod worker;
 
+mod alarm;
 mod api;
 mod capacity;
 mod chance;

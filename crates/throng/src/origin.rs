@@ -35,6 +35,7 @@ use self::hold::Hold;
 pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
 use self::space::{PipelineError, Shared, grant};
+use crate::alarm::Alarm;
 use crate::chance;
 use crate::pages;
 use crate::store::{Kept, Store, StoreError};
@@ -230,6 +231,11 @@ impl Origin {
     /// What the stage has counted.
     pub(crate) fn stage_counters(&self) -> throng_stage::Snapshot {
         self.shared.stage.counters()
+    }
+
+    /// Why the database takes no changes, if it does not.
+    pub(crate) fn store_alarm(&self) -> Option<Alarm> {
+        self.shared.store.alarm()
     }
 
     /// Whether the database answers.

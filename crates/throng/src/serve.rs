@@ -352,6 +352,8 @@ pub fn start_logging() {
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
+        // It would be told on the same standard error, with a panic where that cannot be written: on a full disk.
+        .log_internal_errors(false)
         .init();
 }
 

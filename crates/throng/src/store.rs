@@ -2,8 +2,11 @@
 //!
 //! A change is durable when the call returns. Audio never waits for it.
 
+mod trouble;
+
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -19,6 +22,8 @@ use throng_core::space::{Space, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 
+use crate::alarm::Alarm;
+
 /// The schema, oldest first. A step that has shipped is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "spaces", include_str!("../migrations/0001_spaces.sql")),
@@ -30,7 +35,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 ];
 /// Connections to SQLite: readers beside the one writer.
 const CONNECTIONS_MAX: u32 = 4;
-/// A writer that waits longer for its turn gets an error that says so.
+/// A writer that waits longer for its turn, or for a connection, gets an error that says so.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the store did not do it.
@@ -78,6 +83,8 @@ pub enum StoreError {
 #[derive(Clone)]
 pub struct Store {
     pool: SqlitePool,
+    /// Since the last change, if that was not taken.
+    trouble: Arc<Mutex<Option<Alarm>>>,
 }
 
 /// A space as it was kept, with its counts.
@@ -104,6 +111,7 @@ impl Store {
             .busy_timeout(BUSY_TIMEOUT);
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(BUSY_TIMEOUT)
             .connect_with(options)
             .await
             .map_err(|source| StoreError::Open {
@@ -122,11 +130,18 @@ impl Store {
         Migrator::with_migrations(steps.collect())
             .run(&pool)
             .await?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            trouble: Arc::default(),
+        })
     }
 
     /// Keeps a new space with its grants: all or nothing.
     pub async fn create(&self, space: &Space, grants: &[Grant]) -> Result<(), StoreError> {
+        self.noted(self.try_create(space, grants).await)
+    }
+
+    async fn try_create(&self, space: &Space, grants: &[Grant]) -> Result<(), sqlx::Error> {
         let mut change = self.pool.begin().await?;
         sqlx::query("INSERT INTO spaces (id, slug, title, state, speakers, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(&space.id)
@@ -141,24 +156,22 @@ impl Store {
             insert_grant(&space.id, grant).execute(&mut *change).await?;
         }
         update_space(space).execute(&mut *change).await?;
-        change.commit().await?;
-        Ok(())
+        change.commit().await
     }
 
     /// Keeps what has changed of a space.
     pub async fn update(&self, space: &Space) -> Result<(), StoreError> {
-        update_space(space).execute(&self.pool).await?;
+        self.noted(update_space(space).execute(&self.pool).await)?;
         Ok(())
     }
 
     /// Keeps the counts of a space.
     pub async fn count(&self, space_id: &str, peak: u64, joined: u64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE spaces SET peak = $2, joined = $3 WHERE id = $1")
+        let change = sqlx::query("UPDATE spaces SET peak = $2, joined = $3 WHERE id = $1")
             .bind(space_id)
             .bind(peak.cast_signed())
-            .bind(joined.cast_signed())
-            .execute(&self.pool)
-            .await?;
+            .bind(joined.cast_signed());
+        self.noted(change.execute(&self.pool).await)?;
         Ok(())
     }
 
@@ -170,6 +183,19 @@ impl Store {
         grant: &Grant,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
+        self.noted(
+            self.try_replace_seat_grant(space_id, seat, grant, now)
+                .await,
+        )
+    }
+
+    async fn try_replace_seat_grant(
+        &self,
+        space_id: &str,
+        seat: SeatNumber,
+        grant: &Grant,
+        now: UnixMillis,
+    ) -> Result<(), sqlx::Error> {
         let mut change = self.pool.begin().await?;
         sqlx::query("UPDATE grants SET revoked_at = $3 WHERE space_id = $1 AND seat = $2 AND revoked_at IS NULL")
             .bind(space_id)
@@ -187,16 +213,13 @@ impl Store {
         .execute(&mut *change)
         .await?;
         insert_grant(space_id, grant).execute(&mut *change).await?;
-        change.commit().await?;
-        Ok(())
+        change.commit().await
     }
 
     /// Forgets a space and its grants.
     pub async fn delete(&self, space_id: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM spaces WHERE id = $1")
-            .bind(space_id)
-            .execute(&self.pool)
-            .await?;
+        let change = sqlx::query("DELETE FROM spaces WHERE id = $1").bind(space_id);
+        self.noted(change.execute(&self.pool).await)?;
         Ok(())
     }
 

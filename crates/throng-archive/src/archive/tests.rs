@@ -1,7 +1,11 @@
 //! What a recording keeps, whatever happens to the disk beneath it.
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io;
 use std::sync::Mutex;
 
 use proptest::prelude::*;
@@ -214,6 +218,44 @@ fn readers_see_whole_parts_while_the_writer_goes_on() {
         }
         seen.join().unwrap();
     });
+}
+
+#[test]
+fn what_the_disk_gives_back_otherwise_than_it_was_given_is_not_played() {
+    let folder = folder();
+    let reader = sample::archive(&folder, FIRST..FIRST + 30).reader();
+    let spoilt = FIRST + 13;
+    let record = reader.record(PartIndex(spoilt)).unwrap().unwrap();
+    let extent = &record.extents[Rendition::O48.index()];
+    let at = usize::try_from(extent.end - 1).unwrap();
+    edit(&media_path(folder.path(), Rendition::O48), |bytes| {
+        bytes[at] ^= 1;
+    });
+    let part = |index| reader.part(Rendition::O48, PartIndex(index));
+    let error = part(spoilt).unwrap_err();
+    assert!(matches!(error, ArchiveError::Damaged { .. }), "{error}");
+    assert!(part(spoilt - 1).is_ok() && part(spoilt + 1).is_ok());
+
+    let (from, to) = (PartIndex(FIRST), PartIndex(FIRST + 30));
+    let sound = crate::Recording::new(reader.clone(), Rendition::O24, from, to).unwrap();
+    sound.read(0..sound.len()).unwrap();
+    assert_eq!(reader.unsound_parts(), 0);
+    let recording = crate::Recording::new(reader.clone(), Rendition::O48, from, to).unwrap();
+    let second = recording.replay_segment(1).unwrap().unwrap();
+    let before = reader.bytes(Rendition::O48, PartIndex(FIRST + 12), PartIndex(spoilt));
+    let in_segment = usize::try_from(before.unwrap()).unwrap();
+    let free = &second[in_segment..in_segment + extent.len as usize];
+    assert_eq!(free[..4], extent.len.to_be_bytes(), "ISO/IEC 14496-12, 4.2");
+    assert_eq!(&free[4..8], b"free", "ISO/IEC 14496-12, 8.1.2");
+    assert!(free[8..].iter().all(|&byte| byte == 0));
+    let whole = recording.read(0..recording.len()).unwrap();
+    assert_eq!(
+        whole.len() as u64,
+        recording.len(),
+        "every byte has its place"
+    );
+    assert!(whole.ends_with(&recording.replay_segment(2).unwrap().unwrap()));
+    assert_eq!(reader.unsound_parts(), 2);
 }
 
 /// What a disk under test refuses: it has so much room, and it flushes or does not.

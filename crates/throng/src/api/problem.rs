@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::store::StoreError;
+
 /// One problem.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Problem {
@@ -103,16 +105,32 @@ impl Problem {
         Self::new(status, kind, title, detail)
     }
 
-    /// `503` where the database does not answer; nothing has changed.
-    pub(crate) fn store(error: &dyn std::error::Error) -> Self {
+    /// `503` where the database took no change; nothing has changed.
+    pub(crate) fn store(error: &StoreError) -> Self {
         tracing::error!(%error, "the store failed");
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "store",
             "The change could not be kept",
-            "The database did not take the change, so it was not made. The programme is not affected. Try again.",
+            format!(
+                "{} So the change was not made. The programme is not affected. Try again.",
+                error.reason()
+            ),
         )
         .retry_after(2)
+    }
+
+    /// `503` where no thread could be had for a programme.
+    pub(crate) fn programme(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "the programme could not begin");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "programme",
+            "The programme could not begin",
+            "A step that was asked for is kept, and the programme is tried again every ten seconds. The machine gave \
+             it no thread: ask its operator to look at its memory.",
+        )
+        .retry_after(10)
     }
 }
 

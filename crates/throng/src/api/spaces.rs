@@ -330,6 +330,7 @@ impl Desk {
             )
             .collect();
         document.insert("speakers".to_owned(), Value::from(speakers));
+        document.insert("alarms".to_owned(), json!(handle.alarms()));
         document
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn publish(
         .map_err(|error| match error {
             PublishError::Stage(error) => refused(&error),
             PublishError::Over => over(),
-            PublishError::Pipeline(error) => Problem::store(&error),
+            PublishError::Pipeline(error) => Problem::programme(&error),
         })?;
     Ok(created(
         &answer,

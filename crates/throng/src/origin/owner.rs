@@ -1,6 +1,6 @@
 //! The task that owns a space: decides, keeps, and carries out; one at a time.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use throng_air::on_air::OnAir;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::clock::{instant_of, now};
 use super::hold;
 use super::mixing::{Input, Mixing};
-use super::pipeline::{self, Pipeline};
+use super::pipeline::{self, Pipeline, Recorded};
 use super::routing::seat_key;
 use super::space::{ActError, Command, PipelineError, PublishError, Shared, facts};
 
@@ -36,7 +36,7 @@ pub(super) struct Owner {
     pub(super) space: Arc<Space>,
     pub(super) space_now: watch::Sender<Arc<Space>>,
     pub(super) on_air: Arc<OnAir>,
-    pub(super) archive: Arc<OnceLock<Reader>>,
+    pub(super) recorded: Recorded,
     pub(super) mixing: watch::Sender<Option<Mixing>>,
     pub(super) pipeline: Option<Pipeline>,
     /// The hold programme before doors; it ends with the owner.
@@ -70,7 +70,7 @@ impl Owner {
             let reader = reader.expect("opening does not panic")?;
             let window = pipeline::newest_window(&reader, self.space.end_part)?;
             self.on_air.change_window(|present| *present = window);
-            let _ = self.archive.set(reader);
+            let _ = self.recorded.reader.set(reader);
         }
         self.on_air.change_window(Window::finish);
         self.on_air.set_flowing(true);
@@ -197,15 +197,16 @@ impl Owner {
             &self.space,
             &self.on_air,
             &self.shared,
+            &self.recorded,
             &mixing,
         )
         .await?;
-        let _ = self.archive.set(pipeline.reader());
         self.pipeline = Some(pipeline);
         Ok(())
     }
 
-    /// Begins anew what could not begin: a disk that was full is no reason for a programme that stays away.
+    /// Begins anew what could not begin: a machine that had no thread to give is no reason for a programme that stays
+    /// away.
     async fn mend(&mut self) {
         let wanted = self.space.doors_part.is_some() && !self.space.state.is_over();
         if wanted
@@ -257,7 +258,7 @@ impl Owner {
                 .is_err()
             {
                 tracing::error!(
-                    "the archive did not finish in time; the replay may lack its last second"
+                    "the archive did not finish in time; the replay lacks its end until the disk has taken it"
                 );
             }
         }
@@ -291,7 +292,9 @@ impl Owner {
 
     async fn keep_counts(&mut self) {
         let counts = self.on_air.counts();
-        if (counts.peak, counts.joined) != self.counted
+        // Counts can wait, and who speaks or acts must not wait for them.
+        if self.shared.store.alarm().is_none()
+            && (counts.peak, counts.joined) != self.counted
             && self
                 .shared
                 .store
@@ -311,6 +314,7 @@ impl Owner {
         {
             tracing::error!("the archive did not finish in time");
         }
+        self.recorded.standing.give_up();
     }
 
     async fn close(&mut self) {

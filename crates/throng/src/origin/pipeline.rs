@@ -1,11 +1,13 @@
 //! The programme of one space from doors to end: mixer, encoder and archive threads put together.
 
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use throng_air::on_air::OnAir;
-use throng_archive::{Archive, ArchiveError, Flags, Reader};
+use throng_archive::{Archive, ArchiveError, Reader};
 use throng_core::rendition::Rendition;
 use throng_core::space::{Space, playhead};
 use throng_core::timeline::{
@@ -19,29 +21,28 @@ use throng_media::programme::Programme;
 use throng_media::rendering::PREROLL_FRAMES;
 use throng_stage::ProgrammeKey;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::clock::now;
 use super::encoding::{Encoding, Outputs};
 use super::hold::Hold;
 use super::mixing::{Input, Mixing};
-use super::recording::Recording;
+use super::recording::{Keeping, Recording, Standing};
 use super::space::{PipelineError, Shared};
 
 /// A resumed programme begins this long after now: time to start the threads.
 const RESUME_LEAD_SAMPLES: u64 = SAMPLE_RATE_HZ / 2;
 
+/// How long the programme waits for what an earlier process recorded: reading takes a moment, but a disk that is stuck
+/// must not keep the programme away. Beyond, players find nothing older than the restart.
+const OPEN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What runs while a space is on air with its own programme.
 pub(crate) struct Pipeline {
-    reader: Reader,
     finished: oneshot::Receiver<()>,
 }
 
 impl Pipeline {
-    /// For the replay, and for parts that have left the window.
-    pub(crate) fn reader(&self) -> Reader {
-        self.reader.clone()
-    }
-
     /// Waits until the last part is in the window and on disk.
     pub(crate) async fn finished(self) {
         // A sender that is gone has nothing more to finish.
@@ -49,29 +50,31 @@ impl Pipeline {
     }
 }
 
-/// Starts the threads for a space whose doors have opened, now or in an earlier process.
+/// What is told of the recording of a space.
+#[derive(Clone, Default)]
+pub(crate) struct Recorded {
+    /// For the replay, and for parts that have left the window; once the archive is open.
+    pub(crate) reader: Arc<OnceLock<Reader>>,
+    pub(crate) standing: Arc<Standing>,
+}
+
+/// Starts the threads for a space whose doors have opened, now or in an earlier process. The programme does not wait for
+/// a disk that takes no recording.
 pub(crate) async fn begin(
     space_number: u32,
     space: &Arc<Space>,
     on_air: &Arc<OnAir>,
     shared: &Arc<Shared>,
+    recorded: &Recorded,
     mixing: &Mixing,
 ) -> Result<Pipeline, PipelineError> {
     let hold = hold_before_talk(space, &shared.hold).await;
-    let (opening, sharing) = (Arc::clone(space), Arc::clone(shared));
-    let opened = tokio::task::spawn_blocking(move || open(&opening, &sharing)).await;
-    let Opened {
-        archive,
-        first,
-        resumed,
-    } = opened.expect("opening does not panic")?;
-    let reader = archive.reader();
+    let (mut recording, earlier) = record(space, shared, recorded).await?;
+    let (first, resumed) = first_part(space, earlier.as_ref());
     if resumed {
-        let window = newest_window(&reader, None)?;
-        on_air.change_window(|present| *present = window);
-        on_air.set_flowing(true);
+        resume_window(on_air, earlier.as_ref(), first, shared);
     }
-    let recording = Recording::start(archive, Arc::clone(&shared.silence))?;
+    recording.begin(first);
     let (finished, wait) = oneshot::channel();
     let outputs = OnDiskAndAir {
         space_number,
@@ -94,10 +97,7 @@ pub(crate) async fn begin(
             encoding,
         },
     );
-    Ok(Pipeline {
-        reader,
-        finished: wait,
-    })
+    Ok(Pipeline { finished: wait })
 }
 
 /// What sounded just before the doors, so that the encoders begin warm.
@@ -139,57 +139,93 @@ async fn hold_before_talk(space: &Space, hold: &Hold) -> Option<HoldLoop> {
     }
 }
 
-struct Opened {
-    archive: Archive,
-    /// The first part that will be mixed.
-    first: PartIndex,
-    /// Whether an earlier process has mixed before.
-    resumed: bool,
+/// Starts to record, and gives what an earlier process recorded, if it can be read soon.
+async fn record(
+    space: &Arc<Space>,
+    shared: &Arc<Shared>,
+    recorded: &Recorded,
+) -> Result<(Recording, Option<Reader>), PipelineError> {
+    let folder = shared.archives.join(&space.id);
+    let (looking, reading) = (folder.clone(), folder.clone());
+    let existed = tokio::task::spawn_blocking(move || Archive::exists(&looking)).await;
+    let (opening, sharing) = (Arc::clone(space), Arc::clone(shared));
+    let (recording, opened) = Recording::start(Keeping {
+        open: move || open(&folder, &opening, &sharing),
+        reader: Arc::clone(&recorded.reader),
+        standing: Arc::clone(&recorded.standing),
+        silence: Arc::clone(&shared.silence),
+    })?;
+    if !existed.expect("looking does not panic") {
+        return Ok((recording, None));
+    }
+    // Whether it came in time, or could be opened at all, shows in what is there then.
+    let _ = timeout(OPEN_PATIENCE, opened).await;
+    if let Some(reader) = recorded.reader.get() {
+        return Ok((recording, Some(reader.clone())));
+    }
+    // A disk that takes nothing may still give what it has.
+    let reading = tokio::task::spawn_blocking(move || Reader::open_ended(&reading));
+    let read = timeout(OPEN_PATIENCE, reading).await;
+    let earlier = read
+        .ok()
+        .and_then(|read| read.expect("reading does not panic").ok());
+    Ok((recording, earlier))
 }
 
-/// Creates the archive at the doors, or recovers it and fills with silence what was lost while nobody mixed.
-fn open(space: &Space, shared: &Shared) -> Result<Opened, ArchiveError> {
-    let folder = shared.archives.join(&space.id);
+/// Creates the archive at the doors, or recovers it after whatever end.
+fn open(folder: &Path, space: &Space, shared: &Shared) -> Result<Archive, ArchiveError> {
+    if !Archive::exists(folder) {
+        let doors = space
+            .doors_part
+            .expect("a pipeline begins at or after doors");
+        return Archive::create(folder, doors, &shared.inits);
+    }
+    let (archive, recovery) = Archive::open(folder, &shared.inits)?;
+    tracing::info!(
+        slug = space.slug.as_str(),
+        ?recovery,
+        "the recording goes on"
+    );
+    Ok(archive)
+}
+
+/// The first part that will be mixed, and whether there was programme before it: in an earlier process, or before this
+/// one was ready.
+fn first_part(space: &Space, earlier: Option<&Reader>) -> (PartIndex, bool) {
     let doors = space
         .doors_part
         .expect("a pipeline begins at or after doors");
-    let (mut archive, existed) = if Archive::exists(&folder) {
-        let (archive, recovery) = Archive::open(&folder, &shared.inits)?;
-        tracing::info!(
-            slug = space.slug.as_str(),
-            ?recovery,
-            "the recording goes on"
-        );
-        (archive, true)
-    } else {
-        (Archive::create(&folder, doors, &shared.inits)?, false)
-    };
     let present = first_part_after_now(space);
-    if !existed && present <= doors.next() {
-        return Ok(Opened {
-            archive,
-            first: doors,
-            resumed: false,
-        });
+    match earlier {
+        None if present <= doors.next() => (doors, false),
+        None => (present, true),
+        Some(earlier) => (present.max(earlier.next()), true),
     }
-    // Filling takes time, too; a second round fills what the first one took.
-    loop {
-        let present = first_part_after_now(space);
-        if archive.next() >= present {
-            break;
+}
+
+/// The window as it stood when the last part was recorded, and the silence that the recording will have until `first`.
+fn resume_window(on_air: &OnAir, earlier: Option<&Reader>, first: PartIndex, shared: &Shared) {
+    if let Some(earlier) = earlier {
+        match newest_window(earlier, None) {
+            Ok(mut window) => {
+                let oldest = PartIndex(first.0.saturating_sub(PARTS_KEPT as u64));
+                if window.next() < oldest {
+                    window = Window::new(oldest);
+                }
+                while window.next() < first {
+                    let silence = shared.silence.part(window.next());
+                    window
+                        .push(Arc::new(silence))
+                        .expect("the next part is in order");
+                }
+                on_air.change_window(|present| *present = window);
+            }
+            Err(error) => {
+                tracing::error!(%error, "what was recorded cannot be read; players find nothing older than this start");
+            }
         }
-        while archive.next() < present {
-            let silence = shared.silence.part(archive.next());
-            archive.append(&silence, now().0, Flags::GAP)?;
-        }
-        archive.sync()?;
     }
-    let first = archive.next();
-    Ok(Opened {
-        archive,
-        first,
-        resumed: true,
-    })
+    on_air.set_flowing(true);
 }
 
 fn first_part_after_now(space: &Space) -> PartIndex {

@@ -1,35 +1,50 @@
-//! The archive's thread: parts in, files out.
+//! The recording of a space: the door to the archive's thread.
 //!
 //! A part is in the recording before anybody hears it, so that what its name stands for is the same after a crash. But
 //! sound never waits for a disk that is slow: a part that is not written within [`APPEND_PATIENCE`] goes on air all the
-//! same, and so does each one after it until the disk has caught up. Parts queue up meanwhile; when the queue is full
-//! they are dropped here and the gap is filled with silence and marked, because the archive's parts follow one another
-//! without holes.
+//! same, and so does each one after it until the disk has caught up. Parts queue up meanwhile, for as long as listeners
+//! could hear them again; when the queue is full they are dropped here, and the gap is filled with silence and marked,
+//! because the archive's parts follow one another without holes.
 
-use std::sync::Arc;
+mod standing;
+mod writer;
+
+use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::{io, thread};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use throng_archive::{Archive, ArchiveError, Flags};
+use throng_archive::{Archive, ArchiveError, Reader};
 use throng_core::timeline::PartIndex;
-use throng_core::window::Part;
+use throng_core::window::{PARTS_KEPT, Part};
 use throng_media::rendering::Silence;
+use tokio::sync::oneshot;
 
-/// Parts that wait for the disk, 32 s: a disk that stalls longer has lost them from the recording, and only there.
-const QUEUE_PARTS: usize = 100;
-/// Parts between two syncs, 0.64 s: with the part in the making, a power cut loses less than a second.
-const SYNC_EVERY_PARTS: u64 = 2;
+pub(crate) use self::standing::Standing;
+use self::writer::Writer;
+
+/// Parts that wait for the disk, 96 s: the window keeps them for so long anyway. A disk that is away for longer has lost
+/// them from the recording, and only there.
+const QUEUE_PARTS: usize = PARTS_KEPT;
 /// How long a part waits to be written before it goes on air without: a third of its length, so that the encoder keeps
 /// up. Writing takes well under a millisecond where the disk is not stuck.
 const APPEND_PATIENCE: Duration = Duration::from_millis(100);
-/// Pause before a failed disk is tried again.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 enum Input {
     Part(Arc<Part>),
     Finish,
+}
+
+/// What the archive's thread works with.
+pub(crate) struct Keeping<O> {
+    /// Opens the archive, or begins it; asked again until the disk lets it.
+    pub(crate) open: O,
+    /// Where the archive can be read from, once it is open.
+    pub(crate) reader: Arc<OnceLock<Reader>>,
+    /// What the host and the metrics are told.
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) silence: Arc<Silence>,
 }
 
 /// The recording of one space.
@@ -38,33 +53,37 @@ pub(crate) struct Recording {
     appended: Receiver<PartIndex>,
     /// The first part that is not known to be in the recording.
     next: PartIndex,
+    standing: Arc<Standing>,
     thread: JoinHandle<()>,
 }
 
 impl Recording {
-    /// Starts the thread over an open archive.
-    pub(crate) fn start(archive: Archive, silence: Arc<Silence>) -> io::Result<Self> {
+    /// Starts the thread; the receiver is told when it has tried to open the archive for the first time.
+    pub(crate) fn start<O>(keeping: Keeping<O>) -> io::Result<(Self, oneshot::Receiver<()>)>
+    where
+        O: FnMut() -> Result<Archive, ArchiveError> + Send + 'static,
+    {
         let (inputs, queue) = sync_channel(QUEUE_PARTS);
         let (report, appended) = sync_channel(QUEUE_PARTS);
-        let next = archive.next();
+        let (tried, opened) = oneshot::channel();
+        let standing = Arc::clone(&keeping.standing);
         let thread = thread::Builder::new()
             .name("archive".to_owned())
-            .spawn(move || {
-                Writer {
-                    archive,
-                    silence,
-                    appended: report,
-                    synced: next,
-                    failing: false,
-                }
-                .run(&queue);
-            })?;
-        Ok(Self {
+            .spawn(move || Writer::new(keeping, report).run(&queue, tried))?;
+        let recording = Self {
             inputs,
             appended,
-            next,
+            next: PartIndex(0),
+            standing,
             thread,
-        })
+        };
+        Ok((recording, opened))
+    }
+
+    /// The parts that are given begin with this one.
+    pub(crate) fn begin(&mut self, first: PartIndex) {
+        self.next = first;
+        self.standing.begin(first);
     }
 
     /// Takes a part, and returns when it is written, or when the disk is too slow to wait for.
@@ -73,6 +92,7 @@ impl Recording {
             self.next = written.next();
         }
         let keeps_up = self.next == part.index;
+        self.standing.give(part.index);
         if self.inputs.try_send(Input::Part(Arc::clone(part))).is_err() {
             metrics::counter!("throng_archive_dropped_parts_total").increment(1);
             return;
@@ -85,7 +105,7 @@ impl Recording {
         }
     }
 
-    /// Writes what waits, and ends.
+    /// Writes what waits, and ends; where the disk fails, when it is well again or the recording is given up.
     pub(crate) fn finish(self) {
         // A thread that is gone has nothing left to write.
         let _ = self.inputs.send(Input::Finish);
@@ -95,98 +115,5 @@ impl Recording {
     }
 }
 
-struct Writer {
-    archive: Archive,
-    silence: Arc<Silence>,
-    appended: SyncSender<PartIndex>,
-    /// The first part that may not be on the disk yet.
-    synced: PartIndex,
-    failing: bool,
-}
-
-impl Writer {
-    fn run(mut self, queue: &Receiver<Input>) {
-        while let Ok(Input::Part(part)) = queue.recv() {
-            let written = self.append(&part);
-            self.report(written);
-        }
-        let synced = self.sync();
-        self.report(synced);
-    }
-
-    /// Appends a part, and silence for those that are missing before it.
-    fn append(&mut self, part: &Part) -> Result<(), ArchiveError> {
-        while self.archive.next() < part.index {
-            let missing = self.silence.part(self.archive.next());
-            self.archive.append(&missing, unix_millis(), Flags::GAP)?;
-        }
-        if self.archive.next() == part.index {
-            self.archive.append(part, unix_millis(), Flags::NONE)?;
-            // Whoever has stopped listening has stopped waiting.
-            let _ = self.appended.try_send(part.index);
-        }
-        if self.archive.next().0 >= self.synced.0 + SYNC_EVERY_PARTS {
-            self.sync()?;
-        }
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<(), ArchiveError> {
-        self.archive.sync()?;
-        self.synced = self.archive.next();
-        Ok(())
-    }
-
-    fn report(&mut self, written: Result<(), ArchiveError>) {
-        match written {
-            Ok(()) if self.failing => {
-                self.failing = false;
-                tracing::info!("the archive is written again; the gap is marked");
-            }
-            Ok(()) => {}
-            Err(error) => {
-                metrics::counter!("throng_archive_errors_total").increment(1);
-                if !self.failing {
-                    self.failing = true;
-                    tracing::error!(%error, "the archive cannot be written; the live programme goes on");
-                }
-                thread::sleep(RETRY_PAUSE);
-            }
-        }
-    }
-}
-
-fn unix_millis() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
-mod tests {
-    use throng_archive::Reader;
-    use throng_core::rendition::Rendition;
-    use throng_media::package;
-
-    use super::*;
-
-    #[test]
-    fn a_part_is_in_the_recording_before_it_goes_on_air() {
-        let folder = tempfile::tempdir().unwrap();
-        let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let archive = Archive::create(folder.path(), PartIndex(12), &inits).unwrap();
-        let reader: Reader = archive.reader();
-        let silence = Arc::new(Silence::new());
-        let mut recording = Recording::start(archive, Arc::clone(&silence)).unwrap();
-        for index in (12..40).map(PartIndex) {
-            recording.append(&Arc::new(silence.part(index)));
-            assert_eq!(reader.next(), index.next());
-        }
-        recording.append(&Arc::new(silence.part(PartIndex(42))));
-        recording.finish();
-        assert_eq!(reader.next(), PartIndex(43), "what was missing is silence");
-        let flags = |part| reader.record(PartIndex(part)).unwrap().unwrap().flags;
-        assert_eq!([flags(40), flags(42)], [Flags::GAP, Flags::NONE]);
-    }
-}
+mod tests;

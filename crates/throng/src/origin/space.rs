@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::Recorded;
 use throng_air::presence::{Counts, Presence};
 use throng_air::state;
-use throng_archive::ArchiveError;
+use throng_archive::{ArchiveError, Reader};
 use throng_core::key::{Grant, Key, KeyRefusal, Role, SeatNumber, admit, renew};
 use throng_core::space::{Act, Actor, Refusal, Space};
 use throng_core::time::UnixMillis;
@@ -31,7 +31,9 @@ use super::hold::Hold;
 use super::mixing::{Mixing, SeatLevel};
 use super::owner::Owner;
 use super::past::SpacePast;
+use super::pipeline;
 use super::routing::{Mixers, seat_key};
+use crate::alarm::Alarm;
 use crate::pages;
 use crate::store::{Kept, Store, StoreError};
 
@@ -94,6 +96,7 @@ pub(crate) struct SpaceHandle {
     space: watch::Receiver<Arc<Space>>,
     grants: watch::Sender<Vec<Grant>>,
     levels: watch::Receiver<Option<Mixing>>,
+    recorded: pipeline::Recorded,
     commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
 }
@@ -107,11 +110,11 @@ impl SpaceHandle {
     ) -> Result<Arc<Self>, PipelineError> {
         let space = Arc::new(kept.space);
         let (space_now, watched) = watch::channel(Arc::clone(&space));
-        let archive = Arc::new(OnceLock::new());
+        let recorded = pipeline::Recorded::default();
         let past = SpacePast {
             hold: Arc::clone(&shared.hold),
             space: watched.clone(),
-            archive: Arc::clone(&archive),
+            archive: Arc::clone(&recorded.reader),
         };
         let mut presence = Presence::resume(kept.peak, kept.joined);
         if space.doors_part.is_some() {
@@ -127,7 +130,7 @@ impl SpaceHandle {
             space,
             space_now,
             on_air: Arc::clone(&on_air),
-            archive,
+            recorded: recorded.clone(),
             mixing,
             pipeline: None,
             holding: JoinSet::new(),
@@ -143,6 +146,7 @@ impl SpaceHandle {
             space: watched,
             grants,
             levels,
+            recorded,
             commands,
             shared,
         }))
@@ -174,15 +178,36 @@ impl SpaceHandle {
             .unwrap_or_default()
     }
 
+    /// What the host must know now.
+    pub(crate) fn alarms(&self) -> Vec<Alarm> {
+        let alarms = [self.recording_alarm(), self.shared.store.alarm()];
+        alarms.into_iter().flatten().collect()
+    }
+
+    /// Whether the recording does not keep up.
+    pub(crate) fn recording_alarm(&self) -> Option<Alarm> {
+        self.recorded.standing.alarm(&self.space.borrow())
+    }
+
+    /// How often a part was passed over because the disk gave back other bytes than were recorded.
+    pub(crate) fn spoilt_parts(&self) -> u64 {
+        let reader = self.recorded.reader.get();
+        reader.map_or(0, Reader::unsound_parts)
+    }
+
     /// Connects a speaker to his seat.
     pub(crate) async fn publish(
         &self,
         seat: SeatNumber,
         offer: String,
     ) -> Result<Answer, PublishError> {
-        self.ask(|reply| Command::Mixer { reply })
-            .await
-            .ok_or(PublishError::Over)??;
+        // The owner may wait for the disk; where there is a stage, nobody who belongs on it does.
+        let has_stage = self.levels.borrow().is_some();
+        if !has_stage {
+            self.ask(|reply| Command::Mixer { reply })
+                .await
+                .ok_or(PublishError::Over)??;
+        }
         Ok(self
             .shared
             .stage

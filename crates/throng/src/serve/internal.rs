@@ -110,8 +110,19 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
         .sum();
     metrics::gauge!("throng_air_listening").set(as_gauge(listening));
     metrics::gauge!("throng_spaces").set(as_gauge(spaces.len() as u64));
+    let spoilt = spaces.iter().map(|handle| handle.spoilt_parts()).sum();
+    metrics::counter!("throng_archive_spoilt_parts_total").absolute(spoilt);
+    let recordings = spaces
+        .iter()
+        .filter(|handle| handle.recording_alarm().is_some());
+    alarms("recording", recordings.count() as u64);
+    alarms("store", desk.origin.store_alarm().iter().count() as u64);
     metrics.run_upkeep();
     format!("{}{}", metrics.render(), process(""))
+}
+
+fn alarms(kind: &'static str, count: u64) {
+    metrics::gauge!("throng_alarms", "kind" => kind).set(as_gauge(count));
 }
 
 /// The metrics of a worker, as its origin shows them.

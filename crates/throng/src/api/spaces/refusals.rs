@@ -11,7 +11,7 @@ pub(super) fn create_problem(error: CreateError) -> Problem {
     match error {
         CreateError::Refused(refusal) => refused(&refusal),
         CreateError::Store(error) => Problem::store(&error),
-        CreateError::Pipeline(error) => Problem::store(&error),
+        CreateError::Pipeline(error) => Problem::programme(&error),
         CreateError::Full => Problem::new(
             StatusCode::CONFLICT,
             "full",
@@ -25,16 +25,7 @@ pub(super) fn act_problem(error: ActError) -> Problem {
     match error {
         ActError::Refused(refusal) => refused(&refusal),
         ActError::Store(error) => Problem::store(&error),
-        ActError::Pipeline(error) => {
-            tracing::error!(%error, "the programme could not begin");
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "programme",
-                "The programme could not begin",
-                "The step is kept, and the programme is tried again every ten seconds. Look for room on the disk.",
-            )
-            .retry_after(10)
-        }
+        ActError::Pipeline(error) => Problem::programme(&error),
         ActError::Closed => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "closing",

@@ -1,0 +1,14 @@
+//! What somebody must know now: told to hosts in the studio, and to operators as the metric `throng_alarms`.
+
+use serde::Serialize;
+use throng_core::time::UnixMillis;
+
+/// One trouble that lasts, in plain words. It goes away by itself when the trouble does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Alarm {
+    /// What is in trouble: `recording` or `store`.
+    pub(crate) kind: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+    pub(crate) since: UnixMillis,
+}

@@ -1,0 +1,146 @@
+//! Whether the database takes changes, and what is told when it does not.
+//!
+//! A change that fails raises the alarm. From then on the database is asked now and again to write something of no
+//! meaning, until it does: a lock that is released or a disk that is well again ends the alarm by itself.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use super::{Store, StoreError};
+use crate::alarm::Alarm;
+use crate::origin::now;
+
+/// Pause between two looks at a database that took no change.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A change as any other to the database: to a number in its first page that Throng does not use.
+const CHANGE_NOTHING: &str = "PRAGMA user_version = 0";
+
+impl Store {
+    /// Why no change is taken, if that is so.
+    pub(crate) fn alarm(&self) -> Option<Alarm> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.clone()
+    }
+
+    /// Passes the outcome of a change on, and remembers what it says about the database.
+    pub(super) fn noted<T>(&self, change: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+        let reason = change.as_ref().err().map(reason);
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match reason {
+            None => *trouble = None,
+            Some(None) => {}
+            Some(Some(reason)) => {
+                metrics::counter!("throng_store_errors_total").increment(1);
+                if trouble.is_none() {
+                    tokio::spawn(self.clone().look_until_well());
+                    *trouble = Some(alarm(reason));
+                }
+            }
+        }
+        drop(trouble);
+        Ok(change?)
+    }
+
+    async fn look_until_well(self) {
+        while self.alarm().is_some() && !self.pool.is_closed() {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let change = sqlx::query(CHANGE_NOTHING).execute(&self.pool).await;
+            if self.noted(change).is_ok() {
+                tracing::info!("the database takes changes again");
+            }
+        }
+    }
+}
+
+impl StoreError {
+    /// Why the change was not made, for who asked for it.
+    pub(crate) fn reason(&self) -> &'static str {
+        let known = match self {
+            Self::Database(error) => reason(error),
+            _ => None,
+        };
+        known.unwrap_or("The database failed.")
+    }
+}
+
+fn alarm(reason: &str) -> Alarm {
+    Alarm {
+        kind: "store",
+        title: "Changes cannot be kept.",
+        detail: format!(
+            "{reason} Listeners hear everything, and whoever is on stage stays there. Until it is well again, steps and \
+             changes are refused; try them again then."
+        ),
+        since: now(),
+    }
+}
+
+/// What an error says about the database, in plain words; nothing where it is the change that was wrong.
+fn reason(error: &sqlx::Error) -> Option<&'static str> {
+    let code = match error {
+        sqlx::Error::Database(error) => error.code()?.parse::<u32>().ok()?,
+        sqlx::Error::PoolTimedOut => SQLITE_BUSY,
+        sqlx::Error::Io(_) => SQLITE_IOERR,
+        _ => return None,
+    };
+    // The low byte is the primary result code (sqlite.org/rescode.html).
+    match code & 0xff {
+        SQLITE_BUSY | SQLITE_LOCKED => Some("Something else holds the database locked."),
+        SQLITE_READONLY | SQLITE_CANTOPEN => Some("The disk under the database takes no writes."),
+        SQLITE_IOERR => Some("The disk under the database fails."),
+        SQLITE_FULL => Some("The disk under the database is full."),
+        _ => None,
+    }
+}
+
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_LOCKED: u32 = 6;
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_IOERR: u32 = 10;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_CANTOPEN: u32 = 14;
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use throng_core::slug::Slug;
+    use throng_core::space::{Announcement, Space};
+    use throng_core::time::UnixMillis;
+
+    use super::*;
+
+    fn space() -> Space {
+        let announcement = Announcement {
+            id: "1".to_owned(),
+            slug: Slug::from_title("A talk", 7),
+            title: "A talk".to_owned(),
+            scheduled_at: None,
+            speakers: 2,
+            expected_listeners: NonZeroU32::new(5),
+        };
+        Space::announce(UnixMillis(1_790_000_000_000), announcement).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_locked_database_refuses_with_a_reason_and_the_alarm_ends_with_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("throng.db");
+        let store = Store::open(&file).await.unwrap();
+        let other = Store::open(&file).await.unwrap();
+        let lock = other.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        let error = store.create(&space(), &[]).await.unwrap_err();
+        assert!(error.reason().contains("locked"), "{error}");
+        assert!(store.alarm().unwrap().detail.contains("locked"));
+        lock.rollback().await.unwrap();
+        store.create(&space(), &[]).await.unwrap();
+        assert_eq!(store.alarm(), None);
+        assert_eq!(other.load().await.unwrap().len(), 1);
+
+        let again = store.create(&space(), &[]).await.unwrap_err();
+        assert_eq!(
+            (again.reason(), store.alarm()),
+            ("The database failed.", None)
+        );
+    }
+}
