@@ -251,7 +251,7 @@ def test_one_port_for_all_is_served_by_workers_too(tmp_path, voices):
         probe.bind(("127.0.0.1", 0))
         address = "http://127.0.0.1:%d" % probe.getsockname()[1]
     node = Node.__new__(Node)
-    node.data, node.flags, node.listen = tmp_path / "data", ("--air-workers", str(WORKERS)), None
+    node.data, node.flags, node.listen, node.env = tmp_path / "data", ("--air-workers", str(WORKERS)), None, None
     node.links = {"listen": address, "desk": address, "internal": "http://127.0.0.1:0"}
     try:
         node.start()
