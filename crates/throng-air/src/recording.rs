@@ -14,6 +14,7 @@ use throng_core::rendition::Rendition;
 use tokio::task::spawn_blocking;
 
 use crate::answer;
+use crate::document::names;
 use crate::on_air::OnAir;
 use crate::past::{READ_MAX_BYTES, Recording};
 
@@ -49,8 +50,10 @@ pub(crate) fn unreadable(error: &io::Error) -> Response {
 /// One recording, as these headers want it.
 pub(crate) fn file(recording: Arc<dyn Recording>, request: &HeaderMap, ended: bool) -> Response {
     let len = recording.len();
-    let etag = HeaderValue::from_str(&recording.etag()).expect("an entity tag is visible ASCII");
-    let mut response = if matches(request.get(header::IF_NONE_MATCH), &etag) {
+    let name = recording.etag();
+    let etag = HeaderValue::from_str(&name).expect("an entity tag is visible ASCII");
+    let tags = request.get(header::IF_NONE_MATCH);
+    let mut response = if tags.is_some_and(|tags| names(tags.as_bytes(), &name)) {
         answer::with(StatusCode::NOT_MODIFIED, Body::empty(), "audio/mp4", BRIEF)
     } else {
         match asked(request, &etag, len) {
@@ -79,15 +82,6 @@ fn asked(request: &HeaderMap, etag: &HeaderValue, len: u64) -> Asked {
         .filter(|_| valid)
         .and_then(|range| range.to_str().ok())
         .map_or(Asked::Whole, |range| parse_range(range, len))
-}
-
-fn matches(tags: Option<&HeaderValue>, etag: &HeaderValue) -> bool {
-    let (Some(Ok(tags)), Ok(etag)) = (tags.map(HeaderValue::to_str), etag.to_str()) else {
-        return false;
-    };
-    tags.split(',')
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }
 
 fn part(recording: Arc<dyn Recording>, range: Range<u64>, len: u64) -> Response {

@@ -5,7 +5,7 @@ mod engine;
 mod settings;
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -96,8 +96,13 @@ pub struct ServeArgs {
     pub rung: Option<u8>,
     /// How listeners are served
     #[command(flatten)]
-    #[serde(flatten)]
+    #[serde(skip)]
     pub engine: EngineArgs,
+    // In a file these are settings like all others: a flattened table could not say which there are.
+    #[arg(skip)]
+    air_backend: Option<AirBackend>,
+    #[arg(skip)]
+    air_threads: Option<NonZeroU8>,
     /// Capacity certificate of `throng rehearse`: no more listeners at once than it grants
     #[arg(long, env = "THRONG_CERTIFICATE", value_name = "FILE")]
     pub certificate: Option<PathBuf>,
@@ -208,7 +213,10 @@ impl Config {
                 .unwrap_or_else(one_per_core),
             hold: args.hold.or(file.hold),
             rung,
-            engine: args.engine.resolve(file.engine),
+            engine: args.engine.resolve(EngineArgs {
+                air_backend: file.air_backend,
+                air_threads: file.air_threads,
+            }),
             certificate: args.certificate.or(file.certificate),
             listeners_max: args.listeners_max.or(file.listeners_max),
         })

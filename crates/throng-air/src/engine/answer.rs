@@ -41,6 +41,22 @@ impl Framed {
 
 /// A page.
 pub(crate) fn page(document: &Document, gzip: bool, keeps: bool) -> Framed {
+    framed(StatusCode::OK, &page_head(document, gzip), keeps, document.body(gzip))
+}
+
+/// A page, for who has it already (RFC 9110 section 15.4.5).
+pub(crate) fn page_not_modified(document: &Document, keeps: bool) -> Framed {
+    let status = StatusCode::NOT_MODIFIED;
+    let head = page_head(document, false);
+    let bytes = Bytes::from(format!("HTTP/1.1 {status}\r\n{head}{}\r\n", always(keeps)));
+    Framed {
+        head_length: bytes.len(),
+        bytes,
+        status,
+    }
+}
+
+fn page_head(document: &Document, gzip: bool) -> String {
     let mut head = Vec::with_capacity(1_024);
     for (name, value) in document.headers(gzip) {
         head.extend(name.as_str().as_bytes());
@@ -48,8 +64,7 @@ pub(crate) fn page(document: &Document, gzip: bool, keeps: bool) -> Framed {
         head.extend(value.as_bytes());
         head.extend(b"\r\n");
     }
-    let head = String::from_utf8(head).expect("headers of pages are plain text");
-    framed(StatusCode::OK, &head, keeps, document.body(gzip))
+    String::from_utf8(head).expect("headers of pages are plain text")
 }
 
 /// `state.json`.

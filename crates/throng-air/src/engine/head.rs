@@ -57,6 +57,8 @@ pub(crate) struct Wish<'b> {
     pub(crate) manner: Manner,
     /// Whether the body may be compressed.
     pub(crate) gzip: bool,
+    /// What he has already, by `If-None-Match`. Of several such lines the first: who is sent what he has is not worse off.
+    pub(crate) known: Option<&'b [u8]>,
     /// The bytes of the head; what follows them is the next request.
     pub(crate) length: usize,
 }
@@ -196,13 +198,14 @@ fn judge<'b>(request: &Request<'_, 'b>, length: usize) -> Head<'b> {
                 with_body,
             },
             gzip: takes_gzip(values(request, "accept-encoding")),
+            known: values(request, "if-none-match").next(),
             length,
         }),
     }
 }
 
 /// The values of a header, by its name in lower case.
-fn values<'h>(request: &'h Request<'_, '_>, name: &str) -> impl Iterator<Item = &'h [u8]> {
+fn values<'b>(request: &Request<'_, 'b>, name: &str) -> impl Iterator<Item = &'b [u8]> {
     let named = request.headers.iter();
     named
         .filter(move |header| header.name.eq_ignore_ascii_case(name))

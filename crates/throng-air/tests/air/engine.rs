@@ -166,6 +166,31 @@ async fn answers_are_the_same_whoever_owns_the_port() {
     }
 }
 
+#[tokio::test]
+async fn a_page_is_not_sent_again_to_who_has_it() {
+    // RFC 9110 sections 13.1.2 and 15.4.5: what a cache needs, and no body.
+    for front in Front::all() {
+        let house = House::start_on(front, State::Live, 40).await;
+        let gzip = "accept-encoding: gzip\r\n";
+        let page = house.connect().await.fetch("GET", &house.path, gzip).await;
+        let etag = page.header("etag").to_owned();
+        let known = format!("accept-encoding: gzip\r\nif-none-match: \"0\", {etag}\r\n");
+        let mut wire = house.connect().await;
+        for method in ["GET", "HEAD"] {
+            let answer = wire.fetch(method, &house.path, &known).await;
+            assert_eq!((answer.status, answer.body.len()), (304, 0));
+            for name in ["etag", "cache-control", "vary", "content-security-policy"] {
+                assert_eq!(answer.header(name), page.header(name), "{name}");
+            }
+            assert_eq!(answer.header("content-encoding"), "");
+        }
+        let plain = wire.fetch("GET", &house.path, "").await;
+        assert_eq!((plain.status, plain.header("etag")), (200, &*etag));
+        let other = "if-none-match: \"0\"\r\n";
+        assert_eq!(wire.fetch("GET", &house.path, other).await.text(), "the page");
+    }
+}
+
 /// Without the clock, and what the engine says besides: that a stream is the last answer of its connection.
 fn headers_of(mut headers: Vec<(String, String)>) -> Vec<(String, String)> {
     headers.retain(|(name, _)| name != "date" && name != "connection");

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use throng_air::engine::Backend;
 
 /// The settings as flags and environment give them, or the file of a node.
-#[derive(Args, Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub struct EngineArgs {
     /// How listeners are served; `auto` takes `io_uring` where the system allows it [default: auto]
     #[arg(long, env = "THRONG_AIR_BACKEND", value_name = "NAME")]

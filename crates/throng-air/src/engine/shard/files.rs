@@ -55,7 +55,7 @@ impl<P: Port> Shard<P> {
         {
             return self.ask(place, on_air, file, manner, whole);
         }
-        match self.text(wish.what, wish.gzip, manner.keeps) {
+        match self.text(wish, manner.keeps) {
             Some((framed, door)) => self.answer(place, &framed, manner, door),
             // What there is not, or not yet, the ordinary server says best: it may ask an upstream.
             None => self.hand_on(place, whole.to_vec()),
@@ -63,9 +63,17 @@ impl<P: Port> Shard<P> {
     }
 
     /// A page or `state.json`, or what a stream begins with, if it is to be had here.
-    fn text(&self, what: What<'_>, gzip: bool, keeps: bool) -> Option<(Framed, Door)> {
-        let page = |document: &Document| (answer::page(document, gzip, keeps), Door::Page);
-        match what {
+    fn text(&self, wish: Wish<'_>, keeps: bool) -> Option<(Framed, Door)> {
+        let page = |document: &Document| {
+            let is_known = wish.known.is_some_and(|tags| document.is_named_by(tags));
+            let framed = if is_known {
+                answer::page_not_modified(document, keeps)
+            } else {
+                answer::page(document, wish.gzip, keeps)
+            };
+            (framed, Door::Page)
+        };
+        match wish.what {
             What::Hls(_) => None,
             What::Index => Some(page(&*self.air.index()?)),
             What::LiveHead(asked) => {
