@@ -193,7 +193,16 @@ mod tests {
             assert!(names(tags.as_bytes(), "W/\"1a\""), "{tags}");
             assert!(names(tags.as_bytes(), "\"1a\""), "{tags}");
         }
-        for tags in ["", "1a", "\"1A\"", "W/", "\"1a", "\"11a\"", "w/\"1a\"", "\"\u{e9}\""] {
+        for tags in [
+            "",
+            "1a",
+            "\"1A\"",
+            "W/",
+            "\"1a",
+            "\"11a\"",
+            "w/\"1a\"",
+            "\"\u{e9}\"",
+        ] {
             assert!(!names(tags.as_bytes(), "W/\"1a\""), "{tags}");
         }
     }

@@ -100,9 +100,9 @@ pub struct ServeArgs {
     pub engine: EngineArgs,
     // In a file these are settings like all others: a flattened table could not say which there are.
     #[arg(skip)]
-    air_backend: Option<AirBackend>,
+    pub(crate) air_backend: Option<AirBackend>,
     #[arg(skip)]
-    air_threads: Option<NonZeroU8>,
+    pub(crate) air_threads: Option<NonZeroU8>,
     /// Capacity certificate of `throng rehearse`: no more listeners at once than it grants
     #[arg(long, env = "THRONG_CERTIFICATE", value_name = "FILE")]
     pub certificate: Option<PathBuf>,

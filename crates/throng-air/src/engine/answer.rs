@@ -41,7 +41,12 @@ impl Framed {
 
 /// A page.
 pub(crate) fn page(document: &Document, gzip: bool, keeps: bool) -> Framed {
-    framed(StatusCode::OK, &page_head(document, gzip), keeps, document.body(gzip))
+    framed(
+        StatusCode::OK,
+        &page_head(document, gzip),
+        keeps,
+        document.body(gzip),
+    )
 }
 
 /// A page, for who has it already (RFC 9110 section 15.4.5).

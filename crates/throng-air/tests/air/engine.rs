@@ -187,7 +187,10 @@ async fn a_page_is_not_sent_again_to_who_has_it() {
         let plain = wire.fetch("GET", &house.path, "").await;
         assert_eq!((plain.status, plain.header("etag")), (200, &*etag));
         let other = "if-none-match: \"0\"\r\n";
-        assert_eq!(wire.fetch("GET", &house.path, other).await.text(), "the page");
+        assert_eq!(
+            wire.fetch("GET", &house.path, other).await.text(),
+            "the page"
+        );
     }
 }
 

@@ -23,8 +23,8 @@ fn every_setting_of_the_sample_is_read_and_none_is_left_out() {
     let shown = format!("{args:?}");
     assert_eq!(
         shown.matches("None").count(),
-        1,
-        "only `config` is not a setting of the file: {shown}"
+        3,
+        "only `config` and the two flags of the engine are not settings of the file: {shown}"
     );
 }
 
@@ -68,4 +68,5 @@ fn a_flag_wins_over_the_file_and_unknown_keys_are_refused() {
     std::fs::write(file.path(), "lissten = \"127.0.0.1:1\"\n").unwrap();
     let error = Config::resolve(args).unwrap_err().to_string();
     assert!(error.contains("lissten"), "{error}");
+    assert!(error.contains("expected one of `listen`"), "{error}");
 }
