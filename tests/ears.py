@@ -31,6 +31,17 @@ LIKENESS_MIN = 0.5
 PATIENCE_SECONDS = 150
 
 
+# Keeps all that the page says, however short it stands there.
+SAID = """
+addEventListener('DOMContentLoaded', () => {
+  const status = document.querySelector('#status');
+  const said = window.__said = [];
+  const note = () => said.push(status.textContent);
+  new MutationObserver(note).observe(status, { childList: true, characterData: true, subtree: true });
+});
+"""
+
+
 @dataclass
 class Recovery:
     """How a listener came back."""
@@ -65,7 +76,7 @@ class Ear:
 
     def joins(self, script=None):
         """Opens the page, in a browser in which this script runs first."""
-        if script:
+        for script in filter(None, [SAID, script]):
             self.page.add_init_script(script)
         self.page.goto(self.wire.through(self.house.space.listen_url), wait_until="commit")
         yield from self.hears()
@@ -74,14 +85,15 @@ class Ear:
         return self.page.evaluate("name => document.documentElement.dataset[name] ?? null", name)
 
     def look(self):
-        """Where in the programme the page is, and how much it has played; what it says is kept."""
+        """Where in the programme the page is, and how much it has played; what it has said since is kept."""
         seen = self.page.evaluate("""() => ({
             position: +(document.documentElement.dataset.position ?? 0),
             heard: window.__heard?.seconds() ?? 0,
-            words: document.querySelector('#status').textContent,
+            words: window.__said?.splice(0) ?? [document.querySelector('#status').textContent],
         })""")
-        if seen["words"] not in self.words[-1:]:
-            self.words.append(seen["words"])
+        for words in seen["words"]:
+            if words not in self.words[-1:]:
+                self.words.append(words)
         return seen["position"], seen["heard"]
 
     def tail(self):

@@ -149,7 +149,7 @@ def test_a_reset_is_not_heard(recoveries):
 def test_a_slow_line_gets_a_leaner_rendition_and_says_so(recoveries):
     ends, _ = recoveries
     assert ends["a_slow_line"].rendition in ("o24", "o16")
-    assert any("leaner" in words for words in ends["a_slow_line"].words)
+    assert any("leaner" in words for words in ends["a_slow_line"].words), ends["a_slow_line"].words
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
