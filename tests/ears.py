@@ -81,6 +81,9 @@ class Ear:
         self.page.goto(self.wire.through(self.house.space.listen_url), wait_until="commit")
         yield from self.hears()
 
+    def presses(self):
+        self.page.click("#listen")
+
     def told(self, name):
         return self.page.evaluate("name => document.documentElement.dataset[name] ?? null", name)
 

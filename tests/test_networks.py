@@ -32,6 +32,15 @@ def a_reset(ear):
     return recovery
 
 
+def away(ear, leave, come_back, seconds=AWAY_SECONDS):
+    """He hears, is away for so long, and recovers."""
+    yield from ear.joins()
+    leave()
+    yield from ear.goes_on(seconds)
+    come_back()
+    return (yield from ear.recovers())
+
+
 def a_new_address(ear):
     yield from ear.joins()
     ear.wire.strand()
@@ -46,27 +55,15 @@ def a_hidden_page(ear):
 
 
 def a_tunnel(ear):
-    yield from ear.joins()
-    ear.wire.vanish()
-    yield from ear.goes_on(AWAY_SECONDS)
-    ear.wire.carry()
-    return (yield from ear.recovers())
+    return (yield from away(ear, ear.wire.vanish, ear.wire.carry))
 
 
 def nobody_there(ear):
-    yield from ear.joins()
-    ear.wire.refuse()
-    yield from ear.goes_on(AWAY_SECONDS)
-    ear.wire.answer()
-    return (yield from ear.recovers())
+    return (yield from away(ear, ear.wire.refuse, ear.wire.answer))
 
 
 def server_trouble(ear):
-    yield from ear.joins()
-    ear.wire.trouble(True)
-    yield from ear.goes_on(AWAY_SECONDS)
-    ear.wire.trouble(False)
-    return (yield from ear.recovers())
+    return (yield from away(ear, lambda: ear.wire.trouble(True), lambda: ear.wire.trouble(False)))
 
 
 def a_slow_line(ear):
@@ -80,19 +77,11 @@ def a_slow_line(ear):
 
 
 def a_crawl(ear):
-    yield from ear.joins()
-    ear.wire.slow(CRAWL_BYTES_A_SECOND)
-    yield from ear.goes_on(2 * AWAY_SECONDS)
-    ear.wire.slow(None)
-    return (yield from ear.recovers())
+    return (yield from away(ear, lambda: ear.wire.slow(CRAWL_BYTES_A_SECOND), lambda: ear.wire.slow(None), 2 * AWAY_SECONDS))
 
 
 def a_pause(ear):
-    yield from ear.joins()
-    ear.page.click("#listen")
-    yield from ear.goes_on(PAUSE_SECONDS)
-    ear.page.click("#listen")
-    return (yield from ear.recovers())
+    return (yield from away(ear, ear.presses, ear.presses, PAUSE_SECONDS))
 
 
 def a_freeze(ear):

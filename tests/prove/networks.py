@@ -163,10 +163,10 @@ def lid(scene):
 
 def pause(scene):
     """A listener pauses, then listens again: at the live moment, not where he left."""
-    page = scene.ears[OURS].page
-    page.click("#listen")
+    ours = scene.ears[OURS]
+    ours.presses()
     scene.passes(PAUSE_SECONDS)
-    page.click("#listen")
+    ours.presses()
 
 
 def say(case, ends, recording):

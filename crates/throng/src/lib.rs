@@ -16,5 +16,7 @@ mod capacity;
 mod chance;
 mod origin;
 mod pages;
+#[cfg(test)]
+mod sample;
 mod secret_file;
 mod supervisor;

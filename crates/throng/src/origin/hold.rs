@@ -207,11 +207,10 @@ mod tests {
     use throng_air::document::Document;
     use throng_air::on_air::Facts;
     use throng_air::presence::Presence;
-    use throng_core::slug::Slug;
-    use throng_core::space::Announcement;
 
     use super::*;
     use crate::origin::past::SpacePast;
+    use crate::sample;
 
     /// A loop of one segment, encoded to its end.
     async fn hold() -> (Arc<Hold>, tempfile::TempDir) {
@@ -228,15 +227,7 @@ mod tests {
 
     /// A space that was announced a minute ago.
     fn on_air(hold: &Arc<Hold>) -> Arc<OnAir> {
-        let announcement = Announcement {
-            id: "1".to_owned(),
-            slug: Slug::from_title("A talk", 7),
-            title: "A talk".to_owned(),
-            scheduled_at: None,
-            speakers: 2,
-            expected_listeners: None,
-        };
-        let space = Arc::new(Space::announce(now().minus_ms(60_000), announcement).unwrap());
+        let space = Arc::new(sample::announced(now().minus_ms(60_000)));
         let past = SpacePast {
             hold: Arc::clone(hold),
             space: watch::Sender::new(Arc::clone(&space)).subscribe(),

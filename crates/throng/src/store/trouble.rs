@@ -102,42 +102,26 @@ const SQLITE_CANTOPEN: u32 = 14;
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
-    use throng_core::slug::Slug;
-    use throng_core::space::{Announcement, Space};
-    use throng_core::time::UnixMillis;
-
     use super::*;
-
-    fn space() -> Space {
-        let announcement = Announcement {
-            id: "1".to_owned(),
-            slug: Slug::from_title("A talk", 7),
-            title: "A talk".to_owned(),
-            scheduled_at: None,
-            speakers: 2,
-            expected_listeners: NonZeroU32::new(5),
-        };
-        Space::announce(UnixMillis(1_790_000_000_000), announcement).unwrap()
-    }
+    use crate::sample;
 
     #[tokio::test]
     async fn a_locked_database_refuses_with_a_reason_and_the_alarm_ends_with_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("throng.db");
+        let space = sample::announced(sample::MOMENT);
         let store = Store::open(&file).await.unwrap();
         let other = Store::open(&file).await.unwrap();
         let lock = other.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        let error = store.create(&space(), &[]).await.unwrap_err();
+        let error = store.create(&space, &[]).await.unwrap_err();
         assert!(error.reason().contains("locked"), "{error}");
         assert!(store.alarm().unwrap().detail.contains("locked"));
         lock.rollback().await.unwrap();
-        store.create(&space(), &[]).await.unwrap();
+        store.create(&space, &[]).await.unwrap();
         assert_eq!(store.alarm(), None);
         assert_eq!(other.load().await.unwrap().len(), 1);
 
-        let again = store.create(&space(), &[]).await.unwrap_err();
+        let again = store.create(&space, &[]).await.unwrap_err();
         assert_eq!(
             (again.reason(), store.alarm()),
             ("The database failed.", None)

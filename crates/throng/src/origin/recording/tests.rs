@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use throng_archive::{Flags, Reader};
 use throng_core::rendition::Rendition;
-use throng_core::slug::Slug;
-use throng_core::space::{Announcement, Space};
-use throng_core::time::UnixMillis;
+use throng_core::space::Space;
 use throng_media::package;
 
 use super::*;
+use crate::sample;
 
 const FIRST: PartIndex = PartIndex(12);
 
@@ -76,15 +75,7 @@ impl World {
 }
 
 fn space() -> Space {
-    let announcement = Announcement {
-        id: "1".to_owned(),
-        slug: Slug::from_title("A talk", 7),
-        title: "A talk".to_owned(),
-        scheduled_at: None,
-        speakers: 2,
-        expected_listeners: None,
-    };
-    Space::announce(UnixMillis(1_790_000_000_000), announcement).unwrap()
+    sample::announced(sample::MOMENT)
 }
 
 #[test]
