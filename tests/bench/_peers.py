@@ -67,7 +67,7 @@ def throng(*flags):
 
 
 @contextlib.contextmanager
-def throng_over_tls():
+def throng_over_tls(*crowd_flags):
     with folder() as place:
         cert, key = place / "cert.pem", place / "key.pem"
         kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
@@ -77,7 +77,7 @@ def throng_over_tls():
         os.environ["SSL_CERT_FILE"] = str(cert)
         try:
             with node("--tls-cert", cert, "--tls-key", key) as serving:
-                yield System(serving.live().listen_url, [serving.process], flags=("--insecure",))
+                yield System(serving.live().listen_url, [serving.process], flags=("--insecure", *crowd_flags))
         finally:
             del os.environ["SSL_CERT_FILE"]
 

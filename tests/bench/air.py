@@ -174,7 +174,8 @@ SPAN_MS = {"Throng, spans of 3.84 s": 3840}
 SYSTEMS = {
     "Throng": _peers.throng,
     "Throng, epoll": lambda: _peers.throng("--air-backend", "epoll"),
-    "Throng, TLS": _peers.throng_over_tls,
+    "Throng, TLS": lambda: _peers.throng_over_tls("--tls-sessions", "new"),
+    "Throng, TLS resumed": lambda: _peers.throng_over_tls("--tls-sessions", "resumed"),
     "bare loop": _peers.floor,
     "nginx, HLS of 2 s": _peers.nginx,
     "Icecast": _peers.icecast,
@@ -184,7 +185,9 @@ SYSTEMS = {
 PEERS = ["nginx, HLS of 2 s", "Icecast"]
 COMPARED = ["Throng", "bare loop", *PEERS, "Throng, spans of 3.84 s"]
 # At full size, without the peers.
-ALONE = ["Throng", "Throng, epoll", "Throng, TLS", "bare loop"]
+ALONE = ["Throng", "Throng, epoll", "Throng, TLS", "Throng, TLS resumed", "bare loop"]
+# For each second of a core.
+JOINS_MIN = {"Throng": 20_000, "Throng, TLS": 3_000, "Throng, TLS resumed": 6_000}
 MET_BY_CHROMIUM = ["Throng", "Throng, TLS", *PEERS]
 
 
@@ -224,6 +227,9 @@ def whole_house():
         ratio = median(costs[name], lambda cost: cost.cpu_us) / floor
         limit = 1.7 if "TLS" in name else 1.2
         figure(f"{name} : bare loop, CPU, {LISTENERS} listeners", f"{ratio:.2f}", f"<= {limit}")
+    for name, least in JOINS_MIN.items():
+        joins = 1e6 / median(costs[name], lambda cost: cost.join_us)
+        figure(f"{name}: joins in a second of one core", f"{joins:.0f}", f">= {least}")
 
 
 def negotiated():
