@@ -32,7 +32,11 @@ fn check<M: Message>(line: &[u8], piece: usize) {
     let mut at = GREETING.len();
     for frame in frames {
         let frame = frame.expect("what was read is not longer than what may be");
-        assert_eq!(&line[at..at + frame.len()], &frame[..], "one message has one form");
+        assert_eq!(
+            &line[at..at + frame.len()],
+            &frame[..],
+            "one message has one form"
+        );
         at += frame.len();
     }
 }

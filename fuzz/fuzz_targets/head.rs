@@ -46,7 +46,8 @@ fn plain_length(bytes: &[u8]) -> Option<usize> {
         }
         let colon = line.iter().position(|byte| *byte == b':')?;
         let name = line[..colon].to_ascii_lowercase();
-        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        let is_token =
+            |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
         if name.is_empty() || !name.iter().all(is_token) {
             return None;
         }

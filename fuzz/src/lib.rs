@@ -94,3 +94,12 @@ pub fn small_part(index: PartIndex) -> Part {
 pub fn inits() -> [Bytes; RENDITION_COUNT] {
     Rendition::ALL.map(|rendition| init(rendition, None))
 }
+
+/// A form of the journal with the right CRC at its end.
+pub fn sealed(mut form: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = form.len().checked_sub(4) {
+        let crc = crc32fast::hash(&form[..end]);
+        form[end..].copy_from_slice(&crc.to_le_bytes());
+    }
+    form
+}

@@ -49,7 +49,7 @@ pub(crate) struct Call {
     check: bool,
     /// How many listeners are brought, where a measurement brings any.
     listeners: Option<u32>,
-    /// How long each of many runs is to last.
+    /// How long a measurement is to last, or each of its runs, where that can be chosen.
     seconds: Option<u32>,
     write: bool,
 }
@@ -161,6 +161,9 @@ fn measure(suite: &Suite, name: &str, call: &Call) -> Result<String, String> {
     python.args(&call.cases);
     if let Some(listeners) = call.listeners {
         python.env("THRONG_BENCH_LISTENERS", listeners.to_string());
+    }
+    if let Some(seconds) = call.seconds {
+        python.env("THRONG_BENCH_SECONDS", seconds.to_string());
     }
     output(
         python

@@ -13,6 +13,9 @@
 mod archive;
 mod disk;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod lock;
 mod mp4;

@@ -16,6 +16,8 @@ use throng_air::document::Document;
 use throng_core::key::{Key, KeyDigest, Role};
 
 use self::problem::Problem;
+#[cfg(fuzzing)]
+pub(crate) use self::spaces::{edits, wish};
 use crate::capacity::Capacity;
 use crate::origin::{Origin, SpaceHandle};
 use crate::pages;

@@ -4,6 +4,9 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod serve;
 pub mod sound_file;
 pub mod store;

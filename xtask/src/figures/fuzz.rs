@@ -1,4 +1,4 @@
-//! `cargo xtask prove fuzz`: every target of `fuzz/` for some seconds, from its seeds and what earlier runs discovered.
+//! `cargo xtask prove fuzz`: every target of `fuzz/`, or those that are named, for some seconds, from its seeds and what earlier runs discovered.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -14,14 +14,15 @@ const TOOL: &str = "cargo-fuzz@0.13.2";
 /// Lines of a finding that are shown: its message and where it came from. The input is kept in `fuzz/artifacts`.
 const SHOWN_LINES: usize = 60;
 
-/// Findings and inputs of every target. A finding does not stop the targets after it.
+/// Findings and inputs of every target, or of those that are named. A finding does not stop the targets after it.
 pub(super) fn every_target(call: &Call) -> Result<String, String> {
     let tool = tool()?;
-    let targets = output(&mut fuzz(&tool, &["list"]))?;
+    let listed = output(&mut fuzz(&tool, &["list"]))?;
+    let targets = wanted(&listed, &call.cases)?;
     must(&mut fuzz(&tool, &["build"]))?;
     let time = format!("-max_total_time={}", call.seconds.unwrap_or(SECONDS));
     let mut text = String::new();
-    for name in targets.lines() {
+    for name in targets {
         let mut run = fuzz(&tool, &["run", name, "--", &time, "-timeout=10"]);
         let ended = run
             .stderr(Stdio::piped())
@@ -41,6 +42,19 @@ pub(super) fn every_target(call: &Call) -> Result<String, String> {
         .expect("writing to a string does not fail");
     }
     Ok(text)
+}
+
+/// The targets that were named, or all.
+fn wanted<'a>(listed: &'a str, named: &[String]) -> Result<Vec<&'a str>, String> {
+    if let Some(name) = named
+        .iter()
+        .find(|name| !listed.lines().any(|line| line == *name))
+    {
+        let known: Vec<&str> = listed.lines().collect();
+        return Err(format!("`{name}` is not among: {}", known.join(", ")));
+    }
+    let is_wanted = |line: &&str| named.is_empty() || named.iter().any(|name| name == line);
+    Ok(listed.lines().filter(is_wanted).collect())
 }
 
 /// cargo-fuzz from the search path, else our own below `target/`.
@@ -80,6 +94,18 @@ fn inputs(told: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_that_is_not_there_is_named() {
+        assert_eq!(wanted("feed\nhead\n", &[]).unwrap(), ["feed", "head"]);
+        let head = wanted("feed\nhead\n", &["head".to_owned()]);
+        assert_eq!(head.unwrap(), ["head"]);
+        let wrong = wanted("feed\nhead\n", &["tail".to_owned()]).unwrap_err();
+        assert!(
+            wrong.contains("tail") && wrong.contains("feed, head"),
+            "{wrong}"
+        );
+    }
 
     #[test]
     fn the_last_line_of_progress_counts_the_inputs() {

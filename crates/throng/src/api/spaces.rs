@@ -93,17 +93,7 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Answer {
     desk.operator(&headers)?;
-    let body: CreateBody = parse(&body)?;
-    let wish = Wish {
-        title: body.title,
-        scheduled_at: optional_time("scheduled_at", body.scheduled_at.as_deref())?,
-        speakers: body.speakers.unwrap_or(SPEAKERS_DEFAULT),
-        speaker_links_expire_at: optional_time(
-            "speaker_links_expire_at",
-            body.speaker_links_expire_at.as_deref(),
-        )?,
-        expected_listeners: body.expected_listeners,
-    };
+    let wish = wish(&body)?;
     let created = desk.origin.create(wish).await.map_err(create_problem)?;
     let space = created.handle.space();
     let slug = space.slug.as_str().to_owned();
@@ -120,6 +110,21 @@ pub(super) async fn create(
         slug,
     };
     Ok((StatusCode::CREATED, uncached(Json(document))).into_response())
+}
+
+/// What the body of a creation asks for.
+pub(crate) fn wish(body: &[u8]) -> Result<Wish, Problem> {
+    let body: CreateBody = parse(body)?;
+    Ok(Wish {
+        title: body.title,
+        scheduled_at: optional_time("scheduled_at", body.scheduled_at.as_deref())?,
+        speakers: body.speakers.unwrap_or(SPEAKERS_DEFAULT),
+        speaker_links_expire_at: optional_time(
+            "speaker_links_expire_at",
+            body.speaker_links_expire_at.as_deref(),
+        )?,
+        expected_listeners: body.expected_listeners,
+    })
 }
 
 pub(super) async fn list(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Answer {
@@ -155,9 +160,8 @@ pub(super) async fn edit(
 ) -> Answer {
     let handle = desk.space(&slug)?;
     let actor = desk.actor(&handle, &headers)?;
-    let body: EditBody = parse(&body)?;
     let space = handle.space();
-    let acts = edits(body, &space)?;
+    let acts = edits(&body, &space)?;
     // All or nothing: what is refused is refused before the first of them is done.
     let mut trial = Space::clone(&space);
     for act in acts.iter().cloned() {
@@ -171,8 +175,9 @@ pub(super) async fn edit(
     Ok(uncached(Json(desk.describe(&handle))).into_response())
 }
 
-/// The acts that an edit asks for.
-fn edits(body: EditBody, space: &Space) -> Result<Vec<Act>, Problem> {
+/// The acts that the body of an edit asks for.
+pub(crate) fn edits(body: &[u8], space: &Space) -> Result<Vec<Act>, Problem> {
+    let body: EditBody = parse(body)?;
     let mut acts: Vec<_> = body.title.map(Act::Rename).into_iter().collect();
     match body.expected_listeners {
         Wanted::Nothing => acts.push(Act::Expect(None)),

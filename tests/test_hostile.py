@@ -1,0 +1,111 @@
+"""What was done to other servers of this kind, by the class of its record: paths that lead out, lines in the log, doors
+that were left open. Media and STUN stand in `throng-stage`, framing of HTTP in `throng-air`."""
+
+import itertools
+import json
+import os
+import re
+import socket
+import urllib.parse
+
+import pytest
+
+from throng import Node, request
+
+SDP = "application/sdp"
+# CVE-2024-31450 (Owncast), MediaMTX #5602, Node-Media-Server #689: each way to write "one folder up".
+UPS = ["..", "%2e%2e", "..%2f", "..%5c", "%2e%2e%2f", "..\\", "%c0%ae%c0%ae", "%252e%252e%252f", "....//", "..;"]
+PLACES = ["/{up}", "/s/{up}", "/s/{slug}/{up}", "/s/{slug}/hls/{up}", "/s/{slug}/hls/o48/{up}", "/assets/{up}", "/studio/{up}"]
+# Files that lie beside what is served, and one that every machine has.
+INSIDE = ["etc/passwd", "throng.db", "keys/operator.key", "journal%00.mp4", "o48.mp4"]
+# Of a pprof and metrics for anybody (MediaMTX's default rights), and of other products.
+BACKDOORS = ["/metrics", "/readyz", "/healthz", "/livez", "/debug/pprof", "/feed", "/feed/metrics", "/v3/config/global/get"]
+BACKDOORS += ["/admin", "/api/status", "/.env", "/.git/config", "/server-status"]
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\x9b]")
+
+
+@pytest.fixture(scope="module")
+def space(node):
+    """A live space in which nobody speaks."""
+    return node.live("A space among strangers")
+
+
+def told(link, request_bytes):
+    """The answer to a request as it stands, whatever a client library would have made of it."""
+    where = urllib.parse.urlsplit(link)
+    with socket.create_connection((where.hostname, where.port), timeout=10) as line:
+        line.sendall(request_bytes)
+        return b"".join(iter(lambda: line.recv(65536), b""))
+
+
+def raw(link, path):
+    return told(link, b"GET " + path.encode("latin-1") + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize("door", ["listen", "desk", "internal"])
+def test_no_path_leads_out(node, space, door):
+    for up, place, inside in itertools.product(UPS, PLACES, INSIDE):
+        path = f"{place.format(up=up, slug=space.slug)}/{'../' * 5}{inside}"
+        answer = raw(node.links[door], path)
+        assert re.match(rb"HTTP/1.1 (400|404|405) ", answer), (path, answer[:80])
+        assert b"root:" not in answer and b"SQLite" not in answer and b"THRONG\r\n" not in answer, path
+
+
+@pytest.mark.parametrize("door", ["listen", "desk"])
+def test_what_is_for_operators_is_not_for_the_world(node, door):
+    for path in BACKDOORS:
+        answer = request("GET", node.links[door] + path)
+        assert answer.status == 404 or (answer.status == 401 and path.startswith("/feed")), path
+        assert b"throng_" not in answer.body, path
+
+
+@pytest.mark.parametrize("door", ["listen", "desk", "internal"])
+def test_nobody_is_spoken_to_in_http_2(node, door):
+    """CVE-2023-44487, CVE-2025-8671, RUSTSEC-2026-0258: its floods need it."""
+    settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    answer = told(node.links[door], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer
+
+
+def test_a_request_writes_no_line_of_its_own_into_the_log(tmp_path):
+    """CVE-2011-4612 (Icecast)."""
+    # As much as can be had is logged.
+    node = Node(tmp_path / "data", env={**os.environ, "RUST_LOG": "debug"})
+    try:
+        space = node.live("A quiet log")
+        forged = "\x1b[2K 2026-01-01T00:00:00Z ERROR forged"
+        for link in (node.links["listen"], node.links["desk"]):
+            for path in (f"/s/%0d%0a{urllib.parse.quote(forged)}", f"/s/{forged.replace(' ', chr(9))}", "/\r\n" + forged):
+                told(link, f"GET {path} HTTP/1.1\r\nHost: a\r\nUser-Agent: {forged}\r\nReferer: {forged}\r\n\r\n".encode())
+        request("POST", space.whip_url, f"v=0\r\ns={forged}\r\n", space.speaker_key(1), {"Content-Type": SDP})
+        request("POST", f"{space.desk}/api/spaces", {"title": f"a\n{forged}"}, node.operator)
+        request("POST", f"{space.desk}/api/spaces/{space.slug}/{urllib.parse.quote(forged)}", key=space.host_key)
+        assert node.stop() == 0
+        log = node.log_text()
+        assert "DEBUG" in log
+        assert CONTROLS.search(log) is None, CONTROLS.search(log)
+        assert not any(line.startswith("2026-01-01") for line in log.splitlines())
+    finally:
+        node.close()
+
+
+def test_a_key_of_any_length_is_only_wrong(node, space):
+    """CVE-2018-18820 and CVE-2015-3026 (Icecast): what comes with a request to prove who asks breaks nothing."""
+    url = f"{node.links['desk']}/api/spaces/{space.slug}"
+    for length in (0, 1, 42, 43, 44, 1_000, 6_000):
+        for scheme in ("Bearer", "bearer", "Basic", "Digest", ""):
+            answer = request("PATCH", url, {"title": "Taken"}, headers={"Authorization": f"{scheme} {'a' * length}"})
+            assert answer.status in (400, 401), (scheme, length, answer)
+    for value in ("Bearer \u00ff\u00fe", "Bearer a b", "Bearer\t", f"Bearer {space.host_key}="):
+        assert request("PATCH", url, {"title": "Taken"}, headers={"Authorization": value}).status in (400, 401), value
+    assert space.state()["title"] != "Taken"
+
+
+def test_a_title_is_text_whatever_it_says(node):
+    """CVE-2021-39183 (Owncast), without a browser to be fooled: the markup is not there."""
+    title = "</title></script><script>alert(1)</script><img src=x onerror=alert(1)>'\"&amp;{{slug}}"
+    space = node.create(title)
+    page = request("GET", space.listen_url).body.decode()
+    assert "alert(1)</script>" not in page and "<img" not in page
+    state = page.partition('id="state">')[2].partition("</script>")[0]
+    assert json.loads(state)["title"] == title == space.state()["title"]
