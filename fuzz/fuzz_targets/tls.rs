@@ -60,7 +60,8 @@ fuzz_target!(|bytes: &[u8]| {
         if act & 0x80 != 0 {
             let length = usize::from(script.byte()) << (act & 7);
             let words = vec![act; length];
-            let taken = client.writer().write(&words).expect("it is buffered");
+            // A client that was told of an error says nothing any more.
+            let taken = client.writer().write(&words).unwrap_or_default();
             said.extend(&words[..taken]);
         }
         let mut sent = Vec::new();

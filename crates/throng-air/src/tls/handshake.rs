@@ -160,12 +160,14 @@ impl Handshake {
         step
     }
 
-    /// The alert that tells the peer why it failed.
+    /// The alert that tells the peer why it failed. `rustls` is not asked for more than it has to say: it would go on
+    /// reading, where it stopped in what came.
     fn explain(&mut self, out: &mut Vec<u8>) {
-        while let Ok(ConnectionState::EncodeTlsData(mut alert)) =
-            self.connection.process_tls_records(&mut []).state
-        {
-            encode(&mut alert, out);
+        while self.connection.wants_write() {
+            let state = self.connection.process_tls_records(&mut []).state;
+            if let Ok(ConnectionState::EncodeTlsData(mut alert)) = state {
+                encode(&mut alert, out);
+            }
         }
     }
 

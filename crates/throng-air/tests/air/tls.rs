@@ -179,6 +179,31 @@ async fn who_speaks_no_tls_is_turned_away_and_nobody_else_notices() {
 }
 
 #[tokio::test]
+async fn a_hello_that_goes_wrong_halfway_costs_nobody_else_his_handshake() {
+    /// More than there are threads for handshakes.
+    const WRONG: usize = 40;
+    // A record with the first half of a hello, and then what is no record.
+    let mut hello = vec![0x16, 3, 1, 0, 232, 1, 0, 1, 244];
+    hello.extend([0; 228]);
+    hello.extend([0x58; 32]);
+    for front in Front::sealed() {
+        let house = House::start_on(front, State::Live, 40).await;
+        for _ in 0..WRONG {
+            let mut stream = TcpStream::connect(house.address).await.unwrap();
+            stream.write_all(&hello).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer).await;
+            assert_eq!(answer.first(), Some(&21), "an alert (RFC 8446 section 6)");
+        }
+        let mut listener = house.connect().await;
+        listener
+            .ask("GET", &format!("{}/live.mp4", house.path), "")
+            .await;
+        listener.head().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn http_1_1_is_all_that_is_spoken() {
     // RFC 7301 section 3.2.
     for front in Front::sealed() {

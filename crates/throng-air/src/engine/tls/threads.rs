@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -128,17 +129,25 @@ fn work(works: &Receiver<Work>) {
     // Where it may not give way, it works like the others.
     let _ = rustix::process::nice(NICENESS);
     while let Ok(work) = works.recv() {
-        let mut out = Vec::new();
-        let handshake = work
-            .handshake
-            .or_else(|| Handshake::new(&work.back.config).ok().map(Box::new));
-        let stage = match handshake {
-            Some(handshake) => handshake.hear(&work.came, &mut out),
-            None => Stage::Failed(Failure::Unacceptable),
-        };
-        let whose = work.whose;
+        let (whose, back) = (work.whose, Arc::clone(&work.back));
+        // A hello that the library does not survive ends its own connection and no one else's.
+        let (out, stage) = catch_unwind(AssertUnwindSafe(|| hear(work)))
+            .unwrap_or((Vec::new(), Stage::Failed(Failure::Malformed)));
         // A loop that has ended needs neither.
-        let _ = work.back.sender.try_send(Worked { whose, out, stage });
-        let _ = rustix::io::write(&*work.back.wakes, &1_u64.to_ne_bytes());
+        let _ = back.sender.try_send(Worked { whose, out, stage });
+        let _ = rustix::io::write(&*back.wakes, &1_u64.to_ne_bytes());
     }
+}
+
+/// What is to be told, and where the handshake stands then.
+fn hear(work: Work) -> (Vec<u8>, Stage) {
+    let mut out = Vec::new();
+    let handshake = work
+        .handshake
+        .or_else(|| Handshake::new(&work.back.config).ok().map(Box::new));
+    let stage = match handshake {
+        Some(handshake) => handshake.hear(&work.came, &mut out),
+        None => Stage::Failed(Failure::Unacceptable),
+    };
+    (out, stage)
 }
