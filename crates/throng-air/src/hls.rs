@@ -254,16 +254,18 @@ pub(crate) fn compose(content: Content, from: &Source<'_>) -> Reply {
         Content::Event(form) => {
             let first = space.live_part.or(space.doors_part).unwrap_or_default();
             let (next, ended) = (window.next(), window.is_finished());
-            let (first, epoch) = (first.segment(), space.created_at);
+            let first = first.segment();
+            let shift_ms = space.corrections.shift_ms(first);
+            let epoch = space.created_at.shifted_ms(shift_ms);
             playlist(playlist::event(first, next, epoch, ended, form))
         }
         Content::Media(rendition, form, waited_for) => {
-            let text = playlist::media(window, space.created_at, rendition, form);
+            let text = playlist::media(window, space.dates(), rendition, form);
             let caching = if waited_for { WAITED_FOR } else { BRIEF };
             Reply::ok(text, playlist::CONTENT_TYPE, caching)
         }
         Content::Replay => {
-            let started_at = space.started_at.unwrap_or(space.created_at);
+            let started_at = space.started_at.unwrap_or_default();
             playlist(playlist::replay(from.recorded.parts, started_at))
         }
         Content::Segment(rendition, wanted) => {

@@ -74,7 +74,7 @@ fn text(document: &StateJson<'_>) -> String {
 /// programme runs by the clock.
 fn newest_segment(on_air: &OnAir, space: &Space, now: UnixMillis) -> Option<u64> {
     let coming = on_air.next_part();
-    let by_clock = PartIndex(now.ms_since(space.created_at) / PART_DURATION_MS);
+    let by_clock = space.part_at(now);
     let next = match space.doors_part {
         Some(doors) if coming <= doors => by_clock.min(doors),
         Some(_) => coming,
@@ -106,7 +106,7 @@ fn document(
         started_at: space.started_at.map(UnixMillis::to_rfc3339),
         ended_at: space.ended_at.map(UnixMillis::to_rfc3339),
         delay_reason: space.delay_reason.as_deref(),
-        epoch: space.created_at.to_rfc3339(),
+        epoch: space.moment(PartIndex(0)).to_rfc3339(),
         segment_seconds: seconds(PARTS_PER_SEGMENT),
         part_seconds: seconds(1),
         newest_segment,

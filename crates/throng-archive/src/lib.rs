@@ -11,6 +11,8 @@
 //! drops only what such an end explains, from the tail; damage farther back is refused and nothing is touched.
 
 mod archive;
+#[cfg(test)]
+mod day;
 mod disk;
 mod error;
 #[cfg(fuzzing)]

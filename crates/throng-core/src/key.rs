@@ -148,7 +148,8 @@ pub fn renew(grants: &mut Vec<Grant>, new: Grant, now: UnixMillis) {
 
 impl Grant {
     fn verdict(&self, now: UnixMillis) -> Result<Role, KeyRefusal> {
-        if self.revoked_at.is_some_and(|revoked_at| revoked_at <= now) {
+        // Whatever the clock says now: one that is set back must not bring back what was taken.
+        if self.revoked_at.is_some() {
             Err(KeyRefusal::Revoked)
         } else if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
             Err(KeyRefusal::Expired)
@@ -228,6 +229,11 @@ mod tests {
             ..good[0]
         };
         assert_eq!(admit(&[revoked], &host, NOW), Err(KeyRefusal::Revoked));
+        assert_eq!(
+            admit(&[revoked], &host, NOW.minus_ms(500)),
+            Err(KeyRefusal::Revoked),
+            "by a clock that was set back, too"
+        );
         assert_eq!(
             admit(&[revoked, good[0]], &host, NOW),
             Ok(Role::Host),

@@ -5,6 +5,7 @@
 //! and its `clippy.toml` bans clocks, threads, hash maps and locks.
 
 pub mod caching;
+pub mod dates;
 pub mod key;
 pub mod ladder;
 pub mod playlist;

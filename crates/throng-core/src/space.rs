@@ -10,9 +10,10 @@ pub use acts::{Act, Actor, Change, Refusal, State};
 
 use std::num::NonZeroU32;
 
+use crate::dates::{Corrections, Dates, Now};
 use crate::slug::Slug;
 use crate::time::UnixMillis;
-use crate::timeline::{PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
+use crate::timeline::{PART_DURATION_MS, PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
 
 /// Doors open by themselves so long before the scheduled time: early enough that whoever comes a little early is
 /// greeted by the programme, late enough that the archive is not filled with waiting.
@@ -37,8 +38,10 @@ pub struct Space {
     pub slug: Slug,
     /// What it is called.
     pub title: String,
-    /// When it was created: the epoch of its programme.
+    /// When it was created, by the steady clock: the epoch of its programme.
     pub created_at: UnixMillis,
+    /// Where the wall clock was set meanwhile, and dates with it.
+    pub corrections: Corrections,
     /// When it is to go live, if that was said.
     pub scheduled_at: Option<UnixMillis>,
     /// Where in its life it is.
@@ -80,7 +83,8 @@ pub struct Announcement {
 
 impl Space {
     /// A new space, whose programme begins now.
-    pub fn announce(now: UnixMillis, announcement: Announcement) -> Result<Self, Refusal> {
+    pub fn announce(now: impl Into<Now>, announcement: Announcement) -> Result<Self, Refusal> {
+        let now = now.into();
         let Announcement {
             id,
             slug,
@@ -96,7 +100,8 @@ impl Space {
             id,
             slug,
             title: one_line("title", &title)?,
-            created_at: now,
+            created_at: now.steady,
+            corrections: Corrections::at_epoch(now),
             scheduled_at,
             state: State::Announced,
             doors_part: None,
@@ -111,8 +116,14 @@ impl Space {
     }
 
     /// Does an act, or refuses it and stays as it is.
-    pub fn apply(&mut self, now: UnixMillis, actor: Actor, act: Act) -> Result<Change, Refusal> {
-        if actor == Actor::Clock && !self.clock_may(now, &act) {
+    pub fn apply(
+        &mut self,
+        now: impl Into<Now>,
+        actor: Actor,
+        act: Act,
+    ) -> Result<Change, Refusal> {
+        let Now { wall, steady: now } = now.into();
+        if actor == Actor::Clock && !self.clock_may(wall, &act) {
             return Err(Refusal::NotForTheClock { act: act.name() });
         }
         if !self.state.allows(&act) {
@@ -165,7 +176,34 @@ impl Space {
 
     /// The wall time at which a part begins.
     pub fn moment(&self, part: PartIndex) -> UnixMillis {
-        self.created_at.plus_ms(part.start_ms())
+        let within_ms = part.part_in_segment() * PART_DURATION_MS;
+        self.dates().of_segment(part.segment()).plus_ms(within_ms)
+    }
+
+    /// The dates of its programme.
+    pub fn dates(&self) -> Dates<'_> {
+        Dates {
+            epoch: self.created_at,
+            corrections: Some(&self.corrections),
+        }
+    }
+
+    /// Follows a wall clock that was set; says whether dates have changed. Only those of segments to come do.
+    pub fn correct_dates(&mut self, now: Now) -> bool {
+        let playing = PartIndex::holding(playhead(self.created_at, now.steady)).segment();
+        let wall_ahead_ms = now.wall.0.saturating_sub(now.steady.0);
+        let due = self.corrections.due(wall_ahead_ms, playing);
+        if let Some(due) = due {
+            self.corrections.push(due);
+        }
+        debug_assert_eq!(self.check_invariants(), Ok(()));
+        due.is_some()
+    }
+
+    /// The part that is playing, for a process that knows the wall clock alone.
+    pub fn part_at(&self, wall: UnixMillis) -> PartIndex {
+        let steady = wall.shifted_ms(self.corrections.last_shift_ms().saturating_neg());
+        PartIndex::holding(playhead(self.created_at, steady))
     }
 
     /// What is true of every space. A stored space that breaks it was damaged.
@@ -255,7 +293,7 @@ impl Space {
     }
 }
 
-/// The sample that the programme has reached, by the wall clock; 0 before the epoch.
+/// The sample that the programme has reached, by the steady clock; 0 before the epoch.
 pub fn playhead(epoch: UnixMillis, now: UnixMillis) -> u64 {
     now.ms_since(epoch) * (SAMPLE_RATE_HZ / 1_000)
 }

@@ -37,6 +37,12 @@ impl UnixMillis {
         Self(self.0.saturating_sub(ms)).max(Self::MIN)
     }
 
+    /// The moment so many milliseconds later, or earlier where they are negative; stays within what RFC 3339 can write.
+    #[must_use]
+    pub fn shifted_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms)).clamp(Self::MIN, Self::MAX)
+    }
+
     /// Milliseconds from an earlier moment to this one; 0 when the other is later.
     pub fn ms_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -29,8 +30,9 @@ use throng_media::hold::HoldLoop;
 use throng_media::rendering::Silence;
 use throng_stage::Stage;
 use tokio::sync::{Mutex, watch};
+use tokio::time::MissedTickBehavior;
 
-pub(crate) use self::clock::{now, unix_seconds};
+pub(crate) use self::clock::{now, unix_seconds, wall};
 use self::hold::Hold;
 pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
@@ -116,6 +118,7 @@ impl Origin {
             hold,
             inits,
         } = parts;
+        let keeper = clock::resume(data);
         let kept = store.load().await?;
         let hold =
             Hold::start(hold, data.join("hold").join("loop.bin")).map_err(OriginError::Hold)?;
@@ -127,6 +130,7 @@ impl Origin {
             mixers,
             inits,
             archives: data.join("archive"),
+            clock: Arc::default(),
             listed: watch::Sender::new(()),
         });
         let origin = Arc::new(Self {
@@ -145,6 +149,8 @@ impl Origin {
             Arc::clone(&origin.shared.hold),
             Arc::clone(&origin.air),
         ));
+        tokio::spawn(watch_clock(Arc::downgrade(&origin)));
+        tokio::spawn(keep_clock(Arc::downgrade(&origin), keeper));
         let listed = origin.shared.listed.subscribe();
         tokio::spawn(list(Arc::downgrade(&origin), listed));
         Ok(origin)
@@ -238,6 +244,11 @@ impl Origin {
         self.shared.store.alarm()
     }
 
+    /// Whether the clock was set not long ago.
+    pub(crate) fn clock_alarm(&self) -> Option<Alarm> {
+        self.shared.clock.alarm(now())
+    }
+
     /// Whether the database answers.
     pub(crate) async fn is_ready(&self) -> bool {
         self.shared.store.answers().await
@@ -262,6 +273,32 @@ impl Origin {
             spaces.insert(slug, Arc::clone(&handle));
         });
         Ok(handle)
+    }
+}
+
+/// Looks every second whether somebody has set the clock.
+async fn watch_clock(origin: Weak<Origin>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        let Some(origin) = origin.upgrade() else {
+            return;
+        };
+        if let Some(by_ms) = origin.shared.clock.look(now()) {
+            metrics::counter!("throng_clock_steps_total").increment(1);
+            tracing::warn!(by_ms, "the clock of the machine was set, or it slept");
+        }
+    }
+}
+
+/// Keeps the clock as long as there is somebody who goes by it.
+async fn keep_clock(origin: Weak<Origin>, keeper: clock::Keeper) {
+    while origin.strong_count() > 0 {
+        let keeper = keeper.clone();
+        let kept = tokio::task::spawn_blocking(move || keeper.keep()).await;
+        kept.expect("keeping does not panic");
+        tokio::time::sleep(clock::KEEP_EVERY).await;
     }
 }
 

@@ -49,7 +49,7 @@ use crate::config::Config;
 use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
 use crate::store::Store;
 use crate::supervisor;
-use crate::supervisor::child::{self, OriginOrder, OriginReady};
+use crate::supervisor::child::{self, OriginOrder, OriginReady, RESTARTS};
 use crate::tls::{Certificate, TlsError};
 use crate::worker::socket;
 use crate::{pages, sound_file};
@@ -108,9 +108,11 @@ pub async fn run_origin() -> Result<(), ServeError> {
     let OriginOrder {
         config,
         supervisor,
+        restarts,
         capacity,
     } = child::take_order(c"throng-origin")?;
     let node = Node::assemble(config, capacity, Some(supervisor)).await?;
+    metrics::counter!(RESTARTS).absolute(restarts);
     child::say(&OriginReady {
         links: node.links.clone(),
         desk: node.addresses.desk,

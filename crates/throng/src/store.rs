@@ -16,6 +16,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
 use thiserror::Error;
+use throng_core::dates::{Correction, Corrections};
 use throng_core::key::{Grant, KeyDigest, REVOKED_KEPT, Role, SeatNumber};
 use throng_core::slug::Slug;
 use throng_core::space::{Space, State};
@@ -31,6 +32,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         2,
         "expected listeners",
         include_str!("../migrations/0002_expected_listeners.sql"),
+    ),
+    (
+        3,
+        "corrections",
+        include_str!("../migrations/0003_corrections.sql"),
     ),
 ];
 /// Connections to SQLite: readers beside the one writer.
@@ -274,7 +280,8 @@ fn update_space(space: &Space) -> Statement<'_> {
     let time = |time: Option<UnixMillis>| time.map(|time| time.0);
     sqlx::query(
         "UPDATE spaces SET title = $2, state = $3, scheduled_at = $4, delay_reason = $5, doors_part = $6, \
-         live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11 WHERE id = $1",
+         live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11, corrections = $12 \
+         WHERE id = $1",
     )
     .bind(&space.id)
     .bind(&space.title)
@@ -287,6 +294,27 @@ fn update_space(space: &Space) -> Statement<'_> {
     .bind(time(space.started_at))
     .bind(time(space.ended_at))
     .bind(space.expected_listeners.map(|count| i64::from(count.get())))
+    .bind(corrections_text(&space.corrections))
+}
+
+/// `segment:milliseconds`, with spaces between.
+fn corrections_text(corrections: &Corrections) -> String {
+    let texts: Vec<_> = corrections
+        .iter()
+        .map(|one| format!("{}:{}", one.segment, one.by_ms))
+        .collect();
+    texts.join(" ")
+}
+
+fn corrections(text: &str) -> Option<Corrections> {
+    let corrections = text.split_ascii_whitespace().map(|one| {
+        let (segment, by_ms) = one.split_once(':')?;
+        Some(Correction {
+            segment: segment.parse().ok()?,
+            by_ms: by_ms.parse().ok()?,
+        })
+    });
+    Corrections::new(corrections.collect::<Option<_>>()?)
 }
 
 fn insert_grant<'q>(space_id: &'q str, grant: &Grant) -> Statement<'q> {
@@ -323,6 +351,7 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
             .map(|part| part.map(|part| PartIndex(part.cast_unsigned())))
     };
     let speakers: i64 = row.try_get("speakers")?;
+    let corrected: String = row.try_get("corrections")?;
     let expected: Option<i64> = row.try_get("expected_listeners")?;
     let expected_listeners = expected
         .map(|count| {
@@ -338,6 +367,8 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
         speakers: u32::try_from(speakers)
             .map_err(|_| unreadable("speakers", &speakers.to_string()))?,
         created_at: UnixMillis(row.try_get("created_at")?),
+        corrections: corrections(&corrected)
+            .ok_or_else(|| unreadable("corrections", &corrected))?,
         scheduled_at: time("scheduled_at")?,
         delay_reason: row.try_get("delay_reason")?,
         doors_part: part("doors_part")?,

@@ -58,11 +58,12 @@ struct House {
     lives: BTreeMap<Role, Life>,
 }
 
-/// How often a process has died since it last ran well.
+/// How often a process has died since it last ran well, and was started again at all.
 #[derive(Clone, Copy)]
 struct Life {
     began: Instant,
     deaths: u32,
+    restarts: u64,
 }
 
 impl House {
@@ -99,11 +100,13 @@ impl House {
 
     async fn start(&mut self, role: Role) -> io::Result<()> {
         let config = self.config.clone();
+        let restarts = self.lives.get(&role).map_or(0, |life| life.restarts + 1);
         let started = match role {
             Role::Origin => {
                 let order = OriginOrder {
                     config,
                     supervisor: process::id(),
+                    restarts,
                     capacity: self.capacity,
                 };
                 Running::start(role, &order).await
@@ -113,6 +116,7 @@ impl House {
                 let order = WorkerOrder {
                     config,
                     place,
+                    restarts,
                     slots,
                     tickets: self.tickets.clone(),
                 };
@@ -122,7 +126,14 @@ impl House {
         let (running, mut child) = started?;
         let deaths = self.lives.get(&role).map_or(0, |life| life.deaths);
         let began = Instant::now();
-        self.lives.insert(role, Life { began, deaths });
+        self.lives.insert(
+            role,
+            Life {
+                began,
+                deaths,
+                restarts,
+            },
+        );
         self.running.insert(role, running);
         self.ended.spawn(async move { (role, child.wait().await) });
         Ok(())
@@ -179,6 +190,7 @@ impl House {
         let life = self.lives.entry(role).or_insert(Life {
             began: now,
             deaths: 0,
+            restarts: 0,
         });
         if now - life.began >= STEADY_AFTER {
             life.deaths = 0;

@@ -31,6 +31,13 @@ const DEMAND_LASTS: Duration = Duration::from_secs(10);
 /// newest.
 const STAND_INS_AT_ONCE: u64 = 300;
 
+/// What an origin that stood still brings when it goes on comes faster than real time; stand-ins go on meanwhile, for so
+/// long. Beyond, its clock is another, and the true parts are waited for.
+const CATCH_UP_MAX: Duration = Duration::from_secs(10);
+
+/// Who is no farther behind than this has caught up: waiting costs listeners less than more of the hold loop would.
+const CAUGHT_UP_PARTS: u64 = 2;
+
 /// Makes the part that stands in for a number.
 pub type StandIn = Box<dyn Fn(PartIndex) -> Part + Send + Sync>;
 
@@ -66,8 +73,10 @@ struct Mirrored {
     filling: Option<(Window, PartIndex)>,
     /// Whether parts are to be expected.
     flowing: bool,
-    /// When the newest true part came, and whether one ever did.
-    newest_at: Option<Instant>,
+    /// Which part came next, and when, the last time that nothing stood in; `None` before the first.
+    in_time: Option<(PartIndex, Instant)>,
+    /// Since when parts have come again that stand-ins had replaced.
+    catching_up: Option<Instant>,
     /// When it was made, before anybody could ask.
     made_at: Instant,
     /// The newest demand that has been told.
@@ -106,7 +115,7 @@ impl Mirror {
         let mut here = Vec::new();
         for (slug, mirrored) in &mut self.spaces {
             mirrored.filling = None;
-            if mirrored.newest_at.is_some() {
+            if mirrored.in_time.is_some() {
                 here.push(Here {
                     slug: slug.clone(),
                     epoch: mirrored.on_air.facts().space.created_at,
@@ -271,7 +280,8 @@ impl Mirrored {
             recorded,
             filling: None,
             flowing: false,
-            newest_at: None,
+            in_time: None,
+            catching_up: None,
             made_at: on_air.demanded_at(),
             asked: on_air.demanded_at(),
             standing_in: false,
@@ -293,10 +303,16 @@ impl Mirrored {
                 .change_window(|window| pushed = window.push(part));
             pushed?;
         }
-        self.newest_at = Some(now);
-        if self.standing_in {
-            self.standing_in = false;
-            tracing::info!(slug = self.slug(), "parts come again");
+        let (next, true_next, _) = self.on_air.standing();
+        let since = *self.catching_up.get_or_insert(now);
+        if next.0 - true_next.0 <= CAUGHT_UP_PARTS
+            || now.saturating_duration_since(since) >= CATCH_UP_MAX
+        {
+            self.in_time = Some((true_next, now));
+            self.catching_up = None;
+            if std::mem::take(&mut self.standing_in) {
+                tracing::info!(slug = self.slug(), "parts come again");
+            }
         }
         Ok(())
     }
@@ -328,11 +344,11 @@ impl Mirrored {
     }
 
     fn stand_in(&mut self, make: &StandIn, now: Instant) {
-        let Some(newest_at) = self.newest_at.filter(|_| self.flowing) else {
+        let Some((expected, at)) = self.in_time.filter(|_| self.flowing) else {
             return;
         };
-        let (next, true_next, finished) = self.on_air.standing();
-        let until = stand_ins_until(true_next, now.saturating_duration_since(newest_at));
+        let (next, _, finished) = self.on_air.standing();
+        let until = stand_ins_until(expected, now.saturating_duration_since(at));
         if finished || until <= next {
             return;
         }
@@ -370,7 +386,7 @@ impl Mirrored {
     }
 }
 
-/// Up to where stand-ins are played, when the newest true part, the one before `true_next`, came so long ago. Once the
+/// Up to where stand-ins are played, when the newest part that came in time, the one before `true_next`, is so long ago. Once the
 /// patience is over they begin where the true parts stopped, so that what it took does not eat up the listeners'
 /// cushion, and then go on in real time.
 fn stand_ins_until(true_next: PartIndex, since_newest: Duration) -> PartIndex {

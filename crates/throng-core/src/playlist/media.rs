@@ -1,8 +1,8 @@
 //! `media.m3u8`: the live window of one rendition, in parts at its end.
 
 use super::{Form, Lines, TARGET_DURATION_S, skippable};
+use crate::dates::Dates;
 use crate::rendition::Rendition;
-use crate::time::UnixMillis;
 use crate::timeline::{PARTS_PER_SEGMENT, PartIndex};
 use crate::window::{Wanted, Window};
 
@@ -12,9 +12,15 @@ const SEGMENTS_LISTED: u64 = 12;
 /// the end (RFC 8216bis, 6.2.2), and low-latency players begin 0.96 s from it.
 const SEGMENTS_IN_PARTS: u64 = 2;
 
-/// The playlist over a window whose programme began at `epoch`. A finished window keeps what it lists and gains
+/// The playlist over a window, with the dates of its programme. A finished window keeps what it lists and gains
 /// `EXT-X-ENDLIST`. A segment of which the window misses the beginning is not listed.
-pub fn media(window: &Window, epoch: UnixMillis, rendition: Rendition, form: Form) -> String {
+pub fn media<'c>(
+    window: &Window,
+    dates: impl Into<Dates<'c>>,
+    rendition: Rendition,
+    form: Form,
+) -> String {
+    let dates = dates.into();
     let (next, finished) = (window.next(), window.is_finished());
     let whole_end = next.segment();
     let first_here = window.oldest().0.div_ceil(PARTS_PER_SEGMENT);
@@ -34,7 +40,7 @@ pub fn media(window: &Window, epoch: UnixMillis, rendition: Rendition, form: For
         } else {
             PARTS_PER_SEGMENT
         };
-        date_and_parts(&mut lines, epoch, segment, parts);
+        date_and_parts(&mut lines, dates, segment, parts);
         lines.segment(
             PARTS_PER_SEGMENT,
             Wanted {
@@ -48,7 +54,7 @@ pub fn media(window: &Window, epoch: UnixMillis, rendition: Rendition, form: For
     }
     let (segment, parts) = (whole_end, next.part_in_segment());
     if parts > 0 {
-        date_and_parts(&mut lines, epoch, segment, parts);
+        date_and_parts(&mut lines, dates, segment, parts);
     }
     if finished {
         if parts > 0 {
@@ -85,9 +91,10 @@ fn header(first: u64) -> Lines {
 }
 
 /// When a segment begins and the first so many of its parts. Every segment has its date, so that a delta update has
-/// one too. Every audio part is independent.
-fn date_and_parts(lines: &mut Lines, epoch: UnixMillis, segment: u64, parts: u64) {
-    lines.date(epoch.plus_ms(PartIndex::first_of_segment(segment).start_ms()));
+/// one too, and a clock that was set shows at once. That is no discontinuity: it is the media's own timestamps that would
+/// have to jump for one (RFC 8216bis, 4.4.4.3). Every audio part is independent.
+fn date_and_parts(lines: &mut Lines, dates: Dates<'_>, segment: u64, parts: u64) {
+    lines.date(dates.of_segment(segment));
     for part in 0..parts {
         let uri = Wanted {
             segment,

@@ -7,7 +7,8 @@ use crate::window::Wanted;
 
 /// The programme from `first_segment` to before the part `next`, to start over while it is live. Once it has ended,
 /// `next` is the end, and the last segment may be short. It grows by 23 KB an hour (2 KB compressed) and is as long as
-/// the programme; whoever follows it asks for [`Form::Delta`].
+/// the programme; whoever follows it asks for [`Form::Delta`]. One date stands for all: in a list this long, others that
+/// follow a clock that was set could name a segment twice (RFC 8216bis, 6.2.1).
 pub fn event(
     first_segment: u64,
     next: PartIndex,

@@ -47,6 +47,30 @@ fn each_step_lands_on_the_first_part_that_can_still_be_cut() {
     assert_eq!(space.ended_at, Some(at(6_720)));
 }
 
+/// Whoever sets the wall clock moves appointments and dates, and nothing on the timeline.
+#[test]
+fn an_act_lands_by_the_steady_clock_and_is_dated_by_the_wall() {
+    let mut space = space(Some(2 * HOUR_MS));
+    let hour_later = |ms| Now {
+        wall: at(ms + 2 * HOUR_MS),
+        steady: at(ms),
+    };
+    assert!(space.correct_dates(hour_later(1_000)));
+    assert!(!space.correct_dates(hour_later(1_000)), "it was told");
+    assert_eq!(
+        space.apply(hour_later(10_000), Actor::Clock, Act::OpenDoors),
+        Ok(Change::DoorsOpened(PartIndex(35))),
+        "the appointment has come"
+    );
+    space
+        .apply(hour_later(12_000), Actor::Host, Act::GoLive)
+        .unwrap();
+    assert_eq!(space.live_part, Some(PartIndex(38)));
+    assert_eq!(space.started_at, Some(at(2 * HOUR_MS + 12_160)));
+    assert_eq!(space.moment(PartIndex(0)), EPOCH, "what was told stays");
+    assert_eq!(space.part_at(at(2 * HOUR_MS + 12_160)), PartIndex(38));
+}
+
 #[test]
 fn acts_in_haste_never_land_before_what_they_follow() {
     let mut space = space(None);

@@ -310,7 +310,7 @@ impl Desk {
             &handle.on_air,
             &space,
             self.origin.rung(),
-            now(),
+            now().wall,
         ))
         .expect("state.json is an object");
         document.insert("id".to_owned(), Value::from(space.id.clone()));

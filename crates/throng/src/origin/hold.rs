@@ -10,6 +10,7 @@ use throng_air::air::Air;
 use throng_air::feed::hold::HoldParts;
 use throng_air::on_air::OnAir;
 use throng_core::space::{Space, playhead};
+use throng_core::time::UnixMillis;
 use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
 use throng_core::window::{PARTS_KEPT, Part, Window};
 use throng_media::hold::{EncodedLoop, HoldLoop, LoopEncoder, LoopPart};
@@ -183,7 +184,7 @@ async fn follow(hold: &Hold, on_air: &OnAir) -> Follow {
             return Follow::NobodyListens;
         }
         sleep(Duration::from_millis(
-            space.moment(next.next()).ms_since(now()),
+            played_at(&space, next).ms_since(now().steady),
         ))
         .await;
         let part = Arc::new(hold.part_when_encoded(next).await);
@@ -196,8 +197,13 @@ async fn follow(hold: &Hold, on_air: &OnAir) -> Follow {
 
 /// The first part that is not yet played; never behind the doors.
 fn next_to_play(space: &Space) -> PartIndex {
-    let playing = PartIndex::holding(playhead(space.created_at, now()));
+    let playing = PartIndex::holding(playhead(space.created_at, now().steady));
     space.doors_part.map_or(playing, |doors| playing.min(doors))
+}
+
+/// When a part has been played, by the steady clock.
+fn played_at(space: &Space, part: PartIndex) -> UnixMillis {
+    space.created_at.plus_ms(part.next().start_ms())
 }
 
 #[cfg(test)]
@@ -227,7 +233,7 @@ mod tests {
 
     /// A space that was announced a minute ago.
     fn on_air(hold: &Arc<Hold>) -> Arc<OnAir> {
-        let space = Arc::new(sample::announced(now().minus_ms(60_000)));
+        let space = Arc::new(sample::announced(now().steady.minus_ms(60_000)));
         let past = SpacePast {
             hold: Arc::clone(hold),
             space: watch::Sender::new(Arc::clone(&space)).subscribe(),

@@ -12,9 +12,9 @@ use throng_media::mixer::SeatId;
 use throng_stage::ProgrammeKey;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 
-use super::clock::{instant_of, now};
+use super::clock::{instant_of, now, wall};
 use super::hold;
 use super::mixing::{Input, Mixing};
 use super::pipeline::{self, Pipeline, Recorded};
@@ -25,6 +25,8 @@ use super::space::{ActError, Command, PipelineError, PublishError, Shared, facts
 const DECISIONS_MAX: usize = 5;
 /// Counts are kept this often, and at the end.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// The wall clock is looked at this often: the dates of the next segment but one follow it, and doors open by it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The audience is told of the end at the latest so long after it, even where the archive does not finish. Otherwise it
 /// is told within a second; but a machine out of breath has up to 5 s of sound in its queues, and none of it is given up
 /// lightly.
@@ -80,12 +82,15 @@ impl Owner {
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         let mut count = tokio::time::interval(COUNT_EVERY);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let is_over = self.space.state.is_over();
             let deadline = self.space.next_deadline();
             let doors = async {
                 match deadline {
                     Some(at) => {
-                        sleep_until(Instant::now() + Duration::from_millis(at.ms_since(now())))
+                        sleep_until(Instant::now() + Duration::from_millis(at.ms_since(wall())))
                             .await;
                     }
                     None => std::future::pending().await,
@@ -112,6 +117,7 @@ impl Owner {
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
                 }
+                _ = look.tick(), if !is_over => self.keep_dates().await,
                 _ = count.tick() => {
                     self.keep_counts().await;
                     self.mend().await;
@@ -138,8 +144,9 @@ impl Owner {
     async fn decide(&self, actor: Actor, act: Act) -> Result<(Space, Change), ActError> {
         let mut decided = self.decide_once(actor, act.clone()).await?;
         for _ in 1..DECISIONS_MAX {
-            let missed = change_part(decided.1)
-                .is_some_and(|part| part.first_sample() <= playhead(self.space.created_at, now()));
+            let missed = change_part(decided.1).is_some_and(|part| {
+                part.first_sample() <= playhead(self.space.created_at, now().steady)
+            });
             if !missed {
                 break;
             }
@@ -182,6 +189,20 @@ impl Owner {
             }
         }
         Ok(())
+    }
+
+    /// Follows a wall clock that was set. What cannot be kept is tried again with the next look.
+    async fn keep_dates(&mut self) {
+        let mut space = Space::clone(&self.space);
+        if self.shared.store.alarm().is_some() || !space.correct_dates(now()) {
+            return;
+        }
+        if self.shared.store.update(&space).await.is_ok() {
+            metrics::counter!("throng_date_corrections_total").increment(1);
+            self.space = Arc::new(space);
+            self.space_now.send_replace(Arc::clone(&self.space));
+            self.declare();
+        }
     }
 
     fn declare(&self) {
@@ -252,7 +273,8 @@ impl Owner {
     async fn end(&mut self, part: PartIndex) {
         self.tell_mixer(Input::End(part));
         if let Some(pipeline) = self.pipeline.take() {
-            let until_end = Duration::from_millis(self.space.moment(part).ms_since(now()));
+            let ends_at = self.space.created_at.plus_ms(part.start_ms());
+            let until_end = Duration::from_millis(ends_at.ms_since(now().steady));
             if timeout(until_end + END_TIMEOUT, pipeline.finished())
                 .await
                 .is_err()

@@ -132,7 +132,7 @@ fn programme(space: &Space, first: PartIndex, hold: Option<HoldLoop>) -> Program
 
 /// The hold programme, unless the talk is on already: a restart in its midst waits for no music.
 async fn hold_before_talk(space: &Space, hold: &Hold) -> Option<HoldLoop> {
-    let playhead = playhead(space.created_at, now());
+    let playhead = playhead(space.created_at, now().steady);
     match space.live_part {
         Some(live) if live.first_sample() < playhead => None,
         _ => Some(hold.sound().await),
@@ -229,7 +229,9 @@ fn resume_window(on_air: &OnAir, earlier: Option<&Reader>, first: PartIndex, sha
 }
 
 fn first_part_after_now(space: &Space) -> PartIndex {
-    PartIndex((playhead(space.created_at, now()) + RESUME_LEAD_SAMPLES).div_ceil(PART_SAMPLES))
+    PartIndex(
+        (playhead(space.created_at, now().steady) + RESUME_LEAD_SAMPLES).div_ceil(PART_SAMPLES),
+    )
 }
 
 /// The window as it stood when the last part was recorded.

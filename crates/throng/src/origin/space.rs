@@ -26,7 +26,7 @@ use throng_stage::{Answer, Patched, ProgrammeKey, SessionId, Stage, StageError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::clock::now;
+use super::clock::{ClockWatch, now, wall};
 use super::hold::Hold;
 use super::mixing::{Mixing, SeatLevel};
 use super::owner::Owner;
@@ -70,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) mixers: Mixers,
     pub(crate) inits: [Bytes; throng_core::rendition::RENDITION_COUNT],
     pub(crate) archives: PathBuf,
+    pub(crate) clock: Arc<ClockWatch>,
     /// Pulsed when something that the public list shows has changed.
     pub(crate) listed: watch::Sender<()>,
 }
@@ -159,7 +160,7 @@ impl SpaceHandle {
 
     /// What a key makes of its holder here.
     pub(crate) fn admit(&self, key: &Key) -> Result<Role, KeyRefusal> {
-        admit(&self.grants.borrow(), key, now())
+        admit(&self.grants.borrow(), key, wall())
     }
 
     /// Does an act, durably.
@@ -180,7 +181,11 @@ impl SpaceHandle {
 
     /// What the host must know now.
     pub(crate) fn alarms(&self) -> Vec<Alarm> {
-        let alarms = [self.recording_alarm(), self.shared.store.alarm()];
+        let alarms = [
+            self.recording_alarm(),
+            self.shared.store.alarm(),
+            self.shared.clock.alarm(now()),
+        ];
         alarms.into_iter().flatten().collect()
     }
 
@@ -246,7 +251,7 @@ impl SpaceHandle {
         expires_at: Option<UnixMillis>,
     ) -> Result<(), StoreError> {
         let grant = grant(Role::Speaker(seat), key, expires_at);
-        let now = now();
+        let now = wall();
         self.shared
             .store
             .replace_seat_grant(&self.space().id, seat, &grant, now)

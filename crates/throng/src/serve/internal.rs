@@ -116,6 +116,7 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
         .iter()
         .filter(|handle| handle.recording_alarm().is_some());
     alarms("recording", recordings.count() as u64);
+    alarms("clock", desk.origin.clock_alarm().iter().count() as u64);
     alarms("store", desk.origin.store_alarm().iter().count() as u64);
     metrics.run_upkeep();
     format!("{}{}", metrics.render(), process(""))

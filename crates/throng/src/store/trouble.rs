@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Store, StoreError};
 use crate::alarm::Alarm;
-use crate::origin::now;
+use crate::origin::wall;
 
 /// Pause between two looks at a database that took no change.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -71,7 +71,7 @@ fn alarm(reason: &str) -> Alarm {
             "{reason} Listeners hear everything, and whoever is on stage stays there. Until it is well again, steps and \
              changes are refused; try them again then."
         ),
-        since: now(),
+        since: wall(),
     }
 }
 

@@ -19,6 +19,9 @@ use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::serve::{Links, ServeError};
 
+/// How often a process was started again, as it counts itself.
+pub(crate) const RESTARTS: &str = "throng_process_restarts_total";
+
 /// What a process of a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
@@ -51,6 +54,8 @@ pub(crate) struct OriginOrder {
     pub(crate) config: Config,
     /// The process that an operator would stop.
     pub(crate) supervisor: u32,
+    /// How often it was started again.
+    pub(crate) restarts: u64,
     /// Found once for all processes of the node, and for all their lives: the certificate's file may change meanwhile.
     pub(crate) capacity: Capacity,
 }
@@ -71,6 +76,8 @@ pub(crate) struct WorkerOrder {
     pub(crate) config: Config,
     /// Its place in the node, from 1.
     pub(crate) place: u32,
+    /// How often it was started again.
+    pub(crate) restarts: u64,
     /// Listeners at once, where they are bounded.
     pub(crate) slots: Option<u64>,
     /// What all workers of the node seal tickets with, so that each resumes what another began.

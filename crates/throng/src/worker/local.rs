@@ -9,7 +9,7 @@ use crate::serve::{
     Audience, Plan, ServeError, raise_file_limit, recorder_of_worker, render_worker,
     wait_for_signal,
 };
-use crate::supervisor::child::{self, WorkerOrder};
+use crate::supervisor::child::{self, RESTARTS, WorkerOrder};
 
 use super::upstream::Upstream;
 use super::{Identity, Worker};
@@ -23,11 +23,13 @@ pub async fn run() -> Result<(), ServeError> {
     let WorkerOrder {
         config,
         place,
+        restarts,
         slots,
         tickets,
     } = child::take_order(c"throng-air")?;
     let upstream = Upstream::local(config.data.clone());
     let metrics = recorder_of_worker(place);
+    metrics::counter!(RESTARTS).absolute(restarts);
     tokio::spawn(tell_metrics(upstream.clone(), metrics, place));
     let mut worker = Worker::start(Identity {
         place,

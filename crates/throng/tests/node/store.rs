@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use throng::store::{Store, StoreError};
+use throng_core::dates::Now;
 use throng_core::key::{Grant, Key, Role, SeatNumber};
 use throng_core::slug::Slug;
 use throng_core::space::{Act, Actor, Announcement, Space};
@@ -21,7 +22,12 @@ fn space(id: &str) -> Space {
         speakers: 2,
         expected_listeners: NonZeroU32::new(5_000),
     };
-    Space::announce(NOW, announcement).unwrap()
+    let mut space = Space::announce(NOW, announcement).unwrap();
+    for wall in [NOW.plus_ms(3_600_000), NOW] {
+        let set = Now { wall, steady: NOW };
+        assert!(space.correct_dates(set));
+    }
+    space
 }
 
 fn grants(seed: u8) -> Vec<Grant> {

@@ -1,11 +1,12 @@
 //! A space, field by field. What breaks the rules of a space does not read as one.
 
 use bytes::BufMut;
+use throng_core::dates::{CORRECTIONS_MAX, Correction, Corrections};
 use throng_core::space::{Space, State};
 use throng_core::time::UnixMillis;
 
 use super::super::TEXT_MAX_BYTES;
-use super::super::wire::{Malformed, Reader, put_bytes, put_option};
+use super::super::wire::{Malformed, Reader, put_bytes, put_list, put_option};
 use super::down::{index, put_slug, slug};
 
 pub(super) fn put_space(out: &mut Vec<u8>, space: &Space) {
@@ -24,6 +25,11 @@ pub(super) fn put_space(out: &mut Vec<u8>, space: &Space) {
         put_bytes(out, reason.as_bytes());
     });
     out.put_u32(space.speakers);
+    let corrections: Vec<_> = space.corrections.iter().collect();
+    put_list(out, &corrections, |out, correction| {
+        out.put_u64(correction.segment);
+        out.put_i64(correction.by_ms);
+    });
 }
 
 pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
@@ -42,11 +48,22 @@ pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
         ended_at: reader.option(time)?,
         delay_reason: reader.option(|reader| reader.text(TEXT_MAX_BYTES))?,
         speakers: reader.u32()?,
+        corrections: corrections(reader)?,
         // The host's own affair: it is not told.
         expected_listeners: None,
     };
     space.check_invariants().map_err(Malformed)?;
     Ok(space)
+}
+
+fn corrections(reader: &mut Reader) -> Result<Corrections, Malformed> {
+    let corrections = reader.list(CORRECTIONS_MAX, |reader| {
+        Ok(Correction {
+            segment: reader.u64()?,
+            by_ms: reader.u64()?.cast_signed(),
+        })
+    })?;
+    Corrections::new(corrections).ok_or(Malformed("dates that do not follow one another"))
 }
 
 fn time(reader: &mut Reader) -> Result<UnixMillis, Malformed> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use throng_core::dates::Now;
 use throng_core::ladder::Rung;
 use throng_core::slug::Slug;
 use throng_core::space::{Act, Actor, Announcement, Space};
@@ -48,6 +49,10 @@ fn space() -> impl Strategy<Value = Space> {
                 expected_listeners: None,
             };
             let mut space = Space::announce(UnixMillis(now), announcement).unwrap();
+            space.correct_dates(Now {
+                wall: space.created_at.shifted_ms(now),
+                steady: space.created_at,
+            });
             for (place, act) in acts.into_iter().enumerate() {
                 let now = space.created_at.plus_ms(5_000 * place as u64);
                 let _ = space.apply(now, Actor::Host, act);

@@ -243,6 +243,47 @@ async fn the_hold_loop_stands_in_from_where_the_parts_stopped_and_the_talk_takes
     assert_eq!((window.next().0, window.true_next().0), (18, 18));
 }
 
+/// What a process that stood still has to make up for takes it seconds, and no cushion lasts for the pause and these.
+#[tokio::test(start_paused = true)]
+async fn the_hold_loop_goes_on_while_an_origin_that_stood_still_catches_up() {
+    let (origin, talk) = (house(), on_air("talk", 10));
+    origin.add("talk", Arc::clone(&talk));
+    let mut mirror = mirror();
+    let mut cable = Cable::plug(&origin, &mut mirror);
+    cable.carry(&mut mirror).await;
+    let here = mirror.air.find("talk").unwrap();
+    let next = || here.window_as_it_stands().next().0;
+    advance(Duration::from_secs(5)).await;
+    mirror.tick(Instant::now());
+    assert_eq!(next(), 25);
+
+    (10..14).for_each(|index| push(&talk, index));
+    cable.carry(&mut mirror).await;
+    advance(Duration::from_millis(640)).await;
+    mirror.tick(Instant::now());
+    assert_eq!(next(), 27, "in real time, as if nothing had come");
+    (14..29).for_each(|index| push(&talk, index));
+    cable.carry(&mut mirror).await;
+    advance(Duration::from_millis(320)).await;
+    mirror.tick(Instant::now());
+    assert_eq!(next(), 29, "it has caught up");
+
+    // Whoever's clock stood still, too, never catches up: then he is waited for.
+    advance(Duration::from_mins(1)).await;
+    mirror.tick(Instant::now());
+    for index in 29..70 {
+        push(&talk, index);
+        cable.carry(&mut mirror).await;
+        advance(Duration::from_millis(320)).await;
+        mirror.tick(Instant::now());
+    }
+    let stood_in = next();
+    assert!(
+        (29 + 187 + 30..29 + 187 + 35).contains(&stood_in),
+        "{stood_in}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_stands_in_where_nothing_was_to_be_expected() {
     let (origin, talk) = (house(), on_air("talk", 10));
