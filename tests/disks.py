@@ -191,6 +191,18 @@ def locked(node):
         line.close()
 
 
+@contextlib.contextmanager
+def closed(node):
+    """Another program has the database for itself: it cannot even be read. For a node that does not run."""
+    line = sqlite3.connect(node.data / "throng.db", isolation_level=None)
+    line.execute("PRAGMA locking_mode = EXCLUSIVE")
+    line.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        line.close()
+
+
 def refused(answer):
     """Whether a change was refused as it should be: with a reason, and when to try again."""
     return (
