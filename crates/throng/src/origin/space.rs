@@ -169,11 +169,7 @@ impl SpaceHandle {
     }
 
     /// Does several acts that edit, durably: all of them at once, or none.
-    pub(crate) async fn edit(
-        &self,
-        actor: Actor,
-        acts: Vec<Act>,
-    ) -> Result<Arc<Space>, ActError> {
+    pub(crate) async fn edit(&self, actor: Actor, acts: Vec<Act>) -> Result<Arc<Space>, ActError> {
         self.ask(|reply| Command::Act { actor, acts, reply })
             .await
             .ok_or(ActError::Closed)?
