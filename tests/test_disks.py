@@ -131,9 +131,10 @@ def test_a_node_starts_beside_a_lock_and_waits_for_one_that_keeps_readers_out(wo
         node.start()
         assert space.state()["state"] == "live" and refused(try_create(node, "Kept from the database again"))
     node.kill()
-    with closed(node), ThreadPoolExecutor() as meanwhile:
-        starting = meanwhile.submit(node.start)
-        wait_until(lambda: "another program holds the database locked" in node.log_text(), "the node says why it waits")
-        assert not starting.done()
-    starting.result()
+    with ThreadPoolExecutor() as meanwhile:
+        with closed(node):
+            starting = meanwhile.submit(node.start)
+            wait_until(lambda: "another program holds the database locked" in node.log_text(), "the node says why")
+            assert not starting.done()
+        starting.result()
     assert space.state()["state"] == "live" and try_create(node, "After a lock that kept readers out").status == 201
