@@ -91,13 +91,13 @@ impl StoreError {
 
     /// Whether the file is as it should be, and another program's for now.
     fn is_locked(&self) -> bool {
-        let source = match self {
-            Self::Database(source)
-            | Self::Open { source, .. }
-            | Self::Version(
-                MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _),
-            ) => source,
-            _ => return false,
+        let (Self::Database(source)
+        | Self::Open { source, .. }
+        | Self::Version(
+            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _),
+        )) = self
+        else {
+            return false;
         };
         reason(source) == Some(LOCKED)
     }
