@@ -31,13 +31,17 @@ TALK_SECONDS = 70
 
 # Far behind until it knows.
 HLS_SAYS = "[window.player?.latency || 1e6, window.__heard?.seconds() ?? 0, window.errors ?? []]"
+# As docs/players.md advises.
+PATIENT_MPV = ("--network-timeout=10", "--stream-lavf-o=reconnect=1,reconnect_streamed=1,reconnect_on_network_error=1")
 PROGRAMS = {
-    "mpv WebM": (players.mpv_call, "live.webm"),
-    "mpv HLS": (players.mpv_call, "hls/main.m3u8"),
-    "VLC WebM": (players.vlc_call, "live.webm"),
-    "VLC HLS": (players.vlc_call, "hls/main.m3u8"),
+    "mpv": (players.mpv_call, "live.webm", ()),
+    "mpv, AAC, as advised": (players.mpv_call, "live.aac", PATIENT_MPV),
+    "VLC": (players.vlc_call, "live.webm", ()),
+    "VLC, AAC, as advised": (players.vlc_call, "live.aac", ()),
+    "VLC, HLS": (players.vlc_call, "hls/main.m3u8", ()),
 }
-OURS, ALL = "our page", ("hls.js", *PROGRAMS)
+LIBRARIES = {"hls.js": {}, "hls.js, as advised": {"persistent": ""}}
+OURS, ALL = "our page", (*LIBRARIES, *PROGRAMS)
 
 
 class Stranger(Ear):
@@ -124,16 +128,18 @@ def scene(others):
             own.mkdir()
             lane = here.lanes[name] = things.enter_context(laid(number)) if number else first
             if name in PROGRAMS:
-                call, path = PROGRAMS[name]
+                call, path, more = PROGRAMS[name]
                 arguments, out = call(f"{space.listen_url}/{path}", own)
-                playing = things.enter_context(players.Playing([*lane.inside, *arguments], out))
+                playing = things.enter_context(players.Playing([*lane.inside, *arguments, *more], out))
                 here.ears[name] = Player(here.house, playing)
                 continue
             chromium = lane.chromium(playwright, own, safe)
             things.callback(chromium.close)
-            theirs = strangers.url("hls.html", url=f"{space.listen_url}/hls/main.m3u8")
-            kind, url = (Ear, space.listen_url) if name == OURS else (Stranger, theirs)
-            here.ears[name] = kind(here.house, things.enter_context(chromium.page(url)))
+            if name == OURS:
+                here.ears[name] = Ear(here.house, things.enter_context(chromium.page(space.listen_url)))
+                continue
+            url = strangers.url("hls.html", url=f"{space.listen_url}/hls/main.m3u8", **LIBRARIES[name])
+            here.ears[name] = Stranger(here.house, things.enter_context(chromium.page(url)))
         yield here
 
 

@@ -20,6 +20,7 @@ use throng_archive::{Archive, Flags};
 use throng_core::rendition::Rendition;
 use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex};
 use throng_core::window::{Packaged, Part};
+use throng_media::package;
 
 /// A part of `o48`: 320 ms at 48 kb/s, and its boxes.
 const PART_BYTES: usize = 2_150;
@@ -31,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let asked = std::env::args().nth(1);
     let segments = asked.map_or(Ok(SEGMENTS), |number| number.parse())?;
     let folder = tempfile::tempdir()?;
-    let inits = Rendition::ALL.map(|_| Bytes::from_static(b"init"));
+    let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
     let mut archive = Archive::create(folder.path(), PartIndex(0), &inits)?;
     for index in 0..segments * PARTS_PER_SEGMENT {
         archive.append(&part(index), 0, Flags::NONE)?;
