@@ -63,7 +63,7 @@ class Recovery:
         newest = recording[int(since * signal_kit.RATE_HZ) : int((self.at + 1) * signal_kit.RATE_HZ)]
         starts = range(0, len(self.tail) - signal_kit.RATE_HZ + 1, signal_kit.RATE_HZ // 2)
         pieces = [(start, *signal_kit.find(self.tail[start : start + signal_kit.RATE_HZ], newest)) for start in starts]
-        start, place, likeness = max(pieces, key=lambda found: found[2])
+        start, place, likeness = max(pieces, key=lambda found: found[2], default=(0, 0, 0.0))
         return likeness, self.at - since - (place - start + len(self.tail)) / signal_kit.RATE_HZ
 
 

@@ -17,13 +17,13 @@ use std::os::unix::fs::FileExt;
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use throng_archive::{Archive, Flags};
-use throng_core::rendition::Rendition;
+use throng_core::rendition::{Codec, Rendition};
 use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex};
-use throng_core::window::{Packaged, Part};
+use throng_core::window::Part;
 use throng_media::package;
 
-/// A part of `o48`: 320 ms at 48 kb/s, and its boxes.
-const PART_BYTES: usize = 2_150;
+/// A packet of `o48`: 20 ms at 48 kb/s.
+const PACKET_BYTES: usize = 120;
 /// Ten minutes.
 const SEGMENTS: u64 = 156;
 const ROUNDS: u64 = 20;
@@ -45,29 +45,36 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     })?;
     let file = File::open(folder.path().join("o48.mp4"))?;
-    let segment_bytes = PART_BYTES * usize::try_from(PARTS_PER_SEGMENT)?;
+    let bytes = reader.bytes(Rendition::O48, PartIndex(0), archive.next())?;
+    let segment_bytes = bytes / segments;
     let alone = per_segment_us(segments, |segment| {
-        let mut bytes = vec![0; segment_bytes];
-        file.read_exact_at(&mut bytes, segment * segment_bytes as u64)?;
+        let mut bytes = vec![0; usize::try_from(segment_bytes)?];
+        file.read_exact_at(&mut bytes, segment * segment_bytes)?;
         black_box(bytes);
         Ok(())
     })?;
+    println!("bytes of a segment\t{segment_bytes}\t-");
     println!("a segment of the replay, read and hashed\t{replay:.1} us\t-");
     println!("the same bytes from the file alone\t{alone:.1} us\t-");
     Ok(())
 }
 
 fn part(index: u64) -> Part {
-    let noise: Vec<u8> = (0..PART_BYTES as u64)
-        .map(|at| (at.wrapping_mul(index + 7) >> 3).to_le_bytes()[0])
-        .collect();
-    let packaged = Packaged {
-        cmaf: noise.into(),
-        stream: Bytes::new(),
+    let packaged = |rendition: Rendition| {
+        let packets = match rendition.codec() {
+            Codec::Opus => 16,
+            Codec::Aac => 15,
+        };
+        let noise = |packet: u64| {
+            let seed = (index * 16 + packet).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            Bytes::from(seed.to_le_bytes().repeat(PACKET_BYTES / 8))
+        };
+        let packets: Vec<_> = (0..packets).map(noise).collect();
+        package::package(rendition, PartIndex(index), &packets)
     };
     Part {
         index: PartIndex(index),
-        renditions: Rendition::ALL.map(|_| packaged.clone()),
+        renditions: Rendition::ALL.map(packaged),
     }
 }
 
