@@ -22,8 +22,6 @@ use crate::on_air::tests::on_air;
 struct Wires {
     said: BTreeMap<Place, VecDeque<Vec<u8>>>,
     told: BTreeMap<Place, Vec<Bytes>>,
-    /// Nothing more fits into any send buffer.
-    is_full: bool,
 }
 
 impl Port for Wires {
@@ -50,9 +48,6 @@ impl Port for Wires {
     fn watch(&mut self, _: Place, _: Interest) {}
 
     fn send(&mut self, place: Place, bytes: &Bytes, _: bool) -> Option<Sent> {
-        if self.is_full {
-            return Some(Sent::Short(bytes.clone()));
-        }
         self.told.entry(place).or_default().push(bytes.clone());
         Some(Sent::Whole)
     }
@@ -161,42 +156,6 @@ fn who_waits_too_long_is_told_to_come_again_and_may_ask_on() {
     shard.tick();
     let told = shard.told(0);
     assert!(told[0].ends_with(b"LAST-PART=0\n"), "{told:?}");
-}
-
-#[test]
-fn a_listener_who_is_in_a_tunnel_for_forty_seconds_hears_on_when_the_kernel_has_tried_again() {
-    let on_air = on_air();
-    let mut shard = shard(&on_air);
-    push(&on_air, 0);
-    on_air.set_flowing(true);
-    shard.hear(0, "GET /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\n\r\n");
-    shard.react(Event::Arrived(0));
-    let go_on = |shard: &mut Shard<Wires>, seconds: u64| {
-        for _ in 0..GROUPS {
-            shard.now_ms = seconds * 1_000;
-            shard.tick();
-        }
-    };
-    go_on(&mut shard, 1);
-    assert!(!shard.told(0).is_empty());
-    shard.port.is_full = true;
-    for index in 1..9 {
-        push(&on_air, index);
-        go_on(&mut shard, 2);
-    }
-    go_on(&mut shard, 80);
-    shard.port.is_full = false;
-    shard.react(Event::Writable(0));
-    assert!(!shard.told(0).is_empty(), "what did not fit is sent");
-    shard.port.is_full = true;
-    for index in 9..17 {
-        push(&on_air, index);
-        go_on(&mut shard, 81);
-    }
-    go_on(&mut shard, 170);
-    assert!(matches!(shard.slots[0], Slot::Listening(_)));
-    go_on(&mut shard, 172);
-    assert!(!matches!(shard.slots[0], Slot::Listening(_)), "he is gone");
 }
 
 #[test]
