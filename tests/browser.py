@@ -126,7 +126,7 @@ def taken(page, last_seconds=None):
     """What the page has played so far, or the end of it."""
     taken = page.evaluate("last => __heard.take(last ?? Infinity)", last_seconds)
     samples = np.frombuffer(base64.b64decode(taken["samples"]), "<i2").astype(np.float32) / 32768
-    if taken["rate"] == signal_kit.RATE_HZ:
+    if taken["rate"] == signal_kit.RATE_HZ or not len(samples):
         return samples
     return resample_poly(samples, signal_kit.RATE_HZ, int(taken["rate"])).astype(np.float32)
 

@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.parse
 
+from figures import at_rest, folder
 from fragments import chunks
 from throng import Node, request, wait_until
 
@@ -191,6 +192,18 @@ def locked(node):
         line.close()
 
 
+@contextlib.contextmanager
+def closed(node):
+    """Another program has the database for itself: it cannot even be read. For a node that does not run."""
+    line = sqlite3.connect(node.data / "throng.db", isolation_level=None)
+    line.execute("PRAGMA locking_mode = EXCLUSIVE")
+    line.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        line.close()
+
+
 def refused(answer):
     """Whether a change was refused as it should be: with a reason, and when to try again."""
     return (
@@ -220,3 +233,40 @@ def live(node):
 
 def node_on(data, disk=None):
     return Node(data, env=disk.env if disk else None)
+
+
+@contextlib.contextmanager
+def event(data, disk=None):
+    """A live space on a node of its own, with a listener. What the node logs lies beside its data folder."""
+    node = node_on(data, disk)
+    try:
+        at_rest(node)
+        space, ear = live(node)
+        yield node, space, ear
+        ear.stop()
+    finally:
+        node.close()
+
+
+@contextlib.contextmanager
+def faulty():
+    """The same on a disk that fails when it is told to."""
+    with folder() as place:
+        disk = FaultyDisk(place)
+        try:
+            with event(place / "data", disk) as (node, space, ear):
+                yield disk, node, space, ear
+        finally:
+            disk.well()
+
+
+def rest(seconds):
+    over = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= over, "the time is over", seconds + 30)
+
+
+def heard(ear, suffered, node):
+    """What listeners noticed, as figures."""
+    yield "gaps heard", len(ear.gaps()) + ear.connections - 1, "<= 0"
+    yield "latest part, against a player's cushion", f"{ear.late_seconds:.2f} s", f"<= {CUSHION_SECONDS} s"
+    yield "frames of the programme that were lost", silences(node) - suffered, "<= 0"

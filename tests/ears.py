@@ -57,13 +57,13 @@ class Recovery:
     words: list = field(default_factory=list)
     """All that the page had said."""
 
-    def judged(self, recording):
+    def judged(self, recording, loop_seconds=LOOP_SECONDS):
         """How like the newest programme the best second of it is, and how far behind the playhead that was."""
-        since = max(0, self.at - LOOP_SECONDS)
+        since = max(0, self.at - loop_seconds)
         newest = recording[int(since * signal_kit.RATE_HZ) : int((self.at + 1) * signal_kit.RATE_HZ)]
         starts = range(0, len(self.tail) - signal_kit.RATE_HZ + 1, signal_kit.RATE_HZ // 2)
         pieces = [(start, *signal_kit.find(self.tail[start : start + signal_kit.RATE_HZ], newest)) for start in starts]
-        start, place, likeness = max(pieces, key=lambda found: found[2])
+        start, place, likeness = max(pieces, key=lambda found: found[2], default=(0, 0, 0.0))
         return likeness, self.at - since - (place - start + len(self.tail)) / signal_kit.RATE_HZ
 
 

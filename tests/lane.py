@@ -9,6 +9,10 @@ import subprocess
 import browser
 
 
+# Where all lanes are.
+NEAR_ENDS = "10.192.0.0/10"
+
+
 def ip(*words):
     subprocess.run(["ip", *words], check=True)
 
@@ -16,9 +20,9 @@ def ip(*words):
 class Lane:
     """One namespace and its wire; the near end is here, where the node is."""
 
-    def __init__(self):
+    def __init__(self, number=0):
         # Others may test on this machine at the same time.
-        own = os.getpid() % 16_384
+        own = (os.getpid() + number) % 16_384
         self.name = f"throng{own}"
         self.net = f"10.{192 + own // 256}.{own % 256}"
         self.node = f"{self.net}.1"
@@ -36,6 +40,8 @@ class Lane:
         if before:
             ip("-n", self.name, "addr", "del", f"{before}/24", "dev", "wire")
         ip("-n", self.name, "addr", "add", f"{address}/24", "dev", "wire")
+        # The node may be at the near end of another lane.
+        ip("-n", self.name, "route", "replace", NEAR_ENDS, "via", self.node)
 
     def queue(self, *words):
         """How packets leave, at both ends."""
@@ -71,8 +77,8 @@ class Lane:
 
 
 @contextlib.contextmanager
-def laid():
-    lane = Lane()
+def laid(number=0):
+    lane = Lane(number)
     try:
         yield lane
     finally:

@@ -19,7 +19,12 @@ from scipy.signal import correlate, resample_poly
 RATE_HZ = 48_000
 FRAME_SAMPLES = 960
 VOICES = pathlib.Path(__file__).resolve().parent.parent / "assets" / "voices"
-SPEECH_CLIPS = {"ada": ("01-ada", "03-ada"), "ben": ("02-ben", "04-ben")}
+# The talk is long: what a player has kept for a minute is told from what is new.
+SPEECH_CLIPS = {
+    "ada": ("01-ada", "03-ada"),
+    "ben": ("02-ben", "04-ben"),
+    "talk": sorted(clip.stem for clip in VOICES.glob("*.flac")),
+}
 BED_DBFS = -52.0
 # Quieter than the bed by far: nothing but missing sound is.
 SILENCE_DBFS = -75.0

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -190,6 +191,20 @@ def test_a_step_that_does_not_follow_says_where_the_space_is(node):
     assert_says(command("space", "show", "no-such-space", *at, "--json"), 1, "404", '"no-such-space"')
     assert_says(command("space", "create", "--title", "", *at), 1, "422", "1 to 200 characters")
     assert_says(command("space", "create", "--title", "T", "--speakers", "33", *at), 1, "422", "1 to 32 speakers")
+
+
+def test_an_edit_is_done_as_one(node):
+    space = node.create("Two hosts at once")
+    url = f"{node.links['desk']}/api/spaces/{space.slug}"
+
+    def rewrite(words):
+        edited = request("PATCH", url, {"title": words, "delay_reason": words}, space.host_key).json()
+        return edited["title"] == edited["delay_reason"]
+
+    with ThreadPoolExecutor() as hosts:
+        assert all(hosts.map(rewrite, map(str, range(40))))
+    refused = request("PATCH", url, {"title": "Done in part", "delay_reason": "too long" * 100}, space.host_key)
+    assert refused.status == 422 and space.state()["title"] != "Done in part"
 
 
 def test_state_json_is_the_contract(space):

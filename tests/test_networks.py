@@ -4,7 +4,7 @@ import pytest
 
 import browser
 import signal_kit
-from ears import BACK_SECONDS, LIKENESS_MIN, NEAR_SECONDS, STEADY_SECONDS, House
+from ears import BACK_SECONDS, LIKENESS_MIN, NEAR_SECONDS, STEADY_SECONDS, Ear, House
 
 # Beyond the cushion of a join, so that silence is heard.
 AWAY_SECONDS = 12
@@ -19,6 +19,14 @@ for (const name of ['setTimeout', 'setInterval']) {
   const begin = window[name];
   window[name] = (what, ms, ...more) => begin(what, Math.ceil(Math.max(1, ms) / 15_000) * 15_000, ...more);
 }
+"""
+# The page is calm sooner than it is with people.
+CALM, SOONER_CALM = "CALM_MS = 120000;", "CALM_MS = 5000;"
+# A browser that cannot be fed by a script, and one that knows no HLS besides.
+NO_MEDIASOURCE = "for (const name of ['MediaSource', 'ManagedMediaSource']) Object.defineProperty(window, name, { value: undefined });"
+NO_HLS = """
+const canPlay = HTMLMediaElement.prototype.canPlayType;
+HTMLMediaElement.prototype.canPlayType = function (type) { return type.includes('mpegurl') ? '' : canPlay.call(this, type); };
 """
 # What is heard, by the page's word and by the sound itself: a recorder's lag and two glances on a busy machine.
 ASIDE_SECONDS = 2
@@ -96,6 +104,67 @@ def a_freeze(ear):
     return (yield from ear.recovers())
 
 
+def a_slow_line_that_is_well_again(ear):
+    """For so long that the page asks for the richer sound, step by step."""
+    asked = []
+    ear.page.on("request", lambda request: "/live.mp4" in request.url and asked.append(request.url))
+    ear.page.route("**/s/*", calm_sooner)
+    yield from ear.joins()
+    ear.wire.slow(SLOW_BYTES_A_SECOND)
+    while ear.told("rendition") is None:
+        yield
+    ear.wire.slow(None)
+    while ear.told("rendition") != "o48":
+        ear.look()
+        yield
+    recovery = yield from ear.recovers()
+    recovery.asked = asked
+    return recovery
+
+
+def calm_sooner(route):
+    """The page with its policy for scripts left out, because it is another one now."""
+    answer = route.fetch()
+    headers = {name: value for name, value in answer.headers.items() if name != "content-security-policy"}
+    assert CALM in answer.text()
+    route.fulfill(status=answer.status, headers=headers, body=answer.text().replace(CALM, SOONER_CALM))
+
+
+class NativeEar(Ear):
+    """A page that the browser's own player plays: where it is in the programme, only the sound tells."""
+
+    def look(self):
+        return self.house.playhead, super().look()[1]
+
+
+def plays(ear):
+    """Whether anything is heard within two seconds of the programme."""
+    before = ear.look()[1]
+    yield from ear.goes_on(2)
+    return ear.look()[1] > before
+
+
+def native(ear, script):
+    """It loses its address, and its player is not told."""
+    ear = NativeEar(ear.house, ear.page, ear.wire)
+    yield from ear.joins(script)
+    ear.wire.strand()
+    # What it has kept is played before it knows.
+    while (yield from plays(ear)):
+        pass
+    recovery = yield from ear.recovers()
+    recovery.via = ear.told("via")
+    return recovery
+
+
+def a_new_address_of_a_browser_without_mediasource(ear):
+    return (yield from native(ear, NO_MEDIASOURCE))
+
+
+def a_new_address_of_a_browser_without_hls(ear):
+    return (yield from native(ear, NO_MEDIASOURCE + NO_HLS))
+
+
 # Each case, and what the page says of it; of some nothing need be noticed.
 CASES = {
     a_reset: "",
@@ -108,13 +177,15 @@ CASES = {
     a_crawl: "too slow",
     a_pause: "Paused",
     a_freeze: "",
+    a_slow_line_that_is_well_again: "Trying the richer sound again.",
 }
+NATIVE_CASES = (a_new_address_of_a_browser_without_mediasource, a_new_address_of_a_browser_without_hls)
 
 
 @pytest.fixture(scope="module")
 def recoveries(live, chromium):
     """How everybody came back, and the programme meanwhile."""
-    ends = House(live, chromium).suffer(CASES)
+    ends = House(live, chromium).suffer([*CASES, *NATIVE_CASES])
     return ends, live.recording()
 
 
@@ -139,6 +210,23 @@ def test_a_slow_line_gets_a_leaner_rendition_and_says_so(recoveries):
     ends, _ = recoveries
     assert ends["a_slow_line"].rendition in ("o24", "o16")
     assert any("leaner" in words for words in ends["a_slow_line"].words), ends["a_slow_line"].words
+
+
+def test_a_line_that_is_well_again_gets_its_rendition_back(recoveries):
+    ends, _ = recoveries
+    asked = ends["a_slow_line_that_is_well_again"].asked
+    assert any("rendition=o" in url for url in asked) and "rendition=" not in asked[-1], asked
+
+
+@pytest.mark.parametrize("case", NATIVE_CASES, ids=lambda case: case.__name__)
+def test_the_browsers_own_player_is_started_again_after(recoveries, case):
+    ends, recording = recoveries
+    recovery = ends[case.__name__]
+    likeness, _ = recovery.judged(recording)
+    assert recovery.seconds <= BACK_SECONDS + STEADY_SECONDS, recovery
+    assert likeness >= LIKENESS_MIN, recovery
+    assert recovery.via in ("hls", "aac"), recovery
+    assert any("No sound came" in words for words in recovery.words), recovery
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)

@@ -154,7 +154,7 @@ impl Node {
         let lock = taken_over(patience, || data::open(&config.data, holder)).await?;
         let operator = data::key(&config.data.join("operator.key"))?;
         let feed_key = data::key(&config.data.join("feed.key"))?;
-        let store = Store::open(&config.data.join("throng.db")).await?;
+        let store = Store::open_when_free(&config.data.join("throng.db")).await?;
         let hold = own_hold(config.hold.clone());
         let bind = || Listeners::bind(&config, supervisor.is_some());
         let listeners = taken_over(HAND_OVER_MAX, bind).await?;

@@ -4,6 +4,7 @@
 
 mod trouble;
 
+use std::iter;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection, Row, SqlSafeStr};
 use thiserror::Error;
 use throng_core::dates::{Correction, Corrections};
 use throng_core::key::{Grant, KeyDigest, REVOKED_KEPT, Role, SeatNumber};
@@ -144,31 +145,21 @@ impl Store {
 
     /// Keeps a new space with its grants: all or nothing.
     pub async fn create(&self, space: &Space, grants: &[Grant]) -> Result<(), StoreError> {
-        self.noted(self.try_create(space, grants).await)
-    }
-
-    async fn try_create(&self, space: &Space, grants: &[Grant]) -> Result<(), sqlx::Error> {
-        let mut change = self.pool.begin().await?;
-        sqlx::query("INSERT INTO spaces (id, slug, title, state, speakers, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
+        let row = sqlx::query("INSERT INTO spaces (id, slug, title, state, speakers, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(&space.id)
             .bind(space.slug.as_str())
             .bind(&space.title)
             .bind(space.state.name())
             .bind(i64::from(space.speakers))
-            .bind(space.created_at.0)
-            .execute(&mut *change)
-            .await?;
-        for grant in grants {
-            insert_grant(&space.id, grant).execute(&mut *change).await?;
-        }
-        update_space(space).execute(&mut *change).await?;
-        change.commit().await
+            .bind(space.created_at.0);
+        let grants = grants.iter().map(|grant| insert_grant(&space.id, grant));
+        let change = iter::once(row).chain(grants).chain([update_space(space)]);
+        self.keep(change.collect()).await
     }
 
     /// Keeps what has changed of a space.
     pub async fn update(&self, space: &Space) -> Result<(), StoreError> {
-        self.noted(update_space(space).execute(&self.pool).await)?;
-        Ok(())
+        self.keep(vec![update_space(space)]).await
     }
 
     /// Keeps the counts of a space.
@@ -177,8 +168,7 @@ impl Store {
             .bind(space_id)
             .bind(peak.cast_signed())
             .bind(joined.cast_signed());
-        self.noted(change.execute(&self.pool).await)?;
-        Ok(())
+        self.keep(vec![change]).await
     }
 
     /// Grants a new key of a seat and revokes all others, of which the newest [`REVOKED_KEPT`] are remembered.
@@ -189,44 +179,41 @@ impl Store {
         grant: &Grant,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.noted(
-            self.try_replace_seat_grant(space_id, seat, grant, now)
-                .await,
-        )
-    }
-
-    async fn try_replace_seat_grant(
-        &self,
-        space_id: &str,
-        seat: SeatNumber,
-        grant: &Grant,
-        now: UnixMillis,
-    ) -> Result<(), sqlx::Error> {
-        let mut change = self.pool.begin().await?;
-        sqlx::query("UPDATE grants SET revoked_at = $3 WHERE space_id = $1 AND seat = $2 AND revoked_at IS NULL")
+        let revoke = sqlx::query("UPDATE grants SET revoked_at = $3 WHERE space_id = $1 AND seat = $2 AND revoked_at IS NULL")
             .bind(space_id)
             .bind(i64::from(seat.0))
-            .bind(now.0)
-            .execute(&mut *change)
-            .await?;
-        sqlx::query(
+            .bind(now.0);
+        let forget = sqlx::query(
             "DELETE FROM grants WHERE space_id = $1 AND seat = $2 AND digest NOT IN \
              (SELECT digest FROM grants WHERE space_id = $1 AND seat = $2 ORDER BY revoked_at DESC LIMIT $3)",
         )
         .bind(space_id)
         .bind(i64::from(seat.0))
-        .bind(i64::try_from(REVOKED_KEPT).expect("a small number"))
-        .execute(&mut *change)
-        .await?;
-        insert_grant(space_id, grant).execute(&mut *change).await?;
-        change.commit().await
+        .bind(i64::try_from(REVOKED_KEPT).expect("a small number"));
+        self.keep(vec![revoke, forget, insert_grant(space_id, grant)])
+            .await
     }
 
     /// Forgets a space and its grants.
     pub async fn delete(&self, space_id: &str) -> Result<(), StoreError> {
         let change = sqlx::query("DELETE FROM spaces WHERE id = $1").bind(space_id);
-        self.noted(change.execute(&self.pool).await)?;
-        Ok(())
+        self.keep(vec![change]).await
+    }
+
+    /// Makes a change of several statements: all of them are durable when it returns, or none.
+    async fn keep(&self, change: Vec<Statement<'_>>) -> Result<(), StoreError> {
+        self.noted(self.try_keep(change).await)
+    }
+
+    /// A connection on which a change failed is not used again: where the disk failed in a commit, SQLite has rolled
+    /// back and sqlx believes that it has not, and what came after would be taken and never committed.
+    async fn try_keep(&self, change: Vec<Statement<'_>>) -> Result<(), sqlx::Error> {
+        let mut line = self.pool.acquire().await?;
+        let kept = all_or_nothing(&mut line, change).await;
+        if kept.is_err() {
+            line.close_on_drop();
+        }
+        kept
     }
 
     /// Every space, oldest first.
@@ -274,6 +261,17 @@ impl Store {
 
 type Statement<'q> =
     sqlx::query::Query<'q, sqlx::Sqlite, <sqlx::Sqlite as sqlx::Database>::Arguments>;
+
+async fn all_or_nothing(
+    line: &mut SqliteConnection,
+    change: Vec<Statement<'_>>,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = line.begin().await?;
+    for statement in change {
+        statement.execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
+}
 
 fn update_space(space: &Space) -> Statement<'_> {
     let part = |part: Option<PartIndex>| part.map(|part| part.0.cast_signed());

@@ -25,7 +25,7 @@ const SEND_BUFFER_BYTES: usize = 48 * 1024;
 /// The kernel's receive buffer: a request head; listeners have nothing more to say.
 const RECEIVE_BUFFER_BYTES: usize = 32 * 1024;
 /// A peer that takes nothing for so long is gone; without this a vanished listener holds his buffer for 15 minutes.
-const STALLED_PEER_TIMEOUT_MS: u32 = 30_000;
+pub(crate) const STALLED_PEER_TIMEOUT_MS: u32 = 90_000;
 
 /// What happened.
 #[derive(Debug)]

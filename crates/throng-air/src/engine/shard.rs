@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::cursor::{Cursor, Span, Step};
 use super::phase;
-use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, Sent};
+use super::port::{Event, Interest, Place, Port, READ_MAX_BYTES, STALLED_PEER_TIMEOUT_MS, Sent};
 use super::prefix::Silence;
 use super::seat::{GROUPS, Heard, Seats};
 use super::slot::{Holding, Listener, Said, Slot, Waiting};
@@ -36,8 +36,11 @@ const TICK: Duration = Duration::from_micros(PART_DURATION_MS * 1_000 / GROUPS a
 const IDLE_TICK: Duration = Duration::from_millis(PART_DURATION_MS);
 /// A tick that begins later than this may be heard by somebody whose cushion is thin.
 const LATE_TICK: Duration = Duration::from_millis(250);
-/// Who takes nothing for so long is closed.
-const STALLED_MS: u64 = 30_000;
+/// A listener who takes nothing for so long is closed. Most players wait in a tunnel and know of no other way back: the
+/// kernel tries again after as long as they were away, so that half of this is what they get through.
+const STALLED_MS: u64 = STALLED_PEER_TIMEOUT_MS as u64;
+/// Who is being answered and takes nothing for so long is closed.
+const STALLED_ANSWER_MS: u64 = 30_000;
 /// A peer that was told everything may take so long to read it.
 const LINGER_MS: u64 = 5_000;
 /// Reads, of 4 KB each, of what he goes on to say meanwhile; then he is closed at once.
@@ -315,7 +318,9 @@ impl<P: Port> Shard<P> {
                         listener.cursor.set_blocked();
                     }
                     // He took something.
-                    Slot::Answering { until_ms, .. } => *until_ms = self.now_ms + STALLED_MS,
+                    Slot::Answering { until_ms, .. } => {
+                        *until_ms = self.now_ms + STALLED_ANSWER_MS;
+                    }
                     _ => {}
                 }
             }

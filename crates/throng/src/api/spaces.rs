@@ -18,7 +18,7 @@ use throng_core::key::{Role, SeatNumber};
 use throng_core::space::{Act, Actor, Space};
 use throng_core::time::UnixMillis;
 
-use self::refusals::{act_problem, create_problem, refused};
+use self::refusals::{act_problem, create_problem};
 use super::problem::Problem;
 use super::{Desk, not_allowed};
 use crate::chance;
@@ -160,18 +160,8 @@ pub(super) async fn edit(
 ) -> Answer {
     let handle = desk.space(&slug)?;
     let actor = desk.actor(&handle, &headers)?;
-    let space = handle.space();
-    let acts = edits(&body, &space)?;
-    // All or nothing: what is refused is refused before the first of them is done.
-    let mut trial = Space::clone(&space);
-    for act in acts.iter().cloned() {
-        trial
-            .apply(now(), actor, act)
-            .map_err(|refusal| refused(&refusal))?;
-    }
-    for act in acts {
-        handle.act(actor, act).await.map_err(act_problem)?;
-    }
+    let acts = edits(&body, &handle.space())?;
+    handle.edit(actor, acts).await.map_err(act_problem)?;
     Ok(uncached(Json(desk.describe(&handle))).into_response())
 }
 

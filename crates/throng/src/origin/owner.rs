@@ -98,8 +98,8 @@ impl Owner {
             };
             tokio::select! {
                 command = queue.recv() => match command {
-                    Some(Command::Act { actor, act, reply }) => {
-                        let _ = reply.send(self.act(actor, act).await);
+                    Some(Command::Act { actor, acts, reply }) => {
+                        let _ = reply.send(self.act(actor, &acts).await);
                     }
                     Some(Command::Mixer { reply }) => {
                         let _ = reply.send(self.seats());
@@ -112,7 +112,7 @@ impl Owner {
                     None => return,
                 },
                 () = doors => {
-                    if let Err(error) = self.act(Actor::Clock, Act::OpenDoors).await {
+                    if let Err(error) = self.act(Actor::Clock, &[Act::OpenDoors]).await {
                         tracing::error!(%error, "doors did not open at their time; tried again in a second");
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
@@ -126,12 +126,12 @@ impl Owner {
         }
     }
 
-    async fn act(&mut self, actor: Actor, act: Act) -> Result<Arc<Space>, ActError> {
-        if self.pipeline.is_none() && matches!(act, Act::OpenDoors | Act::GoLive) {
+    async fn act(&mut self, actor: Actor, acts: &[Act]) -> Result<Arc<Space>, ActError> {
+        if self.pipeline.is_none() && matches!(acts, [Act::OpenDoors | Act::GoLive]) {
             // The programme begins with the hold's sound, which a node that has just started is still making.
             self.shared.hold.sound().await;
         }
-        let (space, change) = self.decide(actor, act).await?;
+        let (space, change) = self.decide(actor, acts).await?;
         self.space = Arc::new(space);
         self.space_now.send_replace(Arc::clone(&self.space));
         let done = self.carry_out(change).await;
@@ -141,8 +141,8 @@ impl Owner {
     }
 
     /// Decides and keeps. Where keeping took so long that the decided part has begun, a later one is decided.
-    async fn decide(&self, actor: Actor, act: Act) -> Result<(Space, Change), ActError> {
-        let mut decided = self.decide_once(actor, act.clone()).await?;
+    async fn decide(&self, actor: Actor, acts: &[Act]) -> Result<(Space, Change), ActError> {
+        let mut decided = self.decide_once(actor, acts).await?;
         for _ in 1..DECISIONS_MAX {
             let missed = change_part(decided.1).is_some_and(|part| {
                 part.first_sample() <= playhead(self.space.created_at, now().steady)
@@ -150,14 +150,18 @@ impl Owner {
             if !missed {
                 break;
             }
-            decided = self.decide_once(actor, act.clone()).await?;
+            decided = self.decide_once(actor, acts).await?;
         }
         Ok(decided)
     }
 
-    async fn decide_once(&self, actor: Actor, act: Act) -> Result<(Space, Change), ActError> {
+    /// Several acts are edits, so that the change of one stands for all.
+    async fn decide_once(&self, actor: Actor, acts: &[Act]) -> Result<(Space, Change), ActError> {
         let mut space = Space::clone(&self.space);
-        let change = space.apply(now(), actor, act)?;
+        let mut change = Change::Edited;
+        for act in acts {
+            change = space.apply(now(), actor, act.clone())?;
+        }
         self.shared.store.update(&space).await?;
         Ok((space, change))
     }

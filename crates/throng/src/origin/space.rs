@@ -77,9 +77,10 @@ pub(crate) struct Shared {
 
 /// What the handle asks of the owner.
 pub(super) enum Command {
+    /// All of them, or none.
     Act {
         actor: Actor,
-        act: Act,
+        acts: Vec<Act>,
         reply: oneshot::Sender<Result<Arc<Space>, ActError>>,
     },
     Mixer {
@@ -165,7 +166,12 @@ impl SpaceHandle {
 
     /// Does an act, durably.
     pub(crate) async fn act(&self, actor: Actor, act: Act) -> Result<Arc<Space>, ActError> {
-        self.ask(|reply| Command::Act { actor, act, reply })
+        self.edit(actor, vec![act]).await
+    }
+
+    /// Does several acts that edit, durably: all of them at once, or none.
+    pub(crate) async fn edit(&self, actor: Actor, acts: Vec<Act>) -> Result<Arc<Space>, ActError> {
+        self.ask(|reply| Command::Act { actor, acts, reply })
             .await
             .ok_or(ActError::Closed)?
     }

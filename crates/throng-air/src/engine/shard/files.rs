@@ -11,7 +11,7 @@ use std::time::Duration;
 use throng_core::playlist::HOLD_LIMIT_MS;
 
 use super::door::{FILL_MS, HEAD_MS, HEADS_MAX};
-use super::{Holding, Interest, Place, Port, STALLED_MS, Said, Shard, Slot};
+use super::{Holding, Interest, Place, Port, STALLED_ANSWER_MS, Said, Shard, Slot};
 use crate::answer::Reply;
 use crate::document::Document;
 use crate::engine::answer::{self, Framed};
@@ -246,7 +246,7 @@ impl<P: Port> Shard<P> {
         let samples = if manner.with_body { samples } else { 0 };
         let is_admitted = self.tally.answered(door, framed.status(), samples);
         self.slots[place as usize] = Slot::Answering {
-            until_ms: self.now_ms + STALLED_MS,
+            until_ms: self.now_ms + STALLED_ANSWER_MS,
             keeps: manner.keeps,
             door: is_admitted.then_some(door),
         };
