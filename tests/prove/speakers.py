@@ -2,7 +2,7 @@
 
 Two speakers suffer alike, each in a space of his own on one node and at the far end of a wire of his own: `throng speak`,
 and our page in Chromium. What is heard of them is judged by the recording: the same words before, in and after the bad
-time. Where the words stand in it tells their delay.
+time. Where the words stand in it tells their delay. What each remedy is worth against loss is measured in simulated time.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import datetime
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import numpy as np
 
 import browser
 import signal_kit
-from figures import figure, folder, node
+from figures import EXAMPLES, figure, folder, node
 from rough_lane import RoughLane, Weather
 from test_speakers import join_stage
 from throng import BINARY, Speaker, request, wait_until
@@ -33,7 +34,6 @@ SHRUNK_SECONDS = 30
 AFTER_SECONDS = 4
 # What lies between the end of a network and the last word that it carried.
 LAST_WORDS_SECONDS = 0.5
-# A fall to TCP is noticed, tried by UDP once more, and made.
 LEFT_SECONDS = 3
 
 ADDED_MS_MAX = 200
@@ -41,6 +41,7 @@ ADDED_MS_MAX = 200
 SHRUNK_MS_MAX = 40
 STOI_MIN = 0.85
 BACK_SECONDS_MAX = 2
+# The fall to TCP is noticed, UDP is tried once more, and TCP.
 FELL_BACK_SECONDS_MAX = 10
 GHOST_SECONDS_MAX = 0
 # Speech of a second, as heard by way of two codecs.
@@ -85,6 +86,7 @@ class Story:
     rough: dict = field(default_factory=dict)
     calm_again: dict = field(default_factory=dict)
     end: dict = field(default_factory=dict)
+    left: dict = field(default_factory=dict)
     recording: dict = field(default_factory=dict)
 
 
@@ -147,6 +149,7 @@ class House:
             time.sleep(SHRUNK_SECONDS + AFTER_SECONDS)
             story.end = {voice: voice.now() for voice in voices}
             seats = {voice: voice.space.seat(1)["connected"] for voice in voices}
+        story.left = {voice: voice.now() for voice in voices}
         time.sleep(LEFT_SECONDS)
         for voice in voices:
             story.recording[voice] = voice.space.recording()
@@ -251,7 +254,8 @@ def say_heard(case, voice, story, since, limit):
 def say_left(case, voice, story):
     """Who has left is not heard."""
     recording = story.recording[voice]
-    heard = len(sounds(recording, story.end[voice] + 1, story.end[voice] + LEFT_SECONDS)) / 50
+    since = story.left[voice]
+    heard = len(sounds(recording, since + LAST_WORDS_SECONDS, since + LEFT_SECONDS)) / 50
     figure(f"{case}: {voice.name}, heard after leaving", f"{heard:.2f} s", f"<= {GHOST_SECONDS_MAX} s")
 
 
@@ -296,6 +300,29 @@ FAULTS = {
 }
 
 
+REMEDIES = ("red", "fec", "nack", "concealment")
+# In thousandths, and how many are lost together.
+LOSSES = {"10 % lost": (100, 1), "30 % lost": (300, 1), "10 % lost, three at a time": (100, 3)}
+
+
+def worth():
+    """The same loss, in simulated time, without each remedy, and with it alone."""
+    known = np.tile(signal_kit.speech("ada"), 2)
+    for loss, numbers in LOSSES.items():
+        ways = {"with all": (), **{f"without {remedy}": (remedy,) for remedy in REMEDIES}}
+        ways |= {f"{remedy} alone": [other for other in REMEDIES if other != remedy] for remedy in REMEDIES}
+        ways["with none"] = REMEDIES
+        for way, without in ways.items():
+            words = [EXAMPLES / "lossy_speech", *map(str, numbers), *without]
+            done = subprocess.run(words, input=known.tobytes(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+            heard = np.frombuffer(done.stdout, np.float32)
+            match = signal_kit.compare(signal_kit.speech("ada"), heard)
+            counted = dict(re.findall(r"(\w+): (\d+)", done.stderr.decode()))
+            guessed = 100 * int(counted["concealed_samples"]) / len(known)
+            value = f"PESQ {match.pesq:.2f}, STOI {match.stoi:.3f}, guessed {guessed:.1f} % of the sound"
+            figure(f"worth: {loss}, {way}", value)
+
+
 def run(house, case):
     if case in ROUGH:
         weather, drop_max = ROUGH[case]
@@ -309,11 +336,10 @@ def run(house, case):
             say_delay(case, voice, story)
         else:
             say_return(case, voice, story, limit)
-            say_shrunk(case, voice, story)
+            # Of one who slept the clock that loops the words slept, too.
+            if case != "suspended":
+                say_shrunk(case, voice, story)
         say_left(case, voice, story)
-        if keep := os.environ.get("THRONG_KEEP"):
-            signal_kit.write_wav(f"{keep}/{case}-{voice.name}.wav", story.recording[voice])
-            print(case, voice.name, story.rough[voice], story.calm_again[voice], story.end[voice], file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -335,10 +361,15 @@ def house():
 if __name__ == "__main__":
     if os.geteuid() != 0:
         sys.exit("this lays network namespaces of its own: it needs root")
-    cases = [*ROUGH, *FAULTS]
-    for asked in sys.argv[1:]:
+    cases = [*ROUGH, *FAULTS, "worth"]
+    wanted = sys.argv[1:] or cases
+    for asked in wanted:
         if asked not in cases:
             sys.exit(f"`{asked}` is not among: {', '.join(cases)}")
-    with house() as here:
-        for asked in sys.argv[1:] or cases:
-            run(here, asked)
+    if "worth" in wanted:
+        worth()
+    on_wires = [case for case in wanted if case != "worth"]
+    if on_wires:
+        with house() as here:
+            for asked in on_wires:
+                run(here, asked)
