@@ -28,12 +28,16 @@ class Lane:
         self.node = f"{self.net}.1"
         self.inside = ["ip", "netns", "exec", self.name]
         ip("netns", "add", self.name)
-        ip("link", "add", self.name, "type", "veth", "peer", "name", "wire", "netns", self.name)
+        self.join()
         ip("addr", "add", f"{self.node}/24", "dev", self.name)
         ip("link", "set", self.name, "up")
         ip("-n", self.name, "link", "set", "lo", "up")
         ip("-n", self.name, "link", "set", "wire", "up")
         self.move(None, f"{self.net}.2")
+
+    def join(self):
+        """The wire: its near end has the lane's name."""
+        ip("link", "add", self.name, "type", "veth", "peer", "name", "wire", "netns", self.name)
 
     def move(self, before, address):
         """Gives the far end another address, as a telephone gets one that leaves a house."""
@@ -59,13 +63,13 @@ class Lane:
         """Two seconds of queue before the narrow place, as routers have it."""
         self.queue("tbf", "rate", rate, "burst", "2kb", "latency", "2s")
 
-    def chromium(self, playwright, folder, node_url):
-        """A browser in there, which takes the node's address for a safe one: so it lets us tap the sound."""
+    def chromium(self, playwright, folder, node_url, microphone=None):
+        """A browser in there, which takes the node's address for a safe one: so it lets us speak, and tap the sound."""
         program = folder / "chromium-inside"
         program.write_text(f'#!/bin/sh\nexec {" ".join(self.inside)} {shutil.which(browser.CHROMIUM)} "$@"\n')
         program.chmod(0o755)
         safe = f"--unsafely-treat-insecure-origin-as-secure={node_url}"
-        return browser.Browser(playwright, None, safe, program=program)
+        return browser.Browser(playwright, microphone, safe, program=program)
 
     def pids(self):
         """Everything that runs in there."""

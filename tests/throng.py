@@ -106,17 +106,17 @@ def command(*arguments, timeout=PATIENCE_SECONDS, env=None):
 class Node:
     """`throng serve` on a data folder of its own. A restart keeps folder and addresses."""
 
-    def __init__(self, data, *flags, listen="127.0.0.1:0", env=None):
+    def __init__(self, data, *flags, listen="127.0.0.1:0", desk="127.0.0.1:0", env=None):
         self.data = pathlib.Path(data)
         self.flags = flags
-        self.listen = listen
+        self.listen, self.desk = listen, desk
         self.env = env
         self.links = None
         self.process = None
         self.start()
 
     def start(self):
-        addresses = {"listen": self.listen, "desk": "127.0.0.1:0", "internal": "127.0.0.1:0"}
+        addresses = {"listen": self.listen, "desk": self.desk, "internal": "127.0.0.1:0"}
         if self.links:
             addresses = {name: self.links[name].removeprefix("http://") for name in addresses}
         given = [part for name, address in addresses.items() for part in (f"--{name}", address)]

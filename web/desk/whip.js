@@ -1,12 +1,15 @@
 // One speaker's WebRTC connection by WHIP (RFC 9725), sendrecv: our microphone out, everybody else back.
 // It keeps itself connected until leave(): the same key takes the same seat again, unless somebody else with it did.
 import { Problem, problemOf } from './api.js';
+import { Narrow, suit } from './narrow.js';
 
 const GATHER_MS = 2_000;   // one host address is known at once; more waiting buys nothing
 const ANSWER_MS = 10_000;  // POST to answer
 const CONNECT_MS = 15_000; // answer to connected
-const LOOK_MS = 500;       // between two looks whether packets still come
-const SILENT_LOOKS = 4;    // the stage sends 50 packets a second, of silence too: after 2 s without any it is gone
+const LOOK_MS = 200;       // between two looks whether packets still come
+const ASK_LOOKS = 2;       // the stage sends 50 packets a second, of silence too: after 0.4 s without any we ask whether it is there,
+const LOST_LOOKS = 4;      // and after 0.8 s it is lost, if it is
+const ASK_MS = 1_000;      // no answer by then: the network is away, and what we have goes on when it is back
 const FIRST_RETRY_MS = 300;
 const LAST_RETRY_MS = 5_000;
 
@@ -42,7 +45,7 @@ export class Whip extends EventTarget {
         if (run !== this.#run) return;
         tries = 0;
         this.#tell('connected');
-        await untilLost(link);
+        await this.#untilLost(link);
         lost = link.resource;
         link.resource = undefined;
       } catch (problem) {
@@ -50,6 +53,7 @@ export class Whip extends EventTarget {
         if (problem.status === GONE) return this.#stop('replaced');
         this.dispatchEvent(new CustomEvent('problem', { detail: problem }));
         if (problem.isRefusal) return this.leave();
+        if (lost) tries = 0; // who is away loses nothing by being asked often, and is found the sooner
       }
       if (run !== this.#run) return;
       this.#close(this.#link);
@@ -104,12 +108,42 @@ export class Whip extends EventTarget {
     return response.text();
   }
 
+  /** Looks at what arrives: that tells sooner than the connection state, which waits for ICE. While the server does not
+      answer either, the network is away: what we have goes on when it is back, and nobody has to come in anew. */
+  async #untilLost({ pc }) {
+    const narrow = new Narrow();
+    let received = 0, silent = 0, asking = false, answered = 0; // silent looks until now, and until the answer
+    while (!['failed', 'closed'].includes(pc.connectionState)) {
+      const before = received, wasLean = narrow.isLean, told = await stats(pc);
+      received = told('inbound-rtp')?.packetsReceived ?? 0;
+      narrow.look(told('remote-inbound-rtp'));
+      if (narrow.isLean !== wasLean) suit(pc.getSenders()[0], narrow.isLean);
+      silent = received > before ? 0 : silent + 1;
+      if (!silent) answered = 0;
+      if (silent >= ASK_LOOKS && !asking && !answered) {
+        asking = true;
+        this.#isThere().then(there => { asking = false; answered = there ? silent : 0; });
+      }
+      // Where the network has just come back, the next packet comes about as soon as the answer.
+      if (silent >= LOST_LOOKS && answered && silent > answered + 1) return;
+      const seen = silent >= LOST_LOOKS ? 'reconnecting' : silent ? this.state : 'connected';
+      if (this.#link?.pc === pc && seen !== this.state) this.#tell(seen);
+      await sleep(LOOK_MS);
+    }
+  }
+
+  /** Whether the server answers, be it what it may. */
+  #isThere() {
+    const ask = fetch(this.#url, { method: 'OPTIONS', cache: 'no-store', signal: AbortSignal.timeout(ASK_MS) });
+    return ask.then(() => true, () => false);
+  }
+
   /** Ends a lost session. GONE says that somebody took the seat meanwhile; any other refusal, that it is unknown. */
   async #giveBack(resource) {
     const response = await fetch(resource, {
       method: 'DELETE',
       headers: { Authorization: `Bearer ${this.#key}` },
-      signal: AbortSignal.timeout(ANSWER_MS),
+      signal: AbortSignal.timeout(ASK_MS),
     }).catch(() => { throw unreachable(); });
     if (response.status === GONE || response.status >= 500) throw await problemOf(response);
   }
@@ -152,20 +186,8 @@ function settled({ pc, over }) {
   });
 }
 
-/** Looks at what arrives: that tells sooner than the connection state, which waits for ICE. */
-async function untilLost({ pc }) {
-  let received = 0;
-  for (let silent = 0; silent < SILENT_LOOKS; silent++) {
-    if (pc.connectionState === 'failed' || pc.connectionState === 'closed') return;
-    const before = received;
-    received = await packetsReceived(pc);
-    if (received > before) silent = 0;
-    await sleep(LOOK_MS);
-  }
-}
-
-async function packetsReceived(pc) {
-  let packets = 0;
-  for (const stats of (await pc.getStats()).values()) if (stats.type === 'inbound-rtp') packets += stats.packetsReceived;
-  return packets;
+/** The first of a connection's statistics, by type. */
+async function stats(pc) {
+  const all = [...(await pc.getStats()).values()];
+  return type => all.find(one => one.type === type);
 }

@@ -135,6 +135,16 @@ impl OpusSettings {
             rate_control: RateControl::Constrained,
         }
     }
+
+    /// For speakers on a link that bears no more: intelligible, and nothing beside it.
+    pub const fn lean() -> Self {
+        Self {
+            bit_rate: 12_000,
+            in_band_fec: false,
+            expected_loss_percent: 0,
+            ..Self::conversation()
+        }
+    }
 }
 
 /// What an encoder mostly hears. From complexity 7 on it still listens, and codes music as music.

@@ -18,6 +18,7 @@ mod tests;
 mod voice;
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
@@ -32,6 +33,10 @@ use crate::{FRAME_LEN, Frame};
 /// A sender all of whose packets come too late for this long in a row has moved its clock: the stream begins anew.
 /// 50 packets are a second of what browsers send.
 const LATE_RUN_MAX: u32 = 50;
+
+/// Copies remembered after they were decoded: one second of packets, all lost. What comes again later than that came too
+/// late by any measure.
+const FROM_COPIES_MAX: usize = 50;
 
 /// Samples of a frame; sample counts and times are signed here.
 #[allow(clippy::cast_possible_wrap, reason = "960")]
@@ -102,6 +107,8 @@ pub struct JitterBuffer<D = OpusDecoder> {
     next: Option<i64>,
     /// The sequence of the packet decoded last.
     decoded: Option<i64>,
+    /// The timestamps that were last decoded from copies, oldest first.
+    from_copies: VecDeque<i64>,
     /// Samples that were guessed because nothing was there, and that `next` does not count yet.
     owed: i64,
     late_run: u32,
@@ -132,6 +139,7 @@ impl<D: OpusDecode> JitterBuffer<D> {
             state: State::Pausing,
             next: None,
             decoded: None,
+            from_copies: VecDeque::new(),
             owed: 0,
             late_run: 0,
             ticks_since_change: 0,
@@ -172,7 +180,9 @@ impl<D: OpusDecode> JitterBuffer<D> {
                     timestamp,
                 } => (sequence, timestamp),
             };
-        self.delay.arrived(arrival, timestamp);
+        if !self.is_heard_from_copy(timestamp) {
+            self.delay.arrived(arrival, timestamp);
+        }
         for (before, (offset, copy)) in (1..).zip(copies) {
             let copy = Sound {
                 sequence: sequence - before,
@@ -201,6 +211,12 @@ impl<D: OpusDecode> JitterBuffer<D> {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Whether a packet that was sent again (NACK) is worth nothing any more: its copy was there in time. How late it is
+    /// then is no reason to wait longer for others.
+    fn is_heard_from_copy(&self, timestamp: i64) -> bool {
+        self.arrivals.holds_copy(timestamp) || self.from_copies.contains(&timestamp)
     }
 
     fn keep_own(&mut self, timestamp: i64, sound: Sound) {
@@ -243,6 +259,7 @@ impl<D: OpusDecode> JitterBuffer<D> {
     fn begin_anew(&mut self) {
         self.counters.restarts += 1;
         self.delay.forget_transits();
+        self.from_copies.clear();
         self.pause();
         self.next = None;
         self.decoded = None;

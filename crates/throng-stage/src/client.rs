@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,9 @@ use crate::event::{PacketKind, SpeakerPacket};
 use crate::peer::Peer;
 use crate::run::outward;
 use crate::sdp;
+use crate::session::SILENCE_LIMIT;
+
+pub use crate::peer::LinkReport;
 
 mod link;
 mod run;
@@ -30,9 +34,9 @@ const OUTBOX_MAX: usize = 64;
 const HEARD_MAX: usize = 512;
 /// A connection that is not up by then will not be.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
-/// A server that was heard sends a packet every 20 ms, of silence too: after a hundred missing ones it is gone, and the
-/// sooner we ask it anew, the shorter the hole in the talk.
-const SILENCE_LIMIT: Duration = Duration::from_secs(2);
+/// A server that was heard sends a packet every 20 ms, of silence too: after a hundred missing ones a listener asks anew,
+/// and hears on.
+const LISTENER_SILENCE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the client is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +101,7 @@ pub struct Heard {
 pub struct PendingClient {
     peer: Peer,
     pending: SdpPendingOffer,
+    kind: ClientKind,
     transport: Transport,
 }
 
@@ -106,6 +111,9 @@ pub struct Client {
     outbox: mpsc::Sender<(Arc<[u8]>, u32)>,
     heard: mpsc::Receiver<Heard>,
     state: watch::Receiver<ClientState>,
+    read: watch::Receiver<Instant>,
+    report: watch::Receiver<Option<LinkReport>>,
+    is_lean: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -117,6 +125,7 @@ impl Client {
             PendingClient {
                 peer,
                 pending,
+                kind,
                 transport,
             },
             sdp,
@@ -147,6 +156,25 @@ impl Client {
     /// How it stands now.
     pub fn state(&self) -> ClientState {
         *self.state.borrow()
+    }
+
+    /// For how long nothing was heard of the server. It sends 50 packets a second: after a second of silence either it
+    /// or the network is away. A speaker's connection ends by itself when the server must have ended it.
+    pub fn silence(&self) -> Duration {
+        self.read.borrow().elapsed()
+    }
+
+    /// What the server has said last of the packets that we send, if it is news: at most once a second.
+    pub fn news(&mut self) -> Option<LinkReport> {
+        if self.report.has_changed().unwrap_or(false) {
+            return *self.report.borrow_and_update();
+        }
+        None
+    }
+
+    /// From the next packet on: whether redundancy is left out, for a link that does not bear it.
+    pub fn set_lean(&self, is_lean: bool) {
+        self.is_lean.store(is_lean, Ordering::Relaxed);
     }
 
     /// Waits until packets can flow. At most 15 s pass.
@@ -190,6 +218,7 @@ impl PendingClient {
         let Self {
             mut peer,
             pending,
+            kind,
             transport,
         } = self;
         let protocol = match transport {
@@ -209,11 +238,21 @@ impl PendingClient {
         let (outbox, inbox) = mpsc::channel(OUTBOX_MAX);
         let (ears, heard) = mpsc::channel(HEARD_MAX);
         let (teller, state) = watch::channel(ClientState::Connecting);
+        let (reader, read) = watch::channel(Instant::now());
+        let (reporter, report) = watch::channel(None);
+        let is_lean = Arc::new(AtomicBool::new(false));
         let line = run::Line {
             peer,
             link,
             ears,
             state: teller,
+            read: reader,
+            report: reporter,
+            is_lean: Arc::clone(&is_lean),
+            silence_limit: match kind {
+                ClientKind::Listener => LISTENER_SILENCE_LIMIT,
+                ClientKind::Speaker => SILENCE_LIMIT,
+            },
             unwrap: Unwrap::default(),
         };
         let thread = thread::Builder::new()
@@ -223,6 +262,9 @@ impl PendingClient {
             outbox,
             heard,
             state,
+            read,
+            report,
+            is_lean,
             thread,
         })
     }

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
@@ -33,10 +33,21 @@ pub(crate) enum PeerOutput {
     Connected,
     /// Audio arrived.
     Audio(SpeakerPacket),
+    /// The far end has told what became of what we send.
+    Reported(LinkReport),
     /// The far end said goodbye, or the handshake failed.
     Closed,
     /// The library panicked; the connection is dead.
     Faulted,
+}
+
+/// What the far end tells of the packets that we send (RFC 3550, section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LinkReport {
+    /// The share that did not arrive, 0 to 1.
+    pub lost: f32,
+    /// There and back.
+    pub round_trip: Duration,
 }
 
 /// Why a datagram was not taken.
@@ -75,6 +86,9 @@ impl Peer {
         redundancy: Redundancy,
     ) -> Result<(Self, String), OfferRefusal> {
         let mut config = config(true).set_ice_lite(true);
+        if redundancy == Redundancy::On {
+            config = config.set_rtcp_report_interval_audio(REPORTS_EVERY);
+        }
         for params in config.codec_config().iter_mut() {
             params.set_fb_nack(offer.resends());
         }
@@ -98,7 +112,10 @@ impl Peer {
 
     /// Offers to speak and hear (`sendrecv`) or only to hear (`recvonly`).
     pub(crate) fn offer(now: Instant, speaks: bool) -> (Self, SdpPendingOffer, String) {
-        let mut peer = Self::new(now, config(speaks), Redundancy::On);
+        let config = config(speaks)
+            .set_rtcp_report_interval_audio(REPORTS_EVERY)
+            .set_stats_interval(Some(REPORTS_EVERY));
+        let mut peer = Self::new(now, config, Redundancy::On);
         let direction = if speaks {
             Direction::SendRecv
         } else {
@@ -254,6 +271,13 @@ impl Peer {
         self.tick(now, out);
     }
 
+    /// From the next packet on: whether redundancy is left out.
+    pub(crate) fn set_lean(&mut self, is_lean: bool) {
+        if let Some(voice) = &mut self.voice {
+            voice.set_lean(is_lean);
+        }
+    }
+
     /// Says goodbye: RTCP BYE and DTLS `close_notify`.
     pub(crate) fn close(&mut self, out: &mut Vec<PeerOutput>) {
         self.mutate(out, |peer| peer.rtc.close());
@@ -355,6 +379,11 @@ impl Peer {
                 self.ask_for_what_is_missing(packet.header.ssrc);
                 out.extend(self.audio(&packet).map(PeerOutput::Audio));
             }
+            RtcEvent::MediaEgressStats(stats) => {
+                if let (Some(lost), Some(round_trip)) = (stats.loss, stats.rtt) {
+                    out.push(PeerOutput::Reported(LinkReport { lost, round_trip }));
+                }
+            }
             RtcEvent::Closed => out.push(PeerOutput::Closed),
             _ => {}
         }
@@ -421,6 +450,10 @@ impl Peer {
         }
     }
 }
+
+/// How often speaker and stage tell each other what arrives: a link that is too narrow must be known before its queue is
+/// all delay. The 5 s of RFC 3550, section 6.2, are for many.
+const REPORTS_EVERY: Duration = Duration::from_secs(1);
 
 /// Opus only, packets as they come, DTLS 1.2 that both generations of browsers speak, credentials of our own.
 fn config(red: bool) -> RtcConfig {

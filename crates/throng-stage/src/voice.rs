@@ -24,6 +24,7 @@ pub(crate) struct Start {
 pub(crate) struct Voice {
     opus: Pt,
     red: Option<Pt>,
+    is_lean: bool,
     sequence: u64,
     offset: u32,
     started: bool,
@@ -48,6 +49,7 @@ impl Voice {
         Self {
             opus,
             red,
+            is_lean: false,
             sequence,
             offset: start.timestamp,
             started: false,
@@ -55,12 +57,17 @@ impl Voice {
         }
     }
 
+    /// From the next packet on: whether redundancy is left out, for a link that does not bear it.
+    pub(crate) fn set_lean(&mut self, is_lean: bool) {
+        self.is_lean = is_lean;
+    }
+
     /// Numbers the next packet. None if it is empty or longer than Opus can be.
     pub(crate) fn next(&mut self, timestamp: u32, packet: &Arc<[u8]>) -> Option<Outgoing> {
         if packet.is_empty() || packet.len() > OPUS_MAX_BYTES {
             return None;
         }
-        let (pt, payload) = match self.red {
+        let (pt, payload) = match self.red.filter(|_| !self.is_lean) {
             Some(red) => (red, self.redundant(timestamp, packet)),
             None => (self.opus, Arc::clone(packet)),
         };
@@ -139,6 +146,19 @@ mod tests {
         assert_eq!(RedDecoder::decode(&late.payload).unwrap().len(), 1);
         let long = voice.next(960 + 20_960, &packet(4, 1200)).unwrap();
         assert_eq!(RedDecoder::decode(&long.payload).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn on_a_lean_line_packets_go_alone_under_the_numbers_that_go_on() {
+        let mut voice = Voice::new(111.into(), Some(63.into()), start());
+        let first = voice.next(0, &packet(1, 10)).unwrap();
+        voice.set_lean(true);
+        let alone = voice.next(960, &packet(2, 10)).unwrap();
+        assert_eq!((*alone.pt, &alone.payload[..]), (111, &[2; 10][..]));
+        voice.set_lean(false);
+        let third = voice.next(1920, &packet(3, 10)).unwrap();
+        assert_eq!((*third.pt, third.sequence), (63, first.sequence + 2));
+        assert_eq!(RedDecoder::decode(&third.payload).unwrap().len(), 2);
     }
 
     #[test]

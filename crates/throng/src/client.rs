@@ -7,10 +7,12 @@
 
 pub mod agents;
 pub mod backoff;
+pub mod doubt;
 pub mod http;
 pub mod interrupt;
 pub mod link;
 pub mod listen;
+pub mod narrow;
 pub mod plan;
 pub mod rehearse;
 pub mod session;

@@ -7,6 +7,7 @@ mod mixing;
 mod owner;
 mod past;
 mod pipeline;
+mod reception;
 mod recording;
 mod routing;
 mod space;

@@ -45,6 +45,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("key.js", MODULE),
     asset_file!("links.js", MODULE),
     asset_file!("microphone.js", MODULE),
+    asset_file!("narrow.js", MODULE),
     asset_file!("seats.js", MODULE),
     asset_file!("space.js", MODULE),
     asset_file!("speak.js", MODULE),

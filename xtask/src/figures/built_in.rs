@@ -69,7 +69,13 @@ pub(super) fn release_programs() -> Outcome {
     )
 }
 
-const EXAMPLES: &[&str] = &["floor", "speaker_delay", "stage_cost", "two_hours"];
+const EXAMPLES: &[&str] = &[
+    "floor",
+    "lossy_speech",
+    "speaker_delay",
+    "stage_cost",
+    "two_hours",
+];
 
 /// Processor and cores.
 pub(super) fn machine() -> String {

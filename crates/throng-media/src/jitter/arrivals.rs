@@ -128,6 +128,11 @@ impl Arrivals {
         }
     }
 
+    /// Whether the sound that begins there is kept as a copy.
+    pub(super) fn holds_copy(&self, timestamp: i64) -> bool {
+        self.sounds.get(&timestamp).is_some_and(|sound| sound.copy)
+    }
+
     /// Whether more is kept than the bounds allow.
     pub(super) fn overflows(&self) -> bool {
         let span = self

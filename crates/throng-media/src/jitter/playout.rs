@@ -7,7 +7,7 @@
 use super::arrivals::Sound;
 use super::stretch::{Repeat, SILENT_REPEAT};
 use super::voice::CONCEAL_MAX_SAMPLES;
-use super::{FRAME_SAMPLES, JitterBuffer, opus_packet, stretch};
+use super::{FRAME_SAMPLES, FROM_COPIES_MAX, JitterBuffer, opus_packet, stretch};
 use crate::codec::OpusDecode;
 
 /// Guessed at once while nothing is there, 10 ms: a packet that comes then is heard soon.
@@ -182,7 +182,13 @@ impl<D: OpusDecode> JitterBuffer<D> {
         self.decoded = Some(sound.sequence);
         self.next = Some(timestamp + sound.samples);
         self.owed = 0;
-        self.counters.recovered_by_red += u64::from(sound.copy);
+        if sound.copy {
+            self.counters.recovered_by_red += 1;
+            if self.from_copies.len() == FROM_COPIES_MAX {
+                self.from_copies.pop_front();
+            }
+            self.from_copies.push_back(timestamp);
+        }
         if opus_packet::is_dtx(&sound.bytes) {
             self.pause();
         } else if !self.voice.decode(&sound.bytes, sound.samples) {

@@ -91,6 +91,33 @@ fn random_loss_is_almost_all_filled_from_red() {
 }
 
 #[test]
+fn a_packet_that_comes_again_lengthens_the_delay_only_where_no_copy_was_heard() {
+    // A tenth is lost, and comes again after a round trip and a half.
+    let network = Network {
+        loss: 100,
+        again: 5_760,
+        ..CALM
+    };
+    let longest = |outcome: &Outcome| {
+        outcome.delays[500..]
+            .iter()
+            .map(|&(_, target)| target)
+            .max()
+    };
+    let red = run(120, Wave::Clock, Sender { red: 2, ..SENDER }, network);
+    // A copy is one packet late, and of two in a row two.
+    assert!(longest(&red) <= Some(4_320), "{:?}", longest(&red));
+    assert!(red.counters.recovered_by_red > 500, "{:?}", red.counters);
+    let plain = run(120, Wave::Clock, SENDER, network);
+    assert!(
+        longest(&plain) >= Some(5_760 + 1_920),
+        "{:?}",
+        longest(&plain)
+    );
+    assert!(plain.counters.lost < 20, "waited for: {:?}", plain.counters);
+}
+
+#[test]
 fn heavy_loss_and_bursts_of_three_are_mostly_filled_by_copies_and_in_band_fec() {
     let bursts = Network {
         loss: 20,

@@ -1,12 +1,13 @@
 //! The client's thread: one connection, one socket, one clock.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
 use super::link::Link;
-use super::{CONNECT_LIMIT, ClientState, Heard, SILENCE_LIMIT, Unwrap};
+use super::{CONNECT_LIMIT, ClientState, Heard, LinkReport, Unwrap};
 use crate::peer::{Peer, PeerOutput};
 
 /// Everything that the thread owns.
@@ -15,6 +16,12 @@ pub(crate) struct Line {
     pub(crate) link: Link,
     pub(crate) ears: mpsc::Sender<Heard>,
     pub(crate) state: watch::Sender<ClientState>,
+    /// When the server was heard last.
+    pub(crate) read: watch::Sender<Instant>,
+    pub(crate) report: watch::Sender<Option<LinkReport>>,
+    /// Set by the one who speaks.
+    pub(crate) is_lean: Arc<AtomicBool>,
+    pub(crate) silence_limit: Duration,
     pub(crate) unwrap: Unwrap,
 }
 
@@ -31,7 +38,10 @@ impl Line {
                 // In this order: what lies in the socket proves the server alive, however late we come to read it.
                 biased;
                 packet = outbox.recv() => match packet {
-                    Some((packet, timestamp)) => { self.peer.send(Instant::now(), timestamp, &packet, &mut out); }
+                    Some((packet, timestamp)) => {
+                        self.peer.set_lean(self.is_lean.load(Ordering::Relaxed));
+                        self.peer.send(Instant::now(), timestamp, &packet, &mut out);
+                    }
                     None => break,
                 },
                 datagram = self.link.recv() => {
@@ -40,7 +50,8 @@ impl Line {
                     let from = (self.link.protocol(), source);
                     let taken = self.peer.receive(now, from, self.link.local(), &bytes, &mut out);
                     if taken.is_ok() && *self.state.borrow() == ClientState::Connected {
-                        deadline = now + SILENCE_LIMIT;
+                        self.read.send_replace(now);
+                        deadline = now + self.silence_limit;
                     }
                 }
                 () = tokio::time::sleep_until(due.into()) => {
@@ -66,13 +77,17 @@ impl Line {
                         return false;
                     }
                 }
-                PeerOutput::Connected => drop(self.state.send_replace(ClientState::Connected)),
+                PeerOutput::Connected => {
+                    self.read.send_replace(Instant::now());
+                    self.state.send_replace(ClientState::Connected);
+                }
                 PeerOutput::Audio(packet) => {
                     for heard in self.unwrap.packets(packet, Instant::now()) {
                         // Full: the taker is ten seconds behind; closed: it listens no more but may still speak.
                         let _ = self.ears.try_send(heard);
                     }
                 }
+                PeerOutput::Reported(report) => drop(self.report.send_replace(Some(report))),
                 PeerOutput::Closed | PeerOutput::Faulted => return false,
             }
         }

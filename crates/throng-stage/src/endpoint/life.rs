@@ -158,6 +158,8 @@ impl Endpoint {
                         });
                     }
                 }
+                // Asked for by clients alone.
+                PeerOutput::Reported(_) => {}
                 PeerOutput::Closed => ended = ended.or(Some(EndReason::Gone)),
                 PeerOutput::Faulted => ended = Some(EndReason::Faulted),
             }

@@ -59,6 +59,22 @@ impl Client {
         }
     }
 
+    /// The same with no connection open yet: those of one whose network has changed are dead, and nobody says so.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self {
+            agent: Agent::new_with_config(self.agent.config().clone()),
+        }
+    }
+
+    /// Whether anybody answers there, be it what it may. It changes nothing there.
+    pub fn reaches(&self, url: &str, within: Duration) -> bool {
+        let Ok(request) = Request::options(url).body(()) else {
+            return false;
+        };
+        self.agent.run(self.within(within, request)).is_ok()
+    }
+
     /// GET; an answer that is not a success is an error that says what the server said.
     pub fn get(&self, url: &str) -> Result<Answer, Error> {
         self.run(url, Request::get(url).body(()))
@@ -76,10 +92,11 @@ impl Client {
         self.run(url, request.body(offer))
     }
 
-    /// DELETE of a resource of ours.
-    pub fn delete(&self, url: &str, bearer: Option<&str>) -> Result<(), Error> {
-        self.run(url, with_bearer(Request::delete(url), bearer).body(()))
-            .map(drop)
+    /// DELETE of a resource of ours, answered within so long or not at all.
+    pub fn delete(&self, url: &str, bearer: Option<&str>, within: Duration) -> Result<(), Error> {
+        let request = with_bearer(Request::delete(url), bearer).body(());
+        let request = request.map(|request| self.within(within, request));
+        self.run(url, request).map(drop)
     }
 
     /// A call of the desk's API: JSON in, JSON out (`null` for an empty answer).
@@ -107,6 +124,11 @@ impl Client {
             return Ok(Value::Null);
         }
         serde_json::from_str(&text).map_err(|cause| malformed(url, &cause))
+    }
+
+    fn within(&self, limit: Duration, request: Request<()>) -> Request<()> {
+        let request = self.agent.configure_request(request);
+        request.timeout_global(Some(limit)).build()
     }
 
     fn run<B: AsSendBody>(

@@ -16,13 +16,14 @@ use throng_core::timeline::{FRAME_SAMPLES, SAMPLE_RATE_HZ};
 use throng_media::codec::{OpusEncode, OpusEncoder, OpusSettings, opus_encoder};
 use throng_media::jitter::{JitterBuffer, PacketKind, SpeakerPacket};
 use throng_media::{Frame, SILENCE};
-use throng_stage::client::{ClientKind, ClientState};
+use throng_stage::client::{ClientKind, LinkReport};
 
 use self::talk::Talk;
 use super::Error;
 use super::http::Client;
 use super::interrupt::Interrupt;
 use super::link::SpeakerLink;
+use super::narrow::Narrow;
 use super::session::{Door, Session};
 use super::wav_file::WavFile;
 
@@ -97,6 +98,8 @@ pub type Keep<'a> = dyn FnMut(&Frame) -> Result<(), Error> + 'a;
 /// A speaker on the way through their talk.
 struct Speaker<'a> {
     encoder: OpusEncoder,
+    narrow: Narrow,
+    is_lean: bool,
     ears: JitterBuffer,
     talk: &'a mut Talk,
     keep: &'a mut Keep<'a>,
@@ -133,6 +136,8 @@ fn speak<'a>(
     let mut session = door.enter()?;
     let mut speaker = Speaker {
         encoder: opus_encoder(OpusSettings::conversation()),
+        narrow: Narrow::default(),
+        is_lean: false,
         ears: JitterBuffer::new(),
         talk,
         keep,
@@ -146,7 +151,7 @@ fn speak<'a>(
         began: Instant::now(),
     };
     while !interrupt.is_raised() && speaker.tick(&mut session)? {
-        if session.line.state() == ClientState::Closed {
+        if session.is_lost() {
             match speaker.come_back(session, interrupt)? {
                 Some(resumed) => session = resumed,
                 None => return Ok(speaker.into_report()),
@@ -172,6 +177,7 @@ impl Speaker<'_> {
             return Ok(false);
         };
         self.pause_if_late()?;
+        self.suit_the_link(session);
         let packet = self.encoder.encode(&frame)?;
         #[expect(
             clippy::cast_possible_truncation,
@@ -198,6 +204,23 @@ impl Speaker<'_> {
         self.frames += 1;
         thread::sleep(frame_time(self.frames).saturating_sub(self.began.elapsed()));
         Ok(true)
+    }
+
+    /// Sends less where the link does not bear more.
+    fn suit_the_link(&mut self, session: &mut Session) {
+        let Some(LinkReport { lost, round_trip }) = session.line.news() else {
+            return;
+        };
+        let is_lean = self.narrow.report(Instant::now(), lost, round_trip);
+        if is_lean != self.is_lean {
+            self.is_lean = is_lean;
+            self.encoder = opus_encoder(if is_lean {
+                OpusSettings::lean()
+            } else {
+                OpusSettings::conversation()
+            });
+        }
+        session.line.set_lean(is_lean);
     }
 
     /// A pipe that brought nothing for a while, or a machine that slept: that was a pause, not a burst to be sent now.

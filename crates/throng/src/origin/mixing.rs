@@ -10,14 +10,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
-use throng_media::jitter::SpeakerPacket;
-use throng_media::mixer::{Mixer, SeatId, SeatState};
+use throng_media::jitter::{Counters, SpeakerPacket};
+use throng_media::mixer::{Mixer, SeatId};
 use throng_media::programme::Programme;
 use throng_media::{Frame, SILENCE};
 use throng_stage::{SessionId, Stage};
 use tokio::sync::watch;
 
 use super::encoding::Encoding;
+use super::reception::{Reception, Trouble};
 use super::routing::seat_key;
 
 /// One tick.
@@ -64,6 +65,9 @@ pub(crate) struct SeatLevel {
     pub(crate) muted: bool,
     pub(crate) level_dbov: f32,
     pub(crate) talking: bool,
+    /// How long his sound waits for late packets, and for copies of lost ones.
+    pub(crate) delay_samples: u32,
+    pub(crate) trouble: Option<Trouble>,
 }
 
 /// The mixer of one space.
@@ -89,6 +93,7 @@ impl Mixing {
                     levels,
                     mixer: Mixer::new(),
                     sessions: BTreeMap::new(),
+                    receptions: BTreeMap::new(),
                     on_air: None,
                     frame: frame_at(epoch, Instant::now()),
                 }
@@ -145,6 +150,8 @@ struct Ticker {
     mixer: Mixer,
     /// The connection that each seat is heard from.
     sessions: BTreeMap<SeatId, SessionId>,
+    /// How the packets of each arrive, and what was counted of them already.
+    receptions: BTreeMap<SeatId, (Reception, Counters)>,
     on_air: Option<OnAir>,
     frame: u64,
 }
@@ -190,6 +197,7 @@ impl Ticker {
         match input {
             Input::Join { seat, session } => {
                 self.sessions.insert(seat, session);
+                self.receptions.remove(&seat);
                 if self.mixer.join(seat).is_err() {
                     tracing::warn!(seat = seat.0, "the stage is full; a speaker is not mixed");
                 }
@@ -197,6 +205,7 @@ impl Ticker {
             // What a replaced connection still says, or that it is gone now, concerns nobody.
             Input::Leave { seat, session } if self.sessions.get(&seat) == Some(&session) => {
                 self.sessions.remove(&seat);
+                self.receptions.remove(&seat);
                 self.mixer.leave(seat);
             }
             Input::Packet {
@@ -272,10 +281,26 @@ impl Ticker {
             );
         }
         if self.frame.is_multiple_of(LEVELS_EVERY_FRAMES) {
-            self.levels
-                .send_replace(self.mixer.seats().map(SeatLevel::from).collect());
+            self.tell_levels();
         }
         self.put_on_air(&mixed.stage);
+    }
+
+    fn tell_levels(&mut self) {
+        let levels = self.mixer.seats().map(|seat| {
+            let (reception, counted) = self.receptions.entry(seat.seat).or_default();
+            count(counted, &seat.counters);
+            *counted = seat.counters;
+            SeatLevel {
+                seat: seat.seat.0,
+                muted: seat.muted,
+                level_dbov: seat.level_dbov,
+                talking: seat.heard && !seat.muted,
+                delay_samples: seat.counters.delay_samples,
+                trouble: reception.look(self.frame, seat.counters),
+            }
+        });
+        self.levels.send_replace(levels.collect());
     }
 
     fn put_on_air(&mut self, stage: &Frame) {
@@ -295,13 +320,30 @@ impl Ticker {
     }
 }
 
-impl From<SeatState> for SeatLevel {
-    fn from(seat: SeatState) -> Self {
-        Self {
-            seat: seat.seat.0,
-            muted: seat.muted,
-            level_dbov: seat.level_dbov,
-            talking: seat.heard && !seat.muted,
-        }
-    }
+/// Adds what has happened to a speaker's packets since it was counted last.
+fn count(before: &Counters, now: &Counters) {
+    let add = |name: &'static str, count: fn(&Counters) -> u64| {
+        metrics::counter!(name).increment(count(now) - count(before));
+    };
+    add("throng_speakers_packets_total", |counters| {
+        counters.received
+    });
+    add("throng_speakers_packets_lost_total", |counters| {
+        counters.lost
+    });
+    add("throng_speakers_packets_late_total", |counters| {
+        counters.late
+    });
+    add("throng_speakers_packets_doubled_total", |counters| {
+        counters.duplicate
+    });
+    add("throng_speakers_recovered_by_red_total", |counters| {
+        counters.recovered_by_red
+    });
+    add("throng_speakers_recovered_by_fec_total", |counters| {
+        counters.recovered_by_fec
+    });
+    add("throng_speakers_guessed_samples_total", |counters| {
+        counters.concealed_samples
+    });
 }

@@ -32,6 +32,7 @@ use super::mixing::{Mixing, SeatLevel};
 use super::owner::Owner;
 use super::past::SpacePast;
 use super::pipeline;
+use super::reception;
 use super::routing::{Mixers, seat_key};
 use crate::alarm::Alarm;
 use crate::pages;
@@ -188,11 +189,17 @@ impl SpaceHandle {
     /// What the host must know now.
     pub(crate) fn alarms(&self) -> Vec<Alarm> {
         let alarms = [
+            self.speaker_alarm(),
             self.recording_alarm(),
             self.shared.store.alarm(),
             self.shared.clock.alarm(now()),
         ];
         alarms.into_iter().flatten().collect()
+    }
+
+    /// Whether a speaker's connection is bad.
+    pub(crate) fn speaker_alarm(&self) -> Option<Alarm> {
+        reception::alarm(&self.space.borrow(), &self.levels())
     }
 
     /// Whether the recording does not keep up.

@@ -117,6 +117,13 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
         .filter(|handle| handle.recording_alarm().is_some());
     alarms("recording", recordings.count() as u64);
     alarms("clock", desk.origin.clock_alarm().iter().count() as u64);
+    let speakers = spaces
+        .iter()
+        .filter(|handle| handle.speaker_alarm().is_some());
+    alarms("speaker", speakers.count() as u64);
+    let delays = spaces.iter().flat_map(|handle| handle.levels());
+    let longest = delays.map(|level| level.delay_samples).max().unwrap_or(0);
+    metrics::gauge!("throng_speakers_delay_seconds").set(f64::from(longest) / 48_000.0);
     alarms("store", desk.origin.store_alarm().iter().count() as u64);
     metrics.run_upkeep();
     format!("{}{}", metrics.render(), process(""))

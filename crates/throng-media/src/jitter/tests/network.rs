@@ -193,6 +193,8 @@ pub(super) struct Network {
     pub(super) loss: u64,
     /// Packets lost together.
     pub(super) burst: u64,
+    /// What is lost comes again so many samples later (NACK), or with 0 never.
+    pub(super) again: i64,
     /// Largest extra delay, evenly spread, in samples, while (from, to) in samples of true time.
     pub(super) jitter: u64,
     pub(super) jitter_while: (i64, i64),
@@ -206,6 +208,7 @@ pub(super) struct Network {
 pub(super) const CALM: Network = Network {
     loss: 0,
     burst: 1,
+    again: 0,
     jitter: 0,
     jitter_while: (0, i64::MAX),
     duplicated: 0,
@@ -312,6 +315,9 @@ impl Way {
         if out || self.burst_left > 0 {
             self.burst_left = self.burst_left.saturating_sub(1);
             self.lost += 1;
+            if network.again > 0 {
+                self.deliver(sent + network.again, packet.clone());
+            }
             return;
         }
         let jitters = (network.jitter_while.0..network.jitter_while.1).contains(&sent);
