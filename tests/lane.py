@@ -76,7 +76,8 @@ class Lane:
         return list(map(int, subprocess.check_output(["ip", "netns", "pids", self.name]).split()))
 
     def close(self):
-        # The wire goes with the namespace.
+        # The wire would go with the namespace, but later: another lane may want its name before.
+        subprocess.run(["ip", "link", "del", self.name], check=False, stderr=subprocess.DEVNULL)
         ip("netns", "del", self.name)
 
 

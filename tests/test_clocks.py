@@ -2,6 +2,7 @@
 
 The clock that is set is the node's alone (`moved_clock.c`): players and these tests go by the machine's."""
 
+import concurrent.futures
 import contextlib
 import datetime
 import os
@@ -14,8 +15,12 @@ import time
 
 import pytest
 
+import browser
+import players
+from conftest import SETTLED_SECONDS
 from crowd import processes
 from disks import PART_SECONDS, Ear, Journal, alarm, metric, silences
+from test_listeners import assert_same
 from throng import Node, request, wait_until
 
 HOUR = 3_600
@@ -76,11 +81,13 @@ def unix(text):
 def dates(space):
     """The number and date of each segment that is listed, the one in the making included."""
     playlist = space.get("hls/o48/media.m3u8").body.decode()
-    # The media's own timestamps go on, whatever the clock does (RFC 8216bis, 4.4.4.3).
-    assert "EXT-X-DISCONTINUITY" not in playlist
     first = int(playlist.partition("#EXT-X-MEDIA-SEQUENCE:")[2].split()[0])
-    told = re.findall("#EXT-X-PROGRAM-DATE-TIME:(.*)", playlist)
-    return list(enumerate(map(unix, told), first))
+    told = re.findall("(#EXT-X-DISCONTINUITY\n)?#EXT-X-PROGRAM-DATE-TIME:(.*)", playlist)
+    listed = [(number, unix(date)) for number, (_, date) in enumerate(told, first)]
+    # Players that place segments by their dates are told where these jump, and nowhere else.
+    for (_, before), (number, date), (jumps, _) in zip(listed, listed[1:], told[1:]):
+        assert bool(jumps) == (abs(date - before - SEGMENT_SECONDS) > 0.001), number
+    return listed
 
 
 def is_right(space, clock):
@@ -176,6 +183,52 @@ def test_a_restart_after_it_goes_on_with_the_same_timeline(world, seconds):
     assert_unambiguous(dates(space))
     ear.stop()
     ear.__init__(space)
+
+
+@pytest.fixture(scope="module")
+def talk(world, voices):
+    """A space whose clock can be set, with a window of talk."""
+    _, node, _, _ = world
+    space = node.live("A talk that is heard elsewhere")
+    with space.speak(1, voices["ada"]):
+        wait_until(lambda: space.recorded_seconds() >= SETTLED_SECONDS, "there is a window of it", 60)
+        yield space
+
+
+def there_and_back(clock, space):
+    """The clock is set an hour forward, and back when dates have followed."""
+    for seconds in (HOUR, -HOUR):
+        before = last_shift(space)
+        clock.step(seconds)
+        wait_until(lambda: abs(last_shift(space) - before) > 1, "dates follow", FOLLOWED_SECONDS)
+
+
+def test_libraries_in_a_strangers_page_play_on(world, talk, chromium, strangers):
+    """Both place segments by their dates: without `EXT-X-DISCONTINUITY` Shaka Player stood still for an hour."""
+    with contextlib.ExitStack() as open_pages:
+        playlist = f"{talk.listen_url}/hls/main.m3u8"
+        urls = [strangers.url(f"{library}.html", url=playlist) for library in ("hls", "shaka")]
+        pages = [open_pages.enter_context(chromium.page(url)) for url in urls]
+        for page in pages:
+            browser.heard(page, 3)
+        there_and_back(world[0], talk)
+        for page in pages:
+            since = page.evaluate("__heard.seconds()")
+            assert_same(*talk.hearing(lambda: browser.heard(page, since + 3 * SEGMENT_SECONDS)))
+            assert page.evaluate("errors") == [] and page.complaints == []
+
+
+def test_players_play_on(world, talk, tmp_path):
+    seconds, playlist = FOLLOWED_SECONDS + 3 * SEGMENT_SECONDS, f"{talk.listen_url}/hls/main.m3u8"
+    with concurrent.futures.ThreadPoolExecutor(len(players.ALL)) as pool:
+        folders = {player: tmp_path / player for player in players.ALL}
+        for folder in folders.values():
+            folder.mkdir()
+        playing = {player: pool.submit(players.ALL[player], playlist, seconds, folder) for player, folder in folders.items()}
+        there_and_back(world[0], talk)
+        for player, heard in playing.items():
+            print(player)
+            assert_same(*talk.hearing(heard.result))
 
 
 def test_links_expire_and_doors_open_by_the_clock_as_it_is(world):

@@ -128,8 +128,10 @@ impl Corrections {
         let new = at(correction.segment).saturating_add(shift);
         let new_end = new.saturating_add((LISTED * SEGMENT_MS).cast_signed());
         (correction.segment.saturating_sub(LISTED)..correction.segment).any(|segment| {
+            let is_next = segment + 1 == correction.segment;
+            let own_ms = SEGMENT_MS - if is_next { OVERLAP_MS } else { 0 };
             let begin = at(segment).saturating_add(self.shift_ms(segment));
-            let end = begin.saturating_add((SEGMENT_MS - OVERLAP_MS).cast_signed());
+            let end = begin.saturating_add(own_ms.cast_signed());
             new < end && begin < new_end
         })
     }
@@ -145,6 +147,21 @@ pub struct Dates<'c> {
 }
 
 impl Dates<'_> {
+    /// Whether the dates of a programme that has begun jump at the beginning of a segment.
+    pub fn is_corrected_at(&self, segment: u64) -> bool {
+        self.jumps().any(|at| at == segment)
+    }
+
+    /// How often they jump before a segment.
+    pub fn corrected_before(&self, segment: u64) -> u64 {
+        self.jumps().filter(|at| *at < segment).count() as u64
+    }
+
+    fn jumps(&self) -> impl Iterator<Item = u64> {
+        let corrections = self.corrections.into_iter().flat_map(Corrections::iter);
+        corrections.map(|one| one.segment).filter(|at| *at > 0)
+    }
+
     /// The wall time at which a segment begins.
     pub fn of_segment(&self, segment: u64) -> UnixMillis {
         let shift_ms = self
@@ -213,6 +230,24 @@ mod tests {
         assert_eq!(corrections.len(), 10);
         assert_eq!(corrections.last_shift_ms(), -9_600);
         assert!(corrections.iter().all(|one| one.by_ms == -960));
+    }
+
+    #[test]
+    fn only_the_segment_before_is_overlapped() {
+        let back_and_forth = after(
+            |playing| if playing < 1 { -2_388_460 } else { -27_840 },
+            100,
+        );
+        let dates = Dates {
+            epoch: EPOCH,
+            corrections: Some(&back_and_forth),
+        };
+        let begin = |segment| dates.of_segment(segment).0;
+        let jump = back_and_forth.iter().nth(1).unwrap().segment;
+        assert!(
+            (0..2).all(|old| begin(jump) >= begin(old) + 3_840),
+            "{back_and_forth:?}"
+        );
     }
 
     #[test]

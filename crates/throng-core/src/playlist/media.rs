@@ -32,7 +32,7 @@ pub fn media<'c>(
         0
     };
 
-    let mut lines = header(first);
+    let mut lines = header(first, dates.corrected_before(first));
     lines.map_or_skip(skipped);
     for segment in first + skipped..whole_end {
         let parts = if segment + SEGMENTS_IN_PARTS < whole_end {
@@ -78,7 +78,7 @@ pub fn media<'c>(
     lines.0
 }
 
-fn header(first: u64) -> Lines {
+fn header(first: u64, corrected: u64) -> Lines {
     // Version 9 for EXT-X-SKIP; the full form says the same, so that nothing but segments tells the two apart.
     let mut lines = Lines::begin(9);
     lines.line(format_args!("#EXT-X-TARGETDURATION:{TARGET_DURATION_S}"));
@@ -87,13 +87,20 @@ fn header(first: u64) -> Lines {
     ));
     lines.line(format_args!("#EXT-X-PART-INF:PART-TARGET=0.32"));
     lines.line(format_args!("#EXT-X-MEDIA-SEQUENCE:{first}"));
+    if corrected > 0 {
+        lines.line(format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{corrected}"));
+    }
     lines
 }
 
 /// When a segment begins and the first so many of its parts. Every segment has its date, so that a delta update has
-/// one too, and a clock that was set shows at once. That is no discontinuity: it is the media's own timestamps that would
-/// have to jump for one (RFC 8216bis, 4.4.4.3). Every audio part is independent.
+/// one too, and a clock that was set shows at once. Where dates jump is a discontinuity, although the media's own
+/// timestamps go on: some players place segments by their dates, and these alone can tell them not to leave a hole. Every
+/// audio part is independent.
 fn date_and_parts(lines: &mut Lines, dates: Dates<'_>, segment: u64, parts: u64) {
+    if dates.is_corrected_at(segment) {
+        lines.line(format_args!("#EXT-X-DISCONTINUITY"));
+    }
     lines.date(dates.of_segment(segment));
     for part in 0..parts {
         let uri = Wanted {

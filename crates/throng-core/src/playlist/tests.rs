@@ -9,6 +9,7 @@ use quick_m3u8::tag::hls::Tag;
 use quick_m3u8::{HlsLine, Reader};
 
 use super::*;
+use crate::dates::{Correction, Corrections, Dates};
 use crate::window::tests::{part, window};
 use crate::window::{Found, Wanted, Window};
 
@@ -29,6 +30,29 @@ fn a_window_that_begins_inside_a_segment_lists_from_the_next_one_on() {
         ),
         (1, vec![1, 2])
     );
+}
+
+#[test]
+fn where_dates_jump_is_a_discontinuity_and_is_counted_when_it_has_gone() {
+    // Players that place segments by their dates would leave a hole, or play nothing more.
+    let jump = Correction {
+        segment: 3,
+        by_ms: -3_600_000,
+    };
+    let corrections = Corrections::new(vec![jump]).unwrap();
+    let dates = Dates {
+        epoch: EPOCH,
+        corrections: Some(&corrections),
+    };
+    let listed = |window: &Window| media(window, dates, Rendition::O48, Form::Full);
+    let with = listed(&window(0, 60));
+    let (before, after) = with.split_once("#EXT-X-DISCONTINUITY\n").unwrap();
+    assert!(before.ends_with("2.m4s\n"), "{before}");
+    assert!(after.starts_with("#EXT-X-PROGRAM-DATE-TIME:"));
+    assert!(!before.contains("DISCONTINUITY") && !after.contains("DISCONTINUITY"));
+    let gone = listed(&window(48, 60));
+    assert!(gone.contains("#EXT-X-DISCONTINUITY-SEQUENCE:1\n"), "{gone}");
+    assert!(!gone.contains("#EXT-X-DISCONTINUITY\n"));
 }
 
 #[test]
