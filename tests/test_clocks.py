@@ -136,6 +136,17 @@ def test_a_clock_that_is_set_is_followed_by_dates_and_noticed_by_nobody(world, s
         assert metric(node, "throng_clock_steps_total") == steps + 1
 
 
+def test_the_host_reads_it_in_the_studio(world, chromium):
+    clock, _, space, _ = world
+    with chromium.page(space.created["host_url"], tapped=False) as page:
+        clock.step(HOUR)
+        told = page.locator("#alarm-clock")
+        wait_until(lambda: "forward" in told.inner_text(), "he reads it")
+        clock.step(-HOUR)
+        wait_until(lambda: "back" in told.inner_text(), "the newest step is what he reads")
+        assert told.is_visible() and page.complaints == []
+
+
 def last_shift(space):
     """By how much the newest date is later than a clock says that was never set."""
     number, date = dates(space)[-1]

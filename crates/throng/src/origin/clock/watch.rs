@@ -58,16 +58,17 @@ impl ClockWatch {
         let step = watched
             .step
             .filter(|step| now.steady.ms_since(step.at) < TOLD_MS)?;
-        let (direction, seconds) = match step.by_ms {
-            0.. => ("forward", step.by_ms / 1_000),
-            _ => ("back", -(step.by_ms / 1_000)),
+        let seconds = step.by_ms.unsigned_abs() / 1_000;
+        let way = match step.by_ms {
+            0.. => format!("forward by {seconds} s, or the server slept"),
+            _ => format!("back by {seconds} s"),
         };
         Some(Alarm {
             kind: "clock",
             title: "The clock of the server was set.",
             detail: format!(
-                "It went {direction} by {seconds} s, or the server slept. Sound and recording go on. Doors that open by \
-                 themselves and links that expire go by the new time: look whether it is right."
+                "It went {way}. Sound and recording go on. Doors that open by themselves and links that expire go by the \
+                 new time: look whether it is right."
             ),
             since: step.wall,
         })
