@@ -1,7 +1,7 @@
 // One speaker's WebRTC connection by WHIP (RFC 9725), sendrecv: our microphone out, everybody else back.
 // It keeps itself connected until leave(): the same key takes the same seat again, unless somebody else with it did.
 import { Problem, problemOf } from './api.js';
-import { Narrow, suit } from './narrow.js';
+import { Narrow, leaned } from './narrow.js';
 
 const GATHER_MS = 2_000;   // one host address is known at once; more waiting buys nothing
 const ANSWER_MS = 10_000;  // POST to answer
@@ -84,10 +84,9 @@ export class Whip extends EventTarget {
       this.dispatchEvent(new CustomEvent('heard', { detail }));
     });
     link.pc.addTransceiver(this.#track, { direction: 'sendrecv' });
-    const offer = await link.pc.createOffer();
-    await link.pc.setLocalDescription({ type: 'offer', sdp: resending(offer.sdp) });
+    await offers(link.pc);
     await gathered(link.pc);
-    const answer = await this.#offer(link);
+    const answer = link.answer = await this.#offer(link);
     if (this.#link !== link) this.#close(link); // left meanwhile: give the seat back
     else await link.pc.setRemoteDescription({ type: 'answer', sdp: answer });
     await settled(link);
@@ -110,14 +109,14 @@ export class Whip extends EventTarget {
 
   /** Looks at what arrives: that tells sooner than the connection state, which waits for ICE. While the server does not
       answer either, the network is away: what we have goes on when it is back, and nobody has to come in anew. */
-  async #untilLost({ pc }) {
+  async #untilLost({ pc, answer }) {
     const narrow = new Narrow();
     let received = 0, silent = 0, asking = false, answered = 0; // silent looks until now, and until the answer
     while (!['failed', 'closed'].includes(pc.connectionState)) {
       const before = received, wasLean = narrow.isLean, told = await stats(pc);
       received = told('inbound-rtp')?.packetsReceived ?? 0;
       narrow.look(told('remote-inbound-rtp'));
-      if (narrow.isLean !== wasLean) suit(pc.getSenders()[0], narrow.isLean);
+      if (narrow.isLean !== wasLean) await agree(pc, narrow.isLean ? leaned(answer) : answer).catch(() => {}); // better too much than nothing
       silent = received > before ? 0 : silent + 1;
       if (!silent) answered = 0;
       if (silent >= ASK_LOOKS && !asking && !answered) {
@@ -162,6 +161,17 @@ export class Whip extends EventTarget {
     this.state = state;
     this.dispatchEvent(new Event('state'));
   }
+}
+
+async function offers(pc) {
+  const offer = await pc.createOffer();
+  await pc.setLocalDescription({ type: 'offer', sdp: resending(offer.sdp) });
+}
+
+/** Goes on with another answer than the stage gave: it is told nothing, as it takes whatever was agreed on first. */
+async function agree(pc, answer) {
+  await offers(pc);
+  await pc.setRemoteDescription({ type: 'answer', sdp: answer });
 }
 
 function gathered(pc) {
