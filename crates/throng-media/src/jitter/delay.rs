@@ -18,7 +18,7 @@ const IN_TIME: f32 = 0.97;
 /// follows every cluster of losses up and down, and speech is stretched and shrunk for it: that is heard more than the
 /// losses are.
 const KEEP: f32 = 0.998;
-/// A lateness that did not occur among so many packets (10 s) is forgotten at once: a good network is soon heard soon.
+/// A lateness that did not occur in so many frames (10 s) is forgotten at once: a good network is soon heard soon.
 const FORGOTTEN_AFTER: u16 = 500;
 /// A copy that fills a gap counts like so many packets: if it comes too late its sound is lost for good.
 const FILL_WEIGHT: u32 = 2;
@@ -44,7 +44,7 @@ pub(super) struct Delay {
     /// (arrival, transit), rising in both: the first is the least of the last seconds.
     transits: VecDeque<(i64, i64)>,
     histogram: [f32; BUCKETS],
-    /// Packets since each bucket was last met.
+    /// Frames since each bucket was last met.
     unmet: [u16; BUCKETS],
     measured: u16,
     target: i64,
@@ -94,6 +94,12 @@ impl Delay {
 
     /// Lets the target shrink; call it once per frame.
     pub(super) fn tick(&mut self) {
+        for (share, unmet) in self.histogram.iter_mut().zip(&mut self.unmet) {
+            *unmet = unmet.saturating_add(1);
+            if *unmet > FORGOTTEN_AFTER {
+                *share = 0.0;
+            }
+        }
         if self.measured > 0 {
             self.target = self.wanted().max(self.target - SHRINK_SAMPLES_PER_FRAME);
         }
@@ -124,9 +130,8 @@ impl Delay {
         self.measured = self.measured.saturating_add(1);
         // The first packets weigh alike; without this the very first would count for seconds.
         let keep = KEEP.min(1.0 - 1.0 / f32::from(self.measured));
-        for (share, unmet) in self.histogram.iter_mut().zip(&mut self.unmet) {
-            *unmet = unmet.saturating_add(1);
-            *share *= if *unmet > FORGOTTEN_AFTER { 0.0 } else { keep };
+        for share in &mut self.histogram {
+            *share *= keep;
         }
         self.histogram[bucket] += 1.0 - keep;
         self.unmet[bucket] = 0;
