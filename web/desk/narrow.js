@@ -17,7 +17,10 @@ export class Narrow {
     if (timestamp === undefined || roundTripTime === undefined || timestamp === this.#told) return;
     this.#told = timestamp;
     this.#least = Math.min(this.#least, roundTripTime);
-    if (this.isLean && performance.now() < this.#leanUntil) return;
+    if (this.isLean) { // a report tells of the second before it: the first after a lean time is not one of the usual
+      this.isLean = performance.now() < this.#leanUntil;
+      return;
+    }
     this.isLean = fractionLost >= LOST_MIN && roundTripTime >= this.#least + QUEUE_MIN_SECONDS;
     if (this.isLean) this.#leanUntil = performance.now() + LEAN_MS * 2 ** Math.min(TRIES_MAX, this.#tries++);
   }

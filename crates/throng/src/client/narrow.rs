@@ -20,10 +20,9 @@ impl Narrow {
         let least = self.least.map_or(round_trip, |least| least.min(round_trip));
         self.least = Some(least);
         if let Some(until) = self.lean_until {
-            if now < until {
-                return true;
-            }
-            self.lean_until = None;
+            // A report tells of the second before it: the first after a lean time is not one of the usual.
+            self.lean_until = Some(until).filter(|&until| now < until);
+            return self.lean_until.is_some();
         }
         let is_bad = lost >= LOST_MIN && round_trip >= least + QUEUE_MIN;
         if !is_bad {
