@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(&lean[..2], [false, true]);
         assert_eq!(
             tries,
-            [62, 183],
+            [61, 182],
             "after one minute, then after two, each for the second that it takes"
         );
     }
