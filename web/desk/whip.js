@@ -1,14 +1,16 @@
 // One speaker's WebRTC connection by WHIP (RFC 9725), sendrecv: our microphone out, everybody else back.
 // It keeps itself connected until leave(): the same key takes the same seat again, unless somebody else with it did.
 import { Problem, problemOf } from './api.js';
-import { Narrow, suit } from './narrow.js';
+import { Narrow, leaned } from './narrow.js';
 
 const GATHER_MS = 2_000;   // one host address is known at once; more waiting buys nothing
 const ANSWER_MS = 10_000;  // POST to answer
 const CONNECT_MS = 15_000; // answer to connected
-const LOOK_MS = 200;       // between two looks whether packets still come
-const ASK_LOOKS = 2;       // the stage sends 50 packets a second, of silence too: after 0.4 s without any we ask whether it is there,
-const LOST_LOOKS = 4;      // and after 0.8 s it is lost, if it is
+const LOOK_MS = 100;       // between two looks whether packets still come
+const ASK_LOOKS = 3;       // the stage sends 50 packets a second, of silence too: after 0.3 s without any we ask whether it is there,
+const LOST_LOOKS = 6;      // and after 0.6 s it is lost, if it is
+const GRACE_LOOKS = 2;     // where the network has just come back, the next packet comes about as soon as the answer
+const ASKING_MAX = 3;      // a question on a connection whose address is gone hangs: the next goes by another
 const ASK_MS = 1_000;      // no answer by then: the network is away, and what we have goes on when it is back
 const FIRST_RETRY_MS = 300;
 const LAST_RETRY_MS = 5_000;
@@ -48,6 +50,10 @@ export class Whip extends EventTarget {
         await this.#untilLost(link);
         lost = link.resource;
         link.resource = undefined;
+        if (run !== this.#run) return;
+        this.#close(link);
+        this.#tell('reconnecting');
+        continue;
       } catch (problem) {
         if (run !== this.#run) return;
         if (problem.status === GONE) return this.#stop('replaced');
@@ -84,10 +90,9 @@ export class Whip extends EventTarget {
       this.dispatchEvent(new CustomEvent('heard', { detail }));
     });
     link.pc.addTransceiver(this.#track, { direction: 'sendrecv' });
-    const offer = await link.pc.createOffer();
-    await link.pc.setLocalDescription({ type: 'offer', sdp: resending(offer.sdp) });
+    await offers(link.pc);
     await gathered(link.pc);
-    const answer = await this.#offer(link);
+    const answer = link.answer = await this.#offer(link);
     if (this.#link !== link) this.#close(link); // left meanwhile: give the seat back
     else await link.pc.setRemoteDescription({ type: 'answer', sdp: answer });
     await settled(link);
@@ -110,22 +115,21 @@ export class Whip extends EventTarget {
 
   /** Looks at what arrives: that tells sooner than the connection state, which waits for ICE. While the server does not
       answer either, the network is away: what we have goes on when it is back, and nobody has to come in anew. */
-  async #untilLost({ pc }) {
+  async #untilLost({ pc, answer }) {
     const narrow = new Narrow();
-    let received = 0, silent = 0, asking = false, answered = 0; // silent looks until now, and until the answer
+    let received = 0, silent = 0, asking = 0, answered = 0; // silent looks until now, and until the answer
     while (!['failed', 'closed'].includes(pc.connectionState)) {
       const before = received, wasLean = narrow.isLean, told = await stats(pc);
       received = told('inbound-rtp')?.packetsReceived ?? 0;
       narrow.look(told('remote-inbound-rtp'));
-      if (narrow.isLean !== wasLean) suit(pc.getSenders()[0], narrow.isLean);
+      if (narrow.isLean !== wasLean) await agree(pc, narrow.isLean ? leaned(answer) : answer).catch(() => {}); // better too much than nothing
       silent = received > before ? 0 : silent + 1;
       if (!silent) answered = 0;
-      if (silent >= ASK_LOOKS && !asking && !answered) {
-        asking = true;
-        this.#isThere().then(there => { asking = false; answered = there ? silent : 0; });
+      if (silent && silent % ASK_LOOKS === 0 && asking < ASKING_MAX && !answered) {
+        asking++;
+        this.#isThere().then(there => { asking--; if (there) answered ||= silent; });
       }
-      // Where the network has just come back, the next packet comes about as soon as the answer.
-      if (silent >= LOST_LOOKS && answered && silent > answered + 1) return;
+      if (silent >= LOST_LOOKS && answered && silent > answered + GRACE_LOOKS) return;
       const seen = silent >= LOST_LOOKS ? 'reconnecting' : silent ? this.state : 'connected';
       if (this.#link?.pc === pc && seen !== this.state) this.#tell(seen);
       await sleep(LOOK_MS);
@@ -162,6 +166,17 @@ export class Whip extends EventTarget {
     this.state = state;
     this.dispatchEvent(new Event('state'));
   }
+}
+
+async function offers(pc) {
+  const offer = await pc.createOffer();
+  await pc.setLocalDescription({ type: 'offer', sdp: resending(offer.sdp) });
+}
+
+/** Goes on with another answer than the stage gave: it is told nothing, as it takes whatever was agreed on first. */
+async function agree(pc, answer) {
+  await offers(pc);
+  await pc.setRemoteDescription({ type: 'answer', sdp: answer });
 }
 
 function gathered(pc) {

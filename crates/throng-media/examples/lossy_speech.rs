@@ -1,9 +1,10 @@
 //! What becomes of speech on a network that loses packets, with every remedy or without some, in simulated time:
-//! `lossy_speech LOSS BURST [red|fec|nack|concealment]… < SAID > HEARD`.
+//! `lossy_speech LOSS BURST JITTER SEED [red|fec|nack|concealment]… < SAID > HEARD`.
 //!
-//! LOSS is in thousandths, both ways; BURST packets are lost together; the words name what is left out. Sound is raw mono
-//! `f32`, little-endian, at 48 kHz. The round trip takes 80 ms; all chance follows from one seed. What is heard begins
-//! with what was said first, and lags it by the codec and the jitter buffer. Counts stand on standard error.
+//! LOSS is in thousandths, both ways; BURST packets are lost together; JITTER is the most that a packet waits besides, in
+//! milliseconds; all chance follows from SEED; the words name what is left out. Sound is raw mono `f32`, little-endian, at
+//! 48 kHz. The round trip takes 80 ms. What is heard begins with what was said first, and lags it by the codec and the
+//! jitter buffer. Counts stand on standard error, with the most that sound waited.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -37,9 +38,9 @@ const OPUS: u8 = 111;
 
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [loss, burst, without @ ..] = words.as_slice() else {
+    let [loss, burst, jitter, seed, without @ ..] = words.as_slice() else {
         return Err(io::Error::other(
-            "usage: lossy_speech LOSS BURST [WITHOUT]…",
+            "usage: lossy_speech LOSS BURST JITTER SEED [WITHOUT]…",
         ));
     };
     let has = |remedy: &str| !without.iter().any(|word| word == remedy);
@@ -48,9 +49,10 @@ fn main() -> io::Result<()> {
     io::stdin().read_to_end(&mut said)?;
     let packets = packets(&said, has("fec"), has("red"));
     let way = Way {
-        chance: Chance(7),
+        chance: Chance(number(seed)?),
         loss: number(loss)?,
         burst: number(burst)?,
+        jitter: number(jitter)? * 48,
         left: [0; 2],
     };
     let decoder = Guesses {
@@ -129,10 +131,11 @@ fn hear(
         events.insert((at, number), event);
     };
     let (mut heard, mut came, mut newest) = (Vec::new(), BTreeSet::new(), None);
+    let mut waited = Vec::new();
     for tick in 0..packets.len() as u64 {
         let now = tick * FRAME;
         if tick > 0 && way.passes(0) {
-            put(&mut events, now + ONE_WAY, Event::Packet(tick - 1));
+            put(&mut events, now + way.takes(), Event::Packet(tick - 1));
         }
         while let Some(entry) = events.first_entry().filter(|entry| entry.key().0 <= now) {
             let ((at, _), event) = entry.remove_entry();
@@ -148,14 +151,14 @@ fn hear(
                 }
                 Event::Ask(n, times) if !came.contains(&n) => {
                     if way.passes(1) {
-                        put(&mut events, at + ONE_WAY, Event::Asked(n));
+                        put(&mut events, at + way.takes(), Event::Asked(n));
                     }
                     if times < ASKED_MAX {
                         put(&mut events, at + ASK_AGAIN, Event::Ask(n, times + 1));
                     }
                 }
                 Event::Asked(n) if n + KEPT > tick && way.passes(0) => {
-                    put(&mut events, at + ONE_WAY, Event::Packet(n));
+                    put(&mut events, at + way.takes(), Event::Packet(n));
                 }
                 Event::Ask(..) | Event::Asked(_) => {}
             }
@@ -163,8 +166,17 @@ fn hear(
         for sample in buffer.pull(time(now)) {
             heard.extend(sample.to_le_bytes());
         }
+        waited.push(buffer.counters().delay_samples);
     }
-    eprintln!("{:?}", buffer.counters());
+    waited.sort_unstable();
+    let at = |share: usize| waited[(waited.len() - 1) * share / 100] / 48;
+    eprintln!(
+        "{:?} delay_ms_median: {} delay_ms_95: {} delay_ms_most: {}",
+        buffer.counters(),
+        at(50),
+        at(95),
+        at(100),
+    );
     heard
 }
 
@@ -177,6 +189,8 @@ struct Way {
     chance: Chance,
     loss: u64,
     burst: u64,
+    /// Most that a packet waits besides, in samples.
+    jitter: u64,
     /// How many are still lost together, in each direction.
     left: [u64; 2],
 }
@@ -190,6 +204,10 @@ impl Way {
         let passes = *left == 0;
         *left = left.saturating_sub(1);
         passes
+    }
+
+    fn takes(&mut self) -> u64 {
+        ONE_WAY + self.chance.next() % (self.jitter + 1)
     }
 }
 

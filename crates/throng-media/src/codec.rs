@@ -25,7 +25,7 @@ use bytes::Bytes;
 use thiserror::Error;
 use throng_core::timeline::AAC_FRAME_SAMPLES;
 
-use crate::Frame;
+use crate::{FRAME_LEN, Frame};
 
 pub use aac::AacEncoder;
 
@@ -68,6 +68,9 @@ pub trait OpusEncode {
     /// The packet of the next frame.
     fn encode(&mut self, frame: &Frame) -> Result<Bytes, CodecError>;
 
+    /// One packet of three frames, for a link on which headers weigh more than sound.
+    fn encode_long(&mut self, frames: &LongFrame) -> Result<Bytes, CodecError>;
+
     /// By how many samples the decoded sound lags the frames.
     fn lookahead_samples(&self) -> usize;
 
@@ -86,6 +89,9 @@ pub trait AacEncode {
     /// The `AudioSpecificConfig` (ISO/IEC 14496-3) that a decoder needs.
     fn audio_specific_config(&self) -> &[u8];
 }
+
+/// The samples of three frames: 60 ms, the longest that Opus codes as one piece (RFC 6716, section 2.1.4).
+pub type LongFrame = [f32; 3 * FRAME_LEN];
 
 /// The samples of one AAC access unit.
 pub type AacFrame = [f32; AAC_FRAME_LEN];
@@ -136,10 +142,11 @@ impl OpusSettings {
         }
     }
 
-    /// For speakers on a link that bears no more: intelligible, and nothing beside it.
+    /// For speakers on a link that bears no more: intelligible, and nothing beside it. As long frames, with all headers,
+    /// 24 kbit/s.
     pub const fn lean() -> Self {
         Self {
-            bit_rate: 12_000,
+            bit_rate: 16_000,
             in_band_fec: false,
             expected_loss_percent: 0,
             ..Self::conversation()

@@ -132,7 +132,7 @@ impl Client {
         )
     }
 
-    /// Sends one Opus packet of 20 ms; `timestamp` counts samples at 48 kHz. False if it was dropped: the queue is
+    /// Sends one Opus packet; `timestamp` counts samples at 48 kHz. False if it was dropped: the queue is
     /// full, or the connection is over. Packets sent before the connection is up are dropped too.
     pub fn send(&self, packet: &[u8], timestamp: u32) -> bool {
         self.outbox.try_send((packet.into(), timestamp)).is_ok()

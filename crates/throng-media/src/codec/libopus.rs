@@ -10,8 +10,8 @@ use bytes::Bytes;
 use opusic_sys as sys;
 
 use super::{
-    CONCEALED_STEP_SAMPLES, CodecError, Content, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES, OpusDecode,
-    OpusEncode, OpusSettings, RateControl, admit, tame,
+    CONCEALED_STEP_SAMPLES, CodecError, Content, LongFrame, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES,
+    OpusDecode, OpusEncode, OpusSettings, RateControl, admit, tame,
 };
 use crate::{FRAME_LEN, Frame};
 
@@ -162,20 +162,30 @@ impl Encoder {
     }
 }
 
-impl OpusEncode for Encoder {
-    fn encode(&mut self, frame: &Frame) -> Result<Bytes, CodecError> {
-        // SAFETY: `frame` holds FRAME_LEN mono samples; `packet` has as many bytes as stated.
+impl Encoder {
+    fn encode_samples(&mut self, samples: &[f32]) -> Result<Bytes, CodecError> {
+        // SAFETY: as many mono samples and bytes are there as stated.
         let bytes = unsafe {
             sys::opus_encode_float(
                 self.inner.as_ptr(),
-                frame.as_ptr(),
-                c_len(FRAME_LEN),
+                samples.as_ptr(),
+                c_len(samples.len()),
                 self.packet.as_mut_ptr(),
                 c_len(MAX_ENCODED_BYTES),
             )
         };
         let bytes = usize::try_from(bytes).map_err(|_| CodecError::Encoder)?;
         Ok(Bytes::copy_from_slice(&self.packet[..bytes]))
+    }
+}
+
+impl OpusEncode for Encoder {
+    fn encode(&mut self, frame: &Frame) -> Result<Bytes, CodecError> {
+        self.encode_samples(frame)
+    }
+
+    fn encode_long(&mut self, frames: &LongFrame) -> Result<Bytes, CodecError> {
+        self.encode_samples(frames)
     }
 
     fn lookahead_samples(&self) -> usize {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use opus_pure::Application;
 
 use super::{
-    CONCEALED_STEP_SAMPLES, CodecError, Content, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES, OpusDecode,
-    OpusEncode, OpusSettings, RateControl, admit, tame,
+    CONCEALED_STEP_SAMPLES, CodecError, Content, LongFrame, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES,
+    OpusDecode, OpusEncode, OpusSettings, RateControl, admit, tame,
 };
 use crate::{FRAME_LEN, Frame};
 
@@ -105,13 +105,23 @@ impl Encoder {
     }
 }
 
-impl OpusEncode for Encoder {
-    fn encode(&mut self, frame: &Frame) -> Result<Bytes, CodecError> {
+impl Encoder {
+    fn encode_samples(&mut self, samples: &[f32]) -> Result<Bytes, CodecError> {
         let bytes = self
             .inner
-            .encode(frame, FRAME_LEN, &mut self.packet)
+            .encode(samples, samples.len(), &mut self.packet)
             .map_err(|_| CodecError::Encoder)?;
         Ok(Bytes::copy_from_slice(&self.packet[..bytes]))
+    }
+}
+
+impl OpusEncode for Encoder {
+    fn encode(&mut self, frame: &Frame) -> Result<Bytes, CodecError> {
+        self.encode_samples(frame)
+    }
+
+    fn encode_long(&mut self, frames: &LongFrame) -> Result<Bytes, CodecError> {
+        self.encode_samples(frames)
     }
 
     fn lookahead_samples(&self) -> usize {

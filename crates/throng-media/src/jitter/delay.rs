@@ -10,19 +10,24 @@ use super::FRAME_SAMPLES;
 
 /// Width of a histogram bucket, 5 ms.
 const BUCKET_SAMPLES: i64 = 240;
-/// Buckets: with 64 the histogram ends just above [`TARGET_MAX_SAMPLES`]; what is later counts in the last.
-const BUCKETS: usize = 64;
+/// Buckets: with 50 the histogram ends just above [`TARGET_MAX_SAMPLES`]; what is later counts in the last.
+const BUCKETS: usize = 50;
 /// The part of all packets that shall be in time.
 const IN_TIME: f32 = 0.97;
-/// What the histogram keeps at each packet: half of it is older than 70 packets (1.4 s).
-const KEEP: f32 = 0.99;
+/// What the histogram keeps at each packet: half of it is older than 350 packets (7 s). With a shorter memory the target
+/// follows every cluster of losses up and down, and speech is stretched and shrunk for it: that is heard more than the
+/// losses are.
+const KEEP: f32 = 0.998;
+/// A lateness that did not occur in so many frames (10 s) is forgotten at once: a good network is soon heard soon.
+const FORGOTTEN_AFTER: u16 = 500;
 /// A copy that fills a gap counts like so many packets: if it comes too late its sound is lost for good.
 const FILL_WEIGHT: u32 = 2;
 /// Time on top of lateness, 40 ms: one frame because the mixer asks once per frame, and one so that the next packet,
 /// which carries the copy of a lost one (RED, in-band FEC), is there too.
 const MARGIN_SAMPLES: i64 = 2 * FRAME_SAMPLES;
-/// Most that sound waits, 300 ms: beyond it people talk into each other. What comes later is late.
-pub(super) const TARGET_MAX_SAMPLES: i64 = 14_400;
+/// Most that sound waits, 240 ms: no more than 200 ms beyond a calm network's, or people talk into each other. What comes
+/// later is late.
+pub(super) const TARGET_MAX_SAMPLES: i64 = 11_520;
 /// The target before the first packet was measured, 80 ms.
 const TARGET_FIRST_SAMPLES: i64 = 3_840;
 /// By how much the target may shrink in one frame: 20 ms in a second.
@@ -39,6 +44,8 @@ pub(super) struct Delay {
     /// (arrival, transit), rising in both: the first is the least of the last seconds.
     transits: VecDeque<(i64, i64)>,
     histogram: [f32; BUCKETS],
+    /// Frames since each bucket was last met.
+    unmet: [u16; BUCKETS],
     measured: u16,
     target: i64,
 }
@@ -48,6 +55,7 @@ impl Delay {
         Self {
             transits: VecDeque::new(),
             histogram: [0.0; BUCKETS],
+            unmet: [0; BUCKETS],
             measured: 0,
             target: TARGET_FIRST_SAMPLES,
         }
@@ -86,6 +94,12 @@ impl Delay {
 
     /// Lets the target shrink; call it once per frame.
     pub(super) fn tick(&mut self) {
+        for (share, unmet) in self.histogram.iter_mut().zip(&mut self.unmet) {
+            *unmet = unmet.saturating_add(1);
+            if *unmet > FORGOTTEN_AFTER {
+                *share = 0.0;
+            }
+        }
         if self.measured > 0 {
             self.target = self.wanted().max(self.target - SHRINK_SAMPLES_PER_FRAME);
         }
@@ -120,16 +134,18 @@ impl Delay {
             *share *= keep;
         }
         self.histogram[bucket] += 1.0 - keep;
+        self.unmet[bucket] = 0;
         self.target = self.target.max(self.wanted());
     }
 
     fn wanted(&self) -> i64 {
+        let wanted = IN_TIME * self.histogram.iter().sum::<f32>();
         let mut in_time = 0.0;
         let mut lateness = 0;
         for share in self.histogram {
             in_time += share;
             lateness += BUCKET_SAMPLES;
-            if in_time >= IN_TIME {
+            if in_time >= wanted {
                 break;
             }
         }
@@ -153,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_grows_at_once_and_shrinks_slowly() {
+    fn the_target_grows_soon_and_shrinks_slowly() {
         let mut delay = Delay::new();
         let calm = feed(&mut delay, 0, (0..500).map(|_| 0));
         assert_eq!(
@@ -165,11 +181,11 @@ mod tests {
         let rough = feed(
             &mut delay,
             calm,
-            (0..20).map(|n| if n % 4 == 0 { 4_800 } else { 0 }),
+            (0..80).map(|n| if n % 4 == 0 { 4_800 } else { 0 }),
         );
         assert!(
             delay.target() >= 4_800 + MARGIN_SAMPLES,
-            "within 0.4 s: {}",
+            "within 1.6 s: {}",
             delay.target()
         );
         let high = delay.target();
@@ -184,6 +200,18 @@ mod tests {
             BUCKET_SAMPLES + MARGIN_SAMPLES,
             "back within 30 s"
         );
+    }
+
+    #[test]
+    fn what_is_rarely_late_but_again_and_again_makes_no_target_that_swings() {
+        let mut delay = Delay::new();
+        // What of bursts of three a copy does not fill: it comes again after a round trip.
+        let lateness = |n: i64| if n % 60 < 2 { 5_760 } else { 0 };
+        let mut from = feed(&mut delay, 0, (0..3_000).map(lateness));
+        for _ in 0..300 {
+            from = feed(&mut delay, from, (0..10).map(|n| lateness(from + n)));
+            assert_eq!(delay.target(), 5_760 + BUCKET_SAMPLES + MARGIN_SAMPLES);
+        }
     }
 
     #[test]

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub struct Narrow {
     least: Option<Duration>,
-    bad_in_a_row: u32,
     lean_until: Option<Instant>,
     tries: u32,
 }
@@ -21,15 +20,12 @@ impl Narrow {
         let least = self.least.map_or(round_trip, |least| least.min(round_trip));
         self.least = Some(least);
         if let Some(until) = self.lean_until {
-            if now < until {
-                return true;
-            }
-            self.lean_until = None;
-            self.bad_in_a_row = 0;
+            // A report tells of the second before it: the first after a lean time is not one of the usual.
+            self.lean_until = Some(until).filter(|&until| now < until);
+            return self.lean_until.is_some();
         }
         let is_bad = lost >= LOST_MIN && round_trip >= least + QUEUE_MIN;
-        self.bad_in_a_row = if is_bad { self.bad_in_a_row + 1 } else { 0 };
-        if self.bad_in_a_row < BAD_MAX {
+        if !is_bad {
             return false;
         }
         self.lean_until = Some(now + LEAN_AT_FIRST * (1 << self.tries.min(TRIES_MAX)));
@@ -38,12 +34,10 @@ impl Narrow {
     }
 }
 
-/// Less loss is filled by redundancy.
-const LOST_MIN: f32 = 0.1;
+/// Of the second that a report tells of. Less is filled by redundancy, or was a hiccup.
+const LOST_MIN: f32 = 0.2;
 /// A queue that is filled: beyond the jitter of most networks.
 const QUEUE_MIN: Duration = Duration::from_millis(200);
-/// Reports in a row, one a second: a hiccup passes by itself.
-const BAD_MAX: u32 = 2;
 const LEAN_AT_FIRST: Duration = Duration::from_mins(1);
 /// Up to half an hour.
 const TRIES_MAX: u32 = 5;
@@ -70,9 +64,7 @@ mod tests {
 
     #[test]
     fn neither_loss_nor_delay_alone_makes_us_lean() {
-        let reports = [
-            CALM, LOSSY, LOSSY, LOSSY, LATE, LATE, LATE, FULL, CALM, FULL,
-        ];
+        let reports = [CALM, LOSSY, LOSSY, LOSSY, LATE, LATE, LATE, CALM];
         assert!(told(reports).iter().all(|lean| !lean));
     }
 
@@ -82,10 +74,10 @@ mod tests {
         let tries: Vec<_> = (1..lean.len())
             .filter(|&at| lean[at - 1] && !lean[at])
             .collect();
-        assert_eq!(&lean[..3], [false, false, true]);
+        assert_eq!(&lean[..2], [false, true]);
         assert_eq!(
             tries,
-            [62, 183],
+            [61, 182],
             "after one minute, then after two, each for the second that it takes"
         );
     }

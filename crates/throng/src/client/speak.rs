@@ -100,6 +100,8 @@ struct Speaker<'a> {
     encoder: OpusEncoder,
     narrow: Narrow,
     is_lean: bool,
+    /// What a lean line's next packet waits for: less than three frames.
+    waiting: Vec<f32>,
     ears: JitterBuffer,
     talk: &'a mut Talk,
     keep: &'a mut Keep<'a>,
@@ -138,6 +140,7 @@ fn speak<'a>(
         encoder: opus_encoder(OpusSettings::conversation()),
         narrow: Narrow::default(),
         is_lean: false,
+        waiting: Vec::new(),
         ears: JitterBuffer::new(),
         talk,
         keep,
@@ -178,16 +181,7 @@ impl Speaker<'_> {
         };
         self.pause_if_late()?;
         self.suit_the_link(session);
-        let packet = self.encoder.encode(&frame)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "RTP timestamps are the low 32 bits"
-        )]
-        let timestamp = self.frames.wrapping_mul(FRAME_SAMPLES) as u32;
-        // A full outbox is a loss like any on the network.
-        if session.line.send(&packet, timestamp) {
-            self.spoken += 1;
-        }
+        self.say(session, &frame)?;
         while let Some(heard) = session.line.try_recv() {
             let packet = SpeakerPacket {
                 sequence: heard.sequence,
@@ -206,6 +200,31 @@ impl Speaker<'_> {
         Ok(true)
     }
 
+    /// Sends a frame; on a lean line, three together once the third is there.
+    fn say(&mut self, session: &mut Session, frame: &Frame) -> Result<(), Error> {
+        let (packet, frames) = if self.is_lean {
+            self.waiting.extend_from_slice(frame);
+            let Ok(three) = self.waiting.as_slice().try_into() else {
+                return Ok(());
+            };
+            let packet = self.encoder.encode_long(three)?;
+            self.waiting.clear();
+            (packet, 3)
+        } else {
+            (self.encoder.encode(frame)?, 1)
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "RTP timestamps are the low 32 bits"
+        )]
+        let timestamp = (self.frames + 1 - frames).wrapping_mul(FRAME_SAMPLES) as u32;
+        // A full outbox is a loss like any on the network.
+        if session.line.send(&packet, timestamp) {
+            self.spoken += frames;
+        }
+        Ok(())
+    }
+
     /// Sends less where the link does not bear more.
     fn suit_the_link(&mut self, session: &mut Session) {
         let Some(LinkReport { lost, round_trip }) = session.line.news() else {
@@ -214,6 +233,7 @@ impl Speaker<'_> {
         let is_lean = self.narrow.report(Instant::now(), lost, round_trip);
         if is_lean != self.is_lean {
             self.is_lean = is_lean;
+            self.waiting.clear();
             self.encoder = opus_encoder(if is_lean {
                 OpusSettings::lean()
             } else {
