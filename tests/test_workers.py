@@ -249,14 +249,11 @@ def is_alive(pid):
 def test_one_port_for_all_is_served_by_workers_too(tmp_path, voices):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = "http://127.0.0.1:%d" % probe.getsockname()[1]
-    node = Node.__new__(Node)
-    node.data, node.flags, node.listen, node.env = tmp_path / "data", ("--air-workers", str(WORKERS)), None, None
-    node.links = {"listen": address, "desk": address, "internal": "http://127.0.0.1:0"}
+        address = "127.0.0.1:%d" % probe.getsockname()[1]
+    node = Node(tmp_path / "data", "--air-workers", str(WORKERS), listen=address, desk=address)
     try:
-        node.start()
-        assert node.links["listen"] == node.links["desk"] == address
-        assert request("GET", f"{address}/studio").status == 200
+        assert node.links["listen"] == node.links["desk"] == f"http://{address}"
+        assert request("GET", f"http://{address}/studio").status == 200
         space = node.live("A talk at one port")
         with space.speak(1, voices["ada"]):
             listeners = Crowd(space.listen_url, 4)

@@ -42,6 +42,23 @@ fn every_packet_duration_of_rfc_6716_decodes_to_its_length() {
 }
 
 #[test]
+fn three_frames_in_one_packet_are_heard_as_said() {
+    let mut encoder = opus_encoder(OpusSettings::lean());
+    let lag = encoder.lookahead_samples();
+    let (said, mut heard) = (vowels(1, 96_000), Vec::new());
+    let mut decoder = opus_decoder();
+    for frames in said.chunks_exact(3 * FRAME_LEN) {
+        let packet = encoder.encode_long(frames.try_into().unwrap()).unwrap();
+        let decoded = decoder.decode(&packet).unwrap();
+        assert_eq!(decoded.len(), 3 * FRAME_LEN);
+        heard.extend(decoded);
+    }
+    let second = &heard[48_000 + lag..];
+    let snr = snr_db(&said[48_000..48_000 + second.len()], second);
+    assert!(snr > 3.0, "{snr} dB");
+}
+
+#[test]
 fn a_stereo_packet_decodes_to_the_mean_of_its_channels() {
     let (left, right) = (speech(2, 96_000), speech(3, 96_000));
     let stereo: Vec<f32> = left
