@@ -4,6 +4,7 @@
 //! Time, bytes and randomness come in as arguments; effects go out as returned values. The crate builds for wasm32,
 //! and its `clippy.toml` bans clocks, threads, hash maps and locks.
 
+pub mod admission;
 pub mod caching;
 pub mod dates;
 pub mod key;
