@@ -12,6 +12,7 @@ use axum::middleware::{from_fn_with_state, map_response, map_response_with_state
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
+use throng_core::admission::Flow;
 use throng_core::caching::{BRIEF, NEVER};
 use throng_core::ladder::Rung;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
@@ -33,7 +34,7 @@ use crate::presence::{self, Player};
 use crate::progressive;
 use crate::recording;
 use crate::room::Room;
-use crate::state::state_json;
+use crate::state::{Told, state_json};
 
 /// What precedes the parts of each rendition; Air links no codec, so it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,13 +73,23 @@ pub struct Air {
 impl Air {
     /// An empty house; who does not know yet what there is has no index either.
     pub fn new(headers: Headers, pages: Pages, index: impl Into<Option<Document>>) -> Arc<Self> {
+        Self::behind(Room::alone(), headers, pages, index)
+    }
+
+    /// The same behind a door that other processes of the node share.
+    pub fn behind(
+        room: Arc<Room>,
+        headers: Headers,
+        pages: Pages,
+        index: impl Into<Option<Document>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             spaces: watch::Sender::new(BTreeMap::new()),
             index: watch::Sender::new(index.into().map(Arc::new)),
             headers,
             pages,
             held: hls::ordinary::held_places(),
-            room: Room::endless(),
+            room,
             rung: AtomicU8::new(0),
             hold: watch::Sender::new(None),
             ledger: Arc::default(),
@@ -166,18 +177,31 @@ impl Air {
         Rung::new(self.rung.load(Ordering::Relaxed)).expect("only rungs are stored")
     }
 
+    /// What `state.json` says of this node.
+    pub fn told(&self) -> Told {
+        Told {
+            rung: self.rung(),
+            queued: self.room.queued(),
+        }
+    }
+
+    /// Calls those who wait and whose turn it is.
+    pub(crate) fn call(&self) {
+        self.room.call(self.rung(), || {
+            let spaces = self.spaces.borrow();
+            spaces
+                .values()
+                .any(|on_air| on_air.facts().space.state == space::State::Live)
+        });
+    }
+
     /// Moves everybody to a rung.
     pub fn set_rung(&self, rung: Rung) {
         self.rung.store(rung.number(), Ordering::Relaxed);
     }
 
-    /// Lets in no more listeners at once than so many; whoever is in stays in.
-    pub fn set_listeners_max(&self, most: u64) {
-        self.room.limit(most);
-    }
-
-    /// The places for listeners.
-    pub(crate) fn room(&self) -> &Arc<Room> {
+    /// The door.
+    pub fn room(&self) -> &Arc<Room> {
         &self.room
     }
 
@@ -286,10 +310,11 @@ async fn file(
     let query = query.unwrap_or_default();
     match file.as_str() {
         "state.json" => answer::ok(
-            state_json(&on_air, &on_air.facts().space, air.rung(), now()),
+            state_json(&on_air, &on_air.facts().space, air.told(), now()),
             "application/json",
             BRIEF,
         ),
+        "now-serving.json" => answer::ok(air.room.now_serving(), "application/json", BRIEF),
         "recording.mp4" => recording::recording(on_air, Rendition::O48, headers).await,
         "recording.m4a" => recording::recording(on_air, Rendition::A64, headers).await,
         file => match Format::of(file) {
@@ -329,8 +354,13 @@ async fn live(
     if *method == Method::HEAD {
         return progressive::head(format);
     }
-    let Some(inside) = air.room.seat() else {
-        return answer::full();
+    let everybody = Flow::new().share(0);
+    let entered = air
+        .room
+        .enter(air.room.papers(query), rendition, air.rung(), everybody);
+    let inside = match entered {
+        Ok(taken) => air.room.seat(taken),
+        Err(reply) => return reply.into(),
     };
     let player = Player::Connection(connection.0);
     progressive::live(

@@ -4,9 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use throng_core::caching::{BRIEF, NEVER};
-
-use crate::room;
+use throng_core::caching::BRIEF;
 
 /// An answer that is whole, for whichever server gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,16 +51,6 @@ impl Reply {
         Self {
             retry_after_s: Some(seconds),
             ..Self::refuse(StatusCode::SERVICE_UNAVAILABLE, sentence)
-        }
-    }
-
-    /// `503` to somebody who finds the house full, with a time of his own after which to come again.
-    pub(crate) fn full() -> Self {
-        let seconds = room::come_again_s();
-        Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            retry_after_s: Some(seconds),
-            ..Self::ok(room::full(seconds), "application/json", NEVER)
         }
     }
 }
@@ -119,11 +107,6 @@ pub(crate) fn with(
 /// [`Reply::refuse`] of the ordinary server.
 pub(crate) fn refuse(status: StatusCode, sentence: impl Into<Bytes>) -> Response {
     Reply::refuse(status, sentence).into()
-}
-
-/// `503` to somebody who finds the house full.
-pub(crate) fn full() -> Response {
-    Reply::full().into()
 }
 
 /// [`Reply::come_again`] of the ordinary server.

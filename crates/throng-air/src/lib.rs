@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod on_air;
 pub mod past;
 pub mod presence;
+pub mod room;
 pub mod state;
 pub mod tls;
 
@@ -31,4 +32,3 @@ mod hls;
 mod metric;
 mod progressive;
 mod recording;
-mod room;

@@ -2,6 +2,22 @@
 
 /// Progressive joins, by format.
 pub(crate) const JOINS: &str = "throng_air_joins_total";
+/// People let in, by the right by which they came.
+pub(crate) const ADMISSIONS: &str = "throng_air_admissions_total";
+/// People told to come again, by reason; each counts every time that he asks.
+pub(crate) const WAITS: &str = "throng_air_waits_total";
+/// Places called.
+pub(crate) const QUEUE_CALLED: &str = "throng_queue_called_total";
+/// Places that were called and to which nobody came.
+pub(crate) const QUEUE_LAPSED: &str = "throng_queue_lapsed_total";
+/// Tickets of the node that are neither served nor over.
+pub(crate) const QUEUED: &str = "throng_queue_waiting";
+/// Listeners that the node holds.
+pub(crate) const SLOTS_HELD: &str = "throng_slots_held";
+/// Listeners that it has room for besides.
+pub(crate) const SLOTS_FREE: &str = "throng_slots_free";
+/// Bits per second that its listeners take.
+pub(crate) const EGRESS_BITS: &str = "throng_egress_bits_per_second";
 /// Listeners that fell behind and were moved to the newest part.
 pub(crate) const SKIPS: &str = "throng_air_skips_total";
 /// Connections of a shard now.

@@ -34,6 +34,15 @@ struct StateJson<'a> {
     recording: RecordingJson,
 }
 
+/// What is true of the node, whichever space it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The rung on which listeners are served.
+    pub rung: Rung,
+    /// Tickets that are neither served nor over.
+    pub queued: u64,
+}
+
 #[derive(Serialize)]
 struct RecordingJson {
     seconds: f64,
@@ -52,17 +61,17 @@ pub fn of_page(space: &Space, counts: Counts, recorded: Recorded) -> String {
     } else {
         (Counts::default(), Recorded::default())
     };
-    text(&document(space, counts, recorded, None, Rung::default()))
+    text(&document(space, counts, recorded, None, Told::default()))
 }
 
 /// The text of `state.json` at a wall-clock time.
-pub fn state_json(on_air: &OnAir, space: &Space, rung: Rung, now: UnixMillis) -> String {
+pub fn state_json(on_air: &OnAir, space: &Space, told: Told, now: UnixMillis) -> String {
     text(&document(
         space,
         on_air.counts(),
         on_air.past().recorded(),
         newest_segment(on_air, space, now),
-        rung,
+        told,
     ))
 }
 
@@ -96,7 +105,7 @@ fn document(
     counts: Counts,
     recorded: Recorded,
     newest_segment: Option<u64>,
-    rung: Rung,
+    told: Told,
 ) -> StateJson<'_> {
     StateJson {
         slug: space.slug.as_str(),
@@ -110,11 +119,11 @@ fn document(
         segment_seconds: seconds(PARTS_PER_SEGMENT),
         part_seconds: seconds(1),
         newest_segment,
-        rung: rung.number(),
+        rung: told.rung.number(),
         listening: counts.listening,
         peak: counts.peak,
         joined: counts.joined,
-        queued: 0,
+        queued: told.queued,
         renditions: Rendition::ALL.map(Rendition::name),
         recording: RecordingJson {
             seconds: seconds(recorded.parts),

@@ -19,7 +19,7 @@ mod ticket;
 pub use self::board::{Board, Cells, Lane, Limits, Room, wire_bits};
 pub use self::draw::{Chances, RETRY_AFTER_S};
 pub use self::flow::{Flow, Share};
-pub use self::queue::{Asking, Entered, Reason, Standing, Verdict, Wait};
+pub use self::queue::{Asking, Call, Entered, Progress, Reason, Standing, Verdict, Wait};
 pub use self::sticky::Remembered;
 pub use self::ticket::{Signer, Ticket};
 

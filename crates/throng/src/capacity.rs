@@ -1,17 +1,30 @@
 //! What this node can carry, as far as that is known: the slots that its certificate grants, and the operator's bound.
 
+mod link;
+
+use std::net::IpAddr;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::thread;
+
 use serde::{Deserialize, Serialize};
+use throng_core::admission::Limits;
 use throng_rehearsal::certificate::Certificate;
 use throng_rehearsal::host::hash_of_file;
 
 use crate::client::{Error, verify};
 use crate::config::Config;
 
-/// Listeners at once.
+/// Listeners for each core where nobody has rehearsed or said otherwise: a third of what two noisy cores were seen to
+/// hold at normal spans with TLS, and they had a synthetic crowd on them besides.
+const SLOTS_PER_CORE: u64 = 25_000;
+
+/// Listeners at once, and what they may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Capacity {
-    /// More are told to come again; without a bound where absent.
+    /// More wait in the queue.
     pub(crate) slots: Option<u64>,
+    /// Bits per second that they may take together; without a bound where absent.
+    pub(crate) egress_bits: Option<u64>,
     /// What the certificate grants; absent where nobody has rehearsed.
     pub(crate) rehearsed: Option<u64>,
 }
@@ -28,18 +41,33 @@ impl Capacity {
                 Some(certificate.slots)
             }
         };
-        let most = config.listeners_max.map(|most| u64::from(most.get()));
-        Ok(Self {
-            slots: rehearsed.into_iter().chain(most).min(),
-            rehearsed,
-        })
+        let (most, egress) = (config.listeners_max, config.egress_max);
+        Ok(Self::bounded(rehearsed, most, egress, config.listen.ip()))
     }
 
-    /// The share of one of so many workers, which are numbered from 1: together they have exactly the slots.
-    pub(crate) fn share(self, worker: u32, workers: u32) -> Option<u64> {
-        let (worker, workers) = (u64::from(worker), u64::from(workers));
-        self.slots
-            .map(|slots| slots / workers + u64::from(worker <= slots % workers))
+    /// What certificate and operator say; what they do not say is assumed or, for the line, asked of the system.
+    pub(crate) fn bounded(
+        rehearsed: Option<u64>,
+        most: Option<NonZeroU32>,
+        egress: Option<NonZeroU64>,
+        listen: IpAddr,
+    ) -> Self {
+        let most = most.map(|most| u64::from(most.get()));
+        let said = rehearsed.into_iter().chain(most).min();
+        let egress_bits = egress.map(NonZeroU64::get);
+        Self {
+            slots: said.or_else(|| Some(default_slots())),
+            egress_bits: egress_bits.or_else(|| link::egress_bits(listen)),
+            rehearsed,
+        }
+    }
+
+    /// The bounds of the door.
+    pub(crate) fn limits(self) -> Limits {
+        Limits {
+            slots: self.slots,
+            egress_bits: self.egress_bits,
+        }
     }
 }
 
@@ -55,22 +83,7 @@ fn tell_what_differs(certificate: &Certificate) {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn workers_share_the_slots_without_rest() {
-        for slots in [0, 1, 7, 300] {
-            let capacity = Capacity {
-                slots: Some(slots),
-                rehearsed: None,
-            };
-            for workers in 1..5 {
-                let shares = (1..=workers).filter_map(|worker| capacity.share(worker, workers));
-                assert_eq!(shares.sum::<u64>(), slots, "{workers} workers");
-            }
-        }
-        assert_eq!(Capacity::default().share(1, 2), None);
-    }
+fn default_slots() -> u64 {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    SLOTS_PER_CORE * cores as u64
 }

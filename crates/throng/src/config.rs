@@ -5,7 +5,7 @@ mod engine;
 mod settings;
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -106,9 +106,12 @@ pub struct ServeArgs {
     /// Capacity certificate of `throng rehearse`: no more listeners at once than it grants
     #[arg(long, env = "THRONG_CERTIFICATE", value_name = "FILE")]
     pub certificate: Option<PathBuf>,
-    /// Listeners at once; more are told to come again. With --certificate too, the smaller number counts
+    /// Listeners at once; more are told to come again. With --certificate too, the smaller number counts [default: 25000 per core]
     #[arg(long, env = "THRONG_LISTENERS_MAX", value_name = "N")]
     pub listeners_max: Option<NonZeroU32>,
+    /// Bits per second that listeners may take together [default: 70 % of the fastest link's speed, where it tells]
+    #[arg(long, env = "THRONG_EGRESS_MAX", value_name = "BITS")]
+    pub egress_max: Option<NonZeroU64>,
     /// File with these settings
     #[arg(long, env = "THRONG_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -151,6 +154,8 @@ pub struct Config {
     pub certificate: Option<PathBuf>,
     /// The operator's own bound of the listeners.
     pub listeners_max: Option<NonZeroU32>,
+    /// The operator's own bound of the bits per second.
+    pub egress_max: Option<NonZeroU64>,
 }
 
 impl Config {
@@ -219,6 +224,7 @@ impl Config {
             }),
             certificate: args.certificate.or(file.certificate),
             listeners_max: args.listeners_max.or(file.listeners_max),
+            egress_max: args.egress_max.or(file.egress_max),
         })
     }
 }

@@ -21,8 +21,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 use throng_air::air::Air;
+use throng_air::state::Told;
 use throng_core::key::{Key, Role, SeatNumber};
-use throng_core::ladder::Rung;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::Slug;
 use throng_core::space::{Announcement, Refusal, Space};
@@ -169,9 +169,9 @@ impl Origin {
         spaces
     }
 
-    /// The rung on which listeners are served.
-    pub(crate) fn rung(&self) -> Rung {
-        self.air.rung()
+    /// What is true of the node, whichever space it is.
+    pub(crate) fn told(&self) -> Told {
+        self.air.told()
     }
 
     /// Creates a space and puts it on air.

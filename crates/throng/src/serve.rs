@@ -21,8 +21,10 @@ use bytes::Bytes;
 use rustls::ServerConfig;
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
+use throng_air::room::{Room, shared};
 use throng_air::tls::tickets::TicketSecret;
 use throng_archive::DataLock;
+use throng_core::admission::Lane;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_media::hold::HoldLoop;
 use throng_media::package;
@@ -110,8 +112,12 @@ pub async fn run_origin() -> Result<(), ServeError> {
         supervisor,
         restarts,
         capacity,
+        board,
+        queue,
     } = child::take_order(c"throng-origin")?;
-    let node = Node::assemble(config, capacity, Some(supervisor)).await?;
+    // It lets nobody in itself; what its desk says of the queue is the board's.
+    let room = Room::shared(shared::open(&board)?, Lane::new(0), queue);
+    let node = Node::assemble(config, capacity, room, Some(supervisor)).await?;
     metrics::counter!(RESTARTS).absolute(restarts);
     child::say(&OriginReady {
         links: node.links.clone(),
@@ -137,13 +143,16 @@ impl Node {
     /// Starts everything in this process; the links work when it returns.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let capacity = Capacity::of(&config).map_err(ServeError::Capacity)?;
-        Self::assemble(config, capacity, None).await
+        let room = Room::alone();
+        room.limit(capacity.limits());
+        Self::assemble(config, capacity, room, None).await
     }
 
     /// Starts everything, or under a supervisor everything but the audience's port.
     async fn assemble(
         config: Config,
         capacity: Capacity,
+        room: Arc<Room>,
         supervisor: Option<u32>,
     ) -> Result<Self, ServeError> {
         raise_file_limit();
@@ -164,7 +173,7 @@ impl Node {
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
         let links = links(&config, listen, &addresses, &operator);
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let air = own_air(&config, capacity, inits.clone());
+        let air = own_air(&config, room, inits.clone());
         let parts = Parts {
             store,
             stage,
@@ -265,12 +274,9 @@ fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> 
 }
 
 /// The audience's side of this node, before any space is on air.
-fn own_air(config: &Config, capacity: Capacity, inits: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
-    let air = empty_air(inits, Some(pages::index(std::iter::empty())));
+fn own_air(config: &Config, room: Arc<Room>, inits: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
+    let air = empty_air(room, inits, Some(pages::index(std::iter::empty())));
     air.set_rung(config.rung);
-    if let Some(most) = capacity.slots {
-        air.set_listeners_max(most);
-    }
     air
 }
 
@@ -307,7 +313,11 @@ fn start_stage(config: &Config) -> Result<(Stage, Mixers), ServeError> {
 }
 
 /// The audience's side before any space is on air; without a list where that is told from elsewhere.
-pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT], index: Option<Document>) -> Arc<Air> {
+pub(crate) fn empty_air(
+    room: Arc<Room>,
+    init: [Bytes; RENDITION_COUNT],
+    index: Option<Document>,
+) -> Arc<Air> {
     let headers = Headers {
         init,
         stream: Rendition::ALL.map(package::stream_header),
@@ -315,7 +325,7 @@ pub(crate) fn empty_air(init: [Bytes; RENDITION_COUNT], index: Option<Document>)
     let pages = Pages {
         not_found: pages::not_found(),
     };
-    Air::new(headers, pages, index)
+    Air::behind(room, headers, pages, index)
 }
 
 /// Open files up to what the system allows: every listener is one.

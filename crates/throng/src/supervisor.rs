@@ -12,6 +12,7 @@ use std::time::Duration;
 use std::{io, process};
 
 use rustix::process::Signal;
+use throng_air::room::shared::{QueueSecret, SharedBoard};
 use throng_air::tls::tickets::TicketSecret;
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -39,7 +40,7 @@ pub(crate) async fn run(mut config: Config, json: bool) -> Result<(), ServeError
     }
     config.listen = audience;
     let capacity = Capacity::of(&config).map_err(ServeError::Capacity)?;
-    let mut house = House::new(config, capacity);
+    let mut house = House::new(config, capacity)?;
     let links = house.open().await?;
     serve::announce(&links, json)?;
     house.keep().await
@@ -50,6 +51,9 @@ struct House {
     config: Config,
     capacity: Capacity,
     tickets: TicketSecret,
+    /// What all doors of the node share.
+    board: SharedBoard,
+    queue: QueueSecret,
     running: BTreeMap<Role, Running>,
     /// How each ended.
     ended: JoinSet<(Role, io::Result<ExitStatus>)>,
@@ -67,16 +71,20 @@ struct Life {
 }
 
 impl House {
-    fn new(config: Config, capacity: Capacity) -> Self {
-        Self {
+    fn new(config: Config, capacity: Capacity) -> io::Result<Self> {
+        let board = SharedBoard::create()?;
+        board.board().limit(capacity.limits());
+        Ok(Self {
             config,
             capacity,
             tickets: TicketSecret::drawn(),
+            board,
+            queue: QueueSecret::drawn(),
             running: BTreeMap::new(),
             ended: JoinSet::new(),
             due: JoinSet::new(),
             lives: BTreeMap::new(),
-        }
+        })
     }
 
     /// Starts everything; the links work when it returns.
@@ -108,16 +116,18 @@ impl House {
                     supervisor: process::id(),
                     restarts,
                     capacity: self.capacity,
+                    board: self.board.path(),
+                    queue: self.queue,
                 };
                 Running::start(role, &order).await
             }
             Role::Worker(place) => {
-                let slots = self.capacity.share(place, config.air_workers);
                 let order = WorkerOrder {
                     config,
                     place,
                     restarts,
-                    slots,
+                    board: self.board.path(),
+                    queue: self.queue,
                     tickets: self.tickets.clone(),
                 };
                 Running::start(role, &order).await

@@ -21,6 +21,7 @@ use axum::middleware::from_fn_with_state;
 use rustls::ServerConfig;
 use throng_air::air::Air;
 use throng_air::feed::mirror::{Mirror, StandIn};
+use throng_air::room::Room;
 use throng_air::tls::tickets::TicketSecret;
 use throng_core::rendition::Rendition;
 use throng_media::package;
@@ -69,9 +70,9 @@ struct Worker {
 
 impl Worker {
     /// Begins to follow the feed. Nothing is served until [`Worker::open`].
-    fn start(identity: Identity) -> Self {
+    fn start(identity: Identity, room: Arc<Room>) -> Self {
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let air = empty_air(inits, None);
+        let air = empty_air(room, inits, None);
         let mirror = Mirror::new(Arc::clone(&air), stand_in(&air));
         let (listed, filled) = (mirror.listed(), mirror.filled());
         let following = Following::start(

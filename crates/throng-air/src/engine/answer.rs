@@ -74,8 +74,14 @@ fn page_head(document: &Document, gzip: bool) -> String {
 
 /// `state.json`.
 pub(crate) fn state(air: &Air, on_air: &OnAir, keeps: bool) -> Framed {
-    let state = state_json(on_air, &on_air.facts().space, air.rung(), now());
+    let state = state_json(on_air, &on_air.facts().space, air.told(), now());
     reply(&Reply::ok(state, "application/json", BRIEF), keeps)
+}
+
+/// `now-serving.json`.
+pub(crate) fn now_serving(air: &Air, keeps: bool) -> Framed {
+    let told = Reply::ok(air.room().now_serving(), "application/json", BRIEF);
+    reply(&told, keeps)
 }
 
 /// What a listener would be told, without becoming one. "A server MAY send a Transfer-Encoding header field in a

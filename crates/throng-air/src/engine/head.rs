@@ -46,6 +46,8 @@ pub(crate) struct Asked<'b> {
     pub(crate) format: Format,
     /// The rendition, which the container carries.
     pub(crate) rendition: Rendition,
+    /// What follows the question mark.
+    pub(crate) query: &'b str,
 }
 
 /// Something that somebody asked for, and what is to be known for the answer.
@@ -74,6 +76,8 @@ pub(crate) enum What<'b> {
     LiveHead(Asked<'b>),
     /// The page of a space.
     Page(&'b str),
+    /// `now-serving.json` of a space.
+    NowServing(&'b str),
     /// `state.json` of a space.
     State(&'b str),
 }
@@ -233,6 +237,7 @@ fn what(target: &str) -> Option<What<'_>> {
     }
     match file {
         None => Some(What::Page(slug)),
+        Some("now-serving.json") => Some(What::NowServing(slug)),
         Some("state.json") => Some(What::State(slug)),
         Some(file) => match file.strip_prefix("hls/") {
             None => live(slug, file, query).map(What::LiveHead),
@@ -246,7 +251,7 @@ fn what(target: &str) -> Option<What<'_>> {
 }
 
 /// The stream of `live.{format}` with parameters that we know.
-fn live<'b>(slug: &'b str, file: &str, query: &str) -> Option<Asked<'b>> {
+fn live<'b>(slug: &'b str, file: &str, query: &'b str) -> Option<Asked<'b>> {
     let format = Format::of(file)?;
     let mut asked = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -260,5 +265,6 @@ fn live<'b>(slug: &'b str, file: &str, query: &str) -> Option<Asked<'b>> {
         slug,
         format,
         rendition: format.rendition(asked)?,
+        query,
     })
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use throng_core::admission::Flow;
 use throng_core::timeline::PART_DURATION_MS;
 use tokio::sync::watch;
 
@@ -23,6 +24,7 @@ use super::tally::{Closed, Refused, Tally};
 use crate::air::Air;
 use crate::hand_over::{self, HandOver};
 use crate::presence;
+use crate::room::Taken;
 
 mod door;
 mod files;
@@ -71,10 +73,14 @@ pub(crate) struct Shard<P> {
     has_held: bool,
     looked_ms: u64,
     silence: Silence,
+    /// How long those wait who come.
+    flow: Flow,
     /// Connections that were asked in this tick where they come from.
     asked: u32,
     tally: Tally,
     started: Instant,
+    /// When the loop last heard what had happened.
+    woke: Instant,
     now_ms: u64,
     group: usize,
     is_closing: bool,
@@ -106,9 +112,11 @@ impl<P: Port> Shard<P> {
             has_held: false,
             looked_ms: 0,
             silence: Silence::default(),
+            flow: Flow::new(),
             asked: 0,
             tally: Tally::new(number),
             started: Instant::now(),
+            woke: Instant::now(),
             now_ms: 0,
             group: 0,
             is_closing: false,
@@ -139,6 +147,7 @@ impl<P: Port> Shard<P> {
                 return self.abandon();
             }
             let now = self.note_time();
+            self.woke = now;
             let was_idle = self.connections == 0;
             for event in events.drain(..) {
                 self.react(event);
@@ -188,6 +197,7 @@ impl<P: Port> Shard<P> {
             self.visit(place);
         }
         self.seats.report(self.now_ms);
+        self.air.call();
         let is_open = !self.is_closing && self.connections < self.connections_max;
         self.port.set_accepting(is_open);
     }
@@ -239,6 +249,9 @@ impl<P: Port> Shard<P> {
         if listener.is_ending {
             return;
         }
+        if !self.air.room().is_his(listener.taken) {
+            return self.dismiss(place, Closed::Replaced);
+        }
         match listener.cursor.step(seat.view(), self.air.rung()) {
             Step::Wait => {}
             Step::Close => return self.dismiss(place, Closed::Slow),
@@ -265,7 +278,7 @@ impl<P: Port> Shard<P> {
     }
 
     /// Begins to serve a listener: the head, the stream's header and the burst in one send.
-    fn join(&mut self, place: Place, waiting: Waiting) {
+    fn join(&mut self, place: Place, waiting: Waiting, taken: Taken) {
         let Waiting {
             seat: index,
             format,
@@ -286,6 +299,7 @@ impl<P: Port> Shard<P> {
         self.slots[place as usize] = Slot::Listening(Listener {
             cursor,
             seat: index,
+            taken,
             is_ending: span.last,
             is_blocked: false,
             heard_ms: self.now_ms,
@@ -367,7 +381,7 @@ impl<P: Port> Shard<P> {
             };
             self.seats.leave(listener.seat, Some(heard));
             self.tally.closed(reason);
-            self.air.room().leave();
+            self.air.room().leave(listener.taken);
             self.rests.remove(&place);
         }
     }

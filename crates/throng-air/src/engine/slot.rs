@@ -9,6 +9,7 @@ use crate::format::Format;
 use crate::hls::Ask;
 use crate::ledger::Door;
 use crate::presence::Player;
+use crate::room::{Papers, Taken};
 
 /// One connection, or none.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +86,8 @@ pub(crate) struct Waiting {
     pub(crate) format: Format,
     /// What he asked for.
     pub(crate) rendition: Rendition,
+    /// What he says of himself.
+    pub(crate) papers: Papers,
     /// When he is told to come again.
     pub(crate) until_ms: u64,
 }
@@ -96,6 +99,8 @@ pub(crate) struct Listener {
     pub(crate) cursor: Cursor,
     /// The space.
     pub(crate) seat: SeatIndex,
+    /// His place in the house.
+    pub(crate) taken: Taken,
     /// Whether the end was sent.
     pub(crate) is_ending: bool,
     /// Whether something did not fit, and waits.

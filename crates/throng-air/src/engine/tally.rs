@@ -84,6 +84,8 @@ pub(crate) enum Closed {
     Ended,
     /// He went.
     Left,
+    /// Somebody came in by his number after him: he himself, as a rule, by another way.
+    Replaced,
     /// He could not keep up in any rendition.
     Slow,
     /// He took nothing for long.
@@ -91,10 +93,11 @@ pub(crate) enum Closed {
 }
 
 impl Closed {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Cut,
         Self::Ended,
         Self::Left,
+        Self::Replaced,
         Self::Slow,
         Self::Stalled,
     ];
@@ -104,7 +107,7 @@ impl Closed {
         match self {
             Self::Cut | Self::Slow | Self::Stalled => ledger::Closed::Stopped,
             Self::Ended => ledger::Closed::Ended,
-            Self::Left => ledger::Closed::Left,
+            Self::Left | Self::Replaced => ledger::Closed::Left,
         }
     }
 
@@ -113,6 +116,7 @@ impl Closed {
             Self::Cut => "cut",
             Self::Ended => "ended",
             Self::Left => "left",
+            Self::Replaced => "replaced",
             Self::Slow => "slow",
             Self::Stalled => "stalled",
         }
@@ -128,7 +132,7 @@ pub(crate) struct Tally {
     held: Gauge,
     joins: [(Format, Counter); 3],
     refused: [(Refused, Counter); 11],
-    closed: [(Closed, Counter); 5],
+    closed: [(Closed, Counter); 6],
     sends: Counter,
     bytes: Counter,
     blocked: Counter,

@@ -1,5 +1,6 @@
 //! Progressive listening.
 
+use throng_core::admission::Limits;
 use throng_core::rendition::Rendition;
 use throng_core::space::State;
 use throng_core::timeline::PartIndex;
@@ -195,7 +196,10 @@ async fn the_hold_programme_started_anew_takes_its_listener_along() {
 async fn a_full_house_keeps_who_is_in_and_tells_others_when_to_come_again() {
     for front in Front::all() {
         let house = House::start_on(front, State::Live, 40).await;
-        house.air.set_listeners_max(1);
+        house.air.room().limit(Limits {
+            slots: Some(1),
+            egress_bits: None,
+        });
         let mut inside = listener(&house, "live.aac").await;
         let a64 = Rendition::A64;
         expect(&mut inside, &plain(a64, 27..40)).await;
@@ -213,12 +217,28 @@ async fn a_full_house_keeps_who_is_in_and_tells_others_when_to_come_again() {
                 .unwrap()
                 .starts_with("The house is full.")
         );
-        // A playlist holds no place.
+        assert_eq!(
+            (told["place"].as_u64(), told["serving"].as_u64()),
+            (Some(1), Some(0))
+        );
+        let again = format!("live.mp4?ticket={}", told["ticket"].as_str().unwrap());
+        let again: serde_json::Value =
+            serde_json::from_str(house.get(&again).await.text()).unwrap();
+        assert_eq!(again["ticket"], told["ticket"], "he keeps his place");
+        let serving: serde_json::Value =
+            serde_json::from_str(house.get("now-serving.json").await.text()).unwrap();
+        assert_eq!(
+            (serving["serving"].as_u64(), serving["of"].as_u64()),
+            (Some(0), Some(1))
+        );
+        let state: serde_json::Value =
+            serde_json::from_str(house.get("state.json").await.text()).unwrap();
+        assert_eq!(state["queued"], 1);
         assert_eq!(house.get("hls/main.m3u8").await.status, 200);
         house.push(40..43);
         expect(&mut inside, &plain(a64, 40..43)).await;
         assert_eq!(house.on_air.counts().joined, 1);
-        house.air.set_listeners_max(2);
+        house.air.room().limit(Limits::default());
         listener(&house, "live.mp4").await;
     }
 }

@@ -11,8 +11,8 @@ use super::{gate, queue, sticky};
 use crate::ladder::Rung;
 use crate::rendition::{RENDITION_COUNT, Rendition};
 
-/// Processes that let listeners in on one node; workers are as many as cores, and more would only wait for each other.
-pub(super) const LANES_MAX: usize = 64;
+/// Processes that let listeners in on one node: as many as there may be workers, and the origin.
+pub(super) const LANES_MAX: usize = 257;
 /// Cells of a lane: one for each rendition, one for listeners by playlist.
 const LANE_CELLS: usize = 8;
 /// Who listens by playlist is counted in this cell of a lane.

@@ -24,7 +24,7 @@ pub struct Chances {
 
 impl Chances {
     /// The draws of a queue by its number, from the secret of a node.
-    pub fn of(secret: &[u8; 32], queue: u64) -> Self {
+    pub fn of(secret: &[u8; 32], queue: u32) -> Self {
         let seed = |purpose: &[u8]| digest(&[purpose, secret, &queue.to_be_bytes()]);
         Self {
             order: seed(b"throng queue order"),

@@ -10,6 +10,7 @@ mod used;
 
 use std::sync::atomic::Ordering::SeqCst;
 
+pub use self::calling::Call;
 use super::board::{Board, Lane, QUEUE};
 use super::draw::Chances;
 use super::flow::Share;
@@ -69,7 +70,7 @@ pub struct Asking {
     /// A clock that all processes of the node share, in milliseconds.
     pub now_ms: u64,
     /// The wall clock in seconds, for the ticket.
-    pub wall_s: u64,
+    pub wall_s: u32,
     /// A random number.
     pub chance: u64,
 }
@@ -137,7 +138,7 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Its number.
-    pub queue: u64,
+    pub queue: u32,
     /// Places called.
     pub serving: u64,
     /// Tickets given.
@@ -160,20 +161,22 @@ impl Board {
         if is_known && self.enter_again(asking.lane, asking.rendition, asking.rung) {
             return self.entered(asking, Standing::Returned);
         }
-        match asking
-            .ticket
-            .filter(|ticket| ticket.queue == self.read(NUMBER))
-        {
+        match asking.ticket.filter(|ticket| ticket.queue == self.number()) {
             Some(ticket) => self.redeem(asking, ticket, secret),
             None => self.welcome(asking, secret),
         }
+    }
+
+    /// Which queue is open; it is over half a century before the numbers are used up.
+    fn number(&self) -> u32 {
+        u32::try_from(self.read(NUMBER)).unwrap_or(u32::MAX)
     }
 
     /// How far the queue has come.
     pub fn progress(&self) -> Progress {
         let of = self.read(NEXT);
         Progress {
-            queue: self.read(NUMBER),
+            queue: self.number(),
             serving: self.read(SERVING).min(of),
             of,
             is_drawn: self.read(DRAWN) != 0,
@@ -197,7 +200,7 @@ impl Board {
             return self.entered(asking, Standing::Room);
         }
         let ticket = Ticket {
-            queue: self.read(NUMBER),
+            queue: self.number(),
             arrived: self.cell(NEXT).fetch_add(1, SeqCst),
             at_s: asking.wall_s,
         };
@@ -219,7 +222,7 @@ impl Board {
     /// Whether a newcomer would take the place of somebody who waits.
     fn is_waited_for(&self, asking: &Asking) -> bool {
         let of = self.read(NEXT);
-        if of == 0 {
+        if of == 0 || !self.is_bounded() {
             return false;
         }
         let standing = self.standing(0..u64::MAX, asking.now_ms / 1_000);

@@ -3,6 +3,7 @@
 //! A table of fixed size. A number that falls out of it costs nobody more than the queue, and somebody who shares his
 //! number shares one place: whoever comes in by it last has it.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -22,11 +23,24 @@ const INSIDE: u64 = 1 << (TURN_BITS + SEEN_BITS);
 const TAG_SHIFT: u32 = TURN_BITS + SEEN_BITS + 1;
 const SEEN_MASK: u64 = (1 << SEEN_BITS) - 1;
 
-/// Where somebody is remembered, and since which of his arrivals.
+/// Where somebody is remembered, and since which of his arrivals; in four bytes, for every listener has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    index: u32,
-    turn: u8,
+pub struct Remembered(NonZeroU32);
+
+impl Remembered {
+    fn new(index: usize, turn: u8) -> Self {
+        let index = u32::try_from(index - STICKY_FROM).expect("the table is small");
+        let packed = (index + 1) << TURN_BITS | u32::from(turn);
+        Self(NonZeroU32::new(packed).expect("it counts from one"))
+    }
+
+    fn index(self) -> usize {
+        STICKY_FROM + (self.0.get() >> TURN_BITS) as usize - 1
+    }
+
+    fn turn(self) -> u8 {
+        self.0.get().to_le_bytes()[0]
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -92,21 +106,20 @@ impl Board {
         let turn = before.turn().wrapping_add(u8::from(replaces));
         let entry = Entry::new(tag(player), true, now_s, turn);
         self.cell(index).store(entry.0, SeqCst);
-        let index = u32::try_from(index - STICKY_FROM).expect("the table is small");
-        Remembered { index, turn }
+        Remembered::new(index, turn)
     }
 
     /// Whether nobody has come in by the same number since.
     pub fn is_last(&self, remembered: Remembered) -> bool {
-        Entry(self.read(STICKY_FROM + remembered.index as usize)).turn() == remembered.turn
+        Entry(self.read(remembered.index())).turn() == remembered.turn()
     }
 
     /// He has gone; for a while he is known.
     pub fn stepped_out(&self, remembered: Remembered, now_s: u64) {
-        let cell = self.cell(STICKY_FROM + remembered.index as usize);
+        let cell = self.cell(remembered.index());
         let _ = cell.fetch_update(SeqCst, SeqCst, |entry| {
             let entry = Entry(entry);
-            (entry.0 != 0 && entry.turn() == remembered.turn)
+            (entry.0 != 0 && entry.turn() == remembered.turn())
                 .then(|| Entry::new(entry.tag(), false, now_s, entry.turn()).0)
         });
     }

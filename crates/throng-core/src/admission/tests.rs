@@ -496,13 +496,13 @@ fn joins_that_wait_long_are_taken_on_less_and_less_and_then_again() {
         now_ms += 1;
         flow.share(now_ms).of_one()
     };
-    assert!((drive(&mut flow, 19_000, 5) - 1.0).abs() < 1e-9);
-    let after_ten = drive(&mut flow, 50_000, 10);
+    assert!((drive(&mut flow, 99_000, 5) - 1.0).abs() < 1e-9);
+    let after_ten = drive(&mut flow, 150_000, 10);
     assert!((0.55..0.65).contains(&after_ten), "{after_ten}");
-    let at_worst = drive(&mut flow, 50_000, 400);
+    let at_worst = drive(&mut flow, 150_000, 400);
     assert!((0.009..0.021).contains(&at_worst), "{at_worst}");
     assert!(drive(&mut flow, 100, 200) > 0.99);
-    drive(&mut flow, 50_000, 50);
+    drive(&mut flow, 150_000, 50);
     assert!(
         (flow.share(now_ms + 5_000).of_one() - 1.0).abs() < 1e-9,
         "nobody asked"

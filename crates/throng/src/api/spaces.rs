@@ -299,7 +299,7 @@ impl Desk {
         let mut document: Map<String, Value> = serde_json::from_str(&state_json(
             &handle.on_air,
             &space,
-            self.origin.rung(),
+            self.origin.told(),
             now().wall,
         ))
         .expect("state.json is an object");

@@ -117,7 +117,13 @@ pub const SETTINGS: &[Setting] = &[
         "listeners_max",
         "20000",
         false,
-        "Listeners at once; more are told to come again. With `certificate` too, the smaller number counts.",
+        "Listeners at once; more are told to come again. With `certificate` too, the smaller number counts. With neither, 25,000 for each core.",
+    ),
+    setting(
+        "egress_max",
+        "700000000",
+        false,
+        "Bits per second that listeners may take together. By default 70 % of the speed of the fastest link that tells it; nothing on loopback.",
     ),
 ];
 

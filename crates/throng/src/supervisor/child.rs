@@ -4,12 +4,14 @@
 use std::ffi::CStr;
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use throng_air::room::shared::QueueSecret;
 use throng_air::tls::tickets::TicketSecret;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{self, ChildStdin, ChildStdout, Command};
@@ -58,6 +60,9 @@ pub(crate) struct OriginOrder {
     pub(crate) restarts: u64,
     /// Found once for all processes of the node, and for all their lives: the certificate's file may change meanwhile.
     pub(crate) capacity: Capacity,
+    /// Where the board lies that all doors of the node share, and what they seal the tickets of the queue with.
+    pub(crate) board: PathBuf,
+    pub(crate) queue: QueueSecret,
 }
 
 /// What the origin says when it serves.
@@ -78,8 +83,10 @@ pub(crate) struct WorkerOrder {
     pub(crate) place: u32,
     /// How often it was started again.
     pub(crate) restarts: u64,
-    /// Listeners at once, where they are bounded.
-    pub(crate) slots: Option<u64>,
+    /// Where the board lies that all doors of the node share.
+    pub(crate) board: PathBuf,
+    /// What they seal the tickets of the queue with.
+    pub(crate) queue: QueueSecret,
     /// What all workers of the node seal tickets with, so that each resumes what another began.
     pub(crate) tickets: TicketSecret,
 }

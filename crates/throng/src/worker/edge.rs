@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,11 +11,13 @@ use axum::routing::get;
 use clap::Args;
 use serde::Serialize;
 use throng_air::feed::routes as feed;
+use throng_air::room::Room;
 use throng_air::tls::tickets::TicketSecret;
 use throng_core::key::Key;
 
 use super::upstream::Upstream;
 use super::{Identity, Worker};
+use crate::capacity::Capacity;
 use crate::config::EngineArgs;
 use crate::serve::{
     Audience, HAND_OVER_MAX, Plan, ServeError, bind_plain, feed_behind_key, ledger,
@@ -50,6 +53,12 @@ pub struct EdgeArgs {
     /// Private key (PEM) of --tls-cert
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// Listeners at once; more wait in a queue of this edge [default: 25000 per core]
+    #[arg(long, value_name = "N")]
+    pub listeners_max: Option<NonZeroU32>,
+    /// Bits per second that listeners may take together [default: 70 % of the fastest link's speed, where it tells]
+    #[arg(long, value_name = "BITS")]
+    pub egress_max: Option<NonZeroU64>,
     /// How listeners are served
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -93,11 +102,16 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
         },
         upstream: args.upstream.clone(),
     };
-    let mut worker = Worker::start(Identity {
+    let room = Room::alone();
+    room.limit(
+        Capacity::bounded(None, args.listeners_max, args.egress_max, args.listen.ip()).limits(),
+    );
+    let identity = Identity {
         place: 0,
         upstream,
         desk: false,
-    });
+    };
+    let mut worker = Worker::start(identity, room);
     let fed = feed::routes(&worker.air, worker.routes.clone());
     let mut routes = worker.routes.clone();
     if let Some(key) = key {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use throng_air::room::{Room, shared};
+use throng_core::admission::Lane;
 use tokio::time::interval;
 
 use crate::serve::{
@@ -24,21 +26,23 @@ pub async fn run() -> Result<(), ServeError> {
         config,
         place,
         restarts,
-        slots,
+        board,
+        queue,
         tickets,
     } = child::take_order(c"throng-air")?;
     let upstream = Upstream::local(config.data.clone());
     let metrics = recorder_of_worker(place);
     metrics::counter!(RESTARTS).absolute(restarts);
     tokio::spawn(tell_metrics(upstream.clone(), metrics, place));
-    let mut worker = Worker::start(Identity {
+    // The first lane is the origin's.
+    let lane = Lane::new(place as usize);
+    let room = Room::shared(shared::open(&board)?, lane, queue);
+    let identity = Identity {
         place,
         upstream,
         desk: config.shares_desk(),
-    });
-    if let Some(most) = slots {
-        worker.air.set_listeners_max(most);
-    }
+    };
+    let mut worker = Worker::start(identity, room);
     worker.wait_until_filled().await;
     let routes = worker.routes.clone();
     let port = Audience::bind(config.listen, Plan::of_worker(&config))?;

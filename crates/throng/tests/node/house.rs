@@ -63,6 +63,7 @@ impl House {
             engine: EngineConfig::default(),
             certificate: None,
             listeners_max: None,
+            egress_max: None,
         };
         Self::start_with(config, folder).await
     }

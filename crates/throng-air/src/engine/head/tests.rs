@@ -29,6 +29,7 @@ fn a_live_stream_is_ours() {
             slug,
             format,
             rendition,
+            query: target.split_once('?').map_or("", |(_, query)| query),
         };
         let text = get(target);
         assert_eq!(read(text.as_bytes()), Head::Live(asked), "{target}");

@@ -147,6 +147,7 @@ impl<P: Port> Shard<P> {
             seat: self.seats.take(asked.slug, on_air),
             format: asked.format,
             rendition: asked.rendition,
+            papers: self.air.room().papers(asked.query),
             until_ms: self.now_ms + FILL_MS,
         };
         self.tally.asked(Door::Stream);
@@ -174,10 +175,13 @@ impl<P: Port> Shard<P> {
         if seat.is_closed || is_over && !(seat.flowing && is_ready) {
             self.refuse(place, &reply(&hls::unfilled(), false), Refused::Unready);
         } else if seat.flowing && is_ready {
-            if self.air.room().enter() {
-                self.join(place, waiting);
-            } else {
-                self.refuse(place, &reply(&Reply::full(), false), Refused::Full);
+            let (room, rung) = (self.air.room(), self.air.rung());
+            let waited = u64::try_from(self.woke.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.flow.note(waited, self.now_ms);
+            let share = self.flow.share(self.now_ms);
+            match room.enter(waiting.papers, waiting.rendition, rung, share) {
+                Ok(taken) => self.join(place, waiting, taken),
+                Err(told) => self.refuse(place, &reply(&told, false), Refused::Full),
             }
         }
     }

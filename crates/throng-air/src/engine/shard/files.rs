@@ -81,6 +81,10 @@ impl<P: Port> Shard<P> {
                 Some((answer::live_head(asked.format, keeps), Door::Stream))
             }
             What::Page(slug) => Some(page(&self.air.find(slug)?.facts().page)),
+            What::NowServing(slug) => {
+                self.air.find(slug)?;
+                Some((answer::now_serving(&self.air, keeps), Door::Page))
+            }
             What::State(slug) => {
                 let on_air = self.air.find(slug)?;
                 Some((answer::state(&self.air, &on_air, keeps), Door::Page))

@@ -60,6 +60,11 @@ pub struct Call {
 }
 
 impl Board {
+    /// Whether a tick is due that nobody has done.
+    pub fn is_due(&self, now_ms: u64) -> bool {
+        now_ms / TICK_MS > self.read(TICK)
+    }
+
     /// Calls those whose turn it is; all processes say this often, and one of them does it in each tick. `is_live` says
     /// that a space of this node is live.
     pub fn call(&self, now_ms: u64, rung: Rung, is_live: bool) -> Option<Call> {
@@ -209,6 +214,6 @@ impl Board {
 impl Board {
     /// The draws of the queue that is open.
     pub fn chances(&self, secret: &[u8; 32]) -> Chances {
-        Chances::of(secret, self.read(NUMBER))
+        Chances::of(secret, self.number())
     }
 }
