@@ -8,6 +8,7 @@
 mod hearing;
 mod known;
 mod leaving;
+mod queueing;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 pub use self::hearing::KEPT_MAX_BYTES;
 use self::known::Known;
+use self::queueing::{Waiting, counter_beside};
 use crate::SECOND_US;
 use crate::answer::{Head, Media};
 use crate::chance::{Chance, mixed};
@@ -53,12 +55,16 @@ pub struct Listener {
     state: State,
     had_gap: bool,
     was_queued: bool,
+    /// What he holds while he waits for his turn.
+    waiting: Option<Box<Waiting>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// One of what precedes the sound.
     Before(u8),
+    /// How far the queue has come.
+    Queue,
     /// The endless answer.
     Stream,
     /// The first playlist.
@@ -152,6 +158,7 @@ impl Listener {
             state: State::Joining,
             had_gap: false,
             was_queued: false,
+            waiting: None,
         };
         if funnel.before.is_empty() {
             listener.step = listener.first_of_sound();
@@ -171,6 +178,10 @@ impl Listener {
             return self.give_up(scene, "an address elsewhere");
         };
         self.last_us = scene.now_us;
+        if self.waiting.is_some() && self.step == self.first_of_sound() {
+            // What he waited in the queue is no slowness of the doors.
+            self.began_us = scene.now_us;
+        }
         if self.step == Step::Media {
             self.loaded_us = scene.now_us;
         }
@@ -275,13 +286,14 @@ impl Listener {
                     self.join(scene);
                 }
             }
-            Step::Before(_) | Step::Main | Step::Media => {}
+            Step::Before(_) | Step::Main | Step::Media | Step::Queue => {}
         }
         None
     }
 
     fn is_text(&self, head: Head) -> bool {
-        !matches!(head.status, 200 | 206) || matches!(self.step, Step::Main | Step::Media)
+        !matches!(head.status, 200 | 206)
+            || matches!(self.step, Step::Main | Step::Media | Step::Queue)
     }
 
     /// An answer that is read when it is whole.
@@ -304,7 +316,11 @@ impl Listener {
         let act = whole.then(|| {
             self.answer = None;
             if matches!(head.status, 200 | 206) {
-                self.read_text(scene, &text)
+                if self.step == Step::Queue {
+                    self.read_progress(scene, &text)
+                } else {
+                    self.read_text(scene, &text)
+                }
             } else {
                 self.refused(scene, head, &text)
             }
@@ -360,7 +376,7 @@ impl Listener {
                 self.pass_item();
                 self.next_item(scene, false)
             }
-            Step::Main | Step::Media | Step::Map => self.next_item(scene, false),
+            Step::Main | Step::Media | Step::Map | Step::Queue => self.next_item(scene, false),
         };
         if head.closes && act == Act::Send {
             return Act::ComeBack {
@@ -392,10 +408,11 @@ impl Listener {
             Step::Before(place) => funnel.before.get(usize::from(place))?.clone(),
             Step::Stream if self.via == Via::Plain => {
                 let turn = mixed(self.number.into()) % funnel.plain.len().max(1) as u64;
-                sticky(funnel.plain.get(usize::try_from(turn).ok()?)?)
+                self.with_ticket(sticky(funnel.plain.get(usize::try_from(turn).ok()?)?))
             }
-            Step::Stream => sticky(&funnel.progressive),
-            Step::Main => sticky(&funnel.hls),
+            Step::Queue => counter_beside(&funnel.progressive)?,
+            Step::Stream => self.with_ticket(sticky(&funnel.progressive)),
+            Step::Main => self.with_ticket(sticky(&funnel.hls)),
             Step::Media => self.media_path(sticky(scene.shared.media_path.as_ref()?)),
             Step::Map | Step::Item => self.item_path(scene.shared.media_path.as_ref()?)?,
         })

@@ -73,6 +73,7 @@ impl Listener {
             State::Joined { listening: true } | State::Gone => return,
         }
         self.state = State::Joined { listening: true };
+        self.waiting = None;
         scene.tally.note_listening();
     }
 

@@ -30,6 +30,8 @@ impl Listener {
             self.note_gap(silent_us, tally);
         }
         match self.depart(tally) {
+            // Who goes out of the queue was told why, and where he stood.
+            State::Joining if self.waiting.is_some() => {}
             State::Joining => tally.failed += 1,
             State::Joined { .. } => tally.left += 1,
             State::Gone => {}
@@ -38,9 +40,10 @@ impl Listener {
 
     /// A refusal was read to its end.
     pub(super) fn refused(&mut self, scene: &mut Scene<'_>, head: Head, text: &[u8]) -> Act {
-        if head.status == 503 && !self.was_queued && find(text, b"\"ticket\"") {
-            self.was_queued = true;
-            scene.tally.queued += 1;
+        if head.status == 503
+            && let Some(act) = self.wait_in_queue(scene, text)
+        {
+            return act;
         }
         let asked_us = u64::from(head.retry_after_seconds.unwrap_or(0)) * SECOND_US;
         self.back(scene, asked_us)
@@ -103,8 +106,4 @@ impl Listener {
         }
         std::mem::replace(&mut self.state, State::Gone)
     }
-}
-
-fn find(text: &[u8], wanted: &[u8]) -> bool {
-    text.windows(wanted.len()).any(|window| window == wanted)
 }

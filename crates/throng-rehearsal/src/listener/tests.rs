@@ -183,15 +183,14 @@ fn a_refusal_is_counted_by_its_reason_and_waits_as_told() {
     let mut world = World::new(Via::Progressive);
     world.listener.step = Step::Stream;
     world.ask();
-    let refusal =
-        b"HTTP/1.1 503 No\r\nRetry-After: 5\r\nContent-Length: 14\r\n\r\n{\"ticket\":\"t\"}";
+    let refusal = b"HTTP/1.1 503 No\r\nRetry-After: 5\r\nContent-Length: 2\r\n\r\nno";
     let Act::ComeBack { at_us } = world.take(refusal) else {
         panic!("he comes back");
     };
     assert!((5_000_000..6_000_000).contains(&at_us));
     assert_eq!(
         (world.tally.queued, world.tally.refused["status 503"]),
-        (1, 1)
+        (0, 1)
     );
     world.ask();
     let gone = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n";
@@ -340,4 +339,72 @@ fn an_answer_in_two_pieces_is_brought_again_until_it_is_whole() {
     let act = world.take(&whole[used..]);
     assert_eq!(act, Act::Send);
     assert!(world.asked().starts_with("/s/a/hls/o48/media.m3u8"));
+}
+
+#[test]
+fn who_is_given_a_ticket_waits_as_told_and_goes_in_with_it_when_his_turn_comes() {
+    let mut world = World::new(Via::Progressive);
+    world.listener.step = Step::Stream;
+    world.ask();
+    let told = |status: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    };
+    let full = r#"{"ticket":"T","place":40,"serving":7,"ask_again_seconds":20,"reason":"full"}"#;
+    let expect_back = |act: Act, from: u64, to: u64| {
+        let Act::ComeBack { at_us } = act else {
+            panic!("he comes back");
+        };
+        assert!(
+            (from * 1_000_000..=to * 1_000_000).contains(&at_us),
+            "{at_us}"
+        );
+        at_us
+    };
+    world.now_us = expect_back(world.take(&told("503 No", full)), 20, 21);
+    for (progress, from, to) in [
+        (r#"{"serving":9,"of":90,"per_minute":60}"#, 40, 42),
+        (r#"{"serving":20,"of":90,"per_minute":60}"#, 42, 45),
+    ] {
+        assert_eq!(world.ask(), "/s/a/now-serving.json");
+        world.now_us = expect_back(world.take(&told("200 OK", progress)), from, to);
+    }
+    assert_eq!(world.ask(), "/s/a/now-serving.json");
+    assert_eq!(
+        world.take(&told("200 OK", r#"{"serving":40,"of":90}"#)),
+        Act::Send
+    );
+    let out = world.ask();
+    assert!(
+        out.starts_with("/s/a/live.mp4?l=") && out.ends_with("&ticket=T"),
+        "{out}"
+    );
+    world.take(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mp4\r\nTransfer-Encoding: chunked\r\n\r\n");
+    world.chunk(&[&init(Rendition::O48, None)[..], &part(0)].concat());
+    assert_eq!((world.tally.queued, world.counts()), (1, (1, 1, 0, 0)));
+    assert!(
+        world.tally.join_us.max() < 1_000_000,
+        "the queue is no slowness of the doors"
+    );
+}
+
+#[test]
+fn who_leaves_the_queue_has_not_failed() {
+    let mut world = World::new(Via::Progressive);
+    world.listener.step = Step::Stream;
+    world.ask();
+    let body = r#"{"ticket":"T","place":4,"serving":0,"ask_again_seconds":5}"#;
+    let refusal = format!(
+        "HTTP/1.1 503 No\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert!(matches!(
+        world.take(refusal.as_bytes()),
+        Act::ComeBack { .. }
+    ));
+    world.with(|listener, scene| listener.leave(scene.now_us, scene.tally));
+    assert_eq!((world.tally.queued, world.counts()), (1, (0, 0, 0, 0)));
 }
