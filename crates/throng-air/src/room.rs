@@ -187,6 +187,11 @@ impl Room {
     }
 }
 
+/// A process of the node has died, whose lane this was.
+pub fn mourn(board: &Board, lane: Lane) {
+    board.mourn(lane, now_ms());
+}
+
 /// A place that is taken until this is dropped.
 pub(crate) struct Inside {
     room: Arc<Room>,

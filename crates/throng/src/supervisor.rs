@@ -12,8 +12,10 @@ use std::time::Duration;
 use std::{io, process};
 
 use rustix::process::Signal;
+use throng_air::room;
 use throng_air::room::shared::{QueueSecret, SharedBoard};
 use throng_air::tls::tickets::TicketSecret;
+use throng_core::admission::Lane;
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -188,6 +190,9 @@ impl House {
 
     fn mourn(&mut self, role: Role, status: &io::Result<ExitStatus>) {
         self.running.remove(&role);
+        if let Role::Worker(place) = role {
+            room::mourn(self.board.board(), Lane::new(place as usize));
+        }
         match status {
             Ok(status) => tracing::error!(%role, %status, "died; it is started again"),
             Err(error) => tracing::error!(%role, %error, "was lost; it is started again"),

@@ -322,10 +322,39 @@ fn a_process_that_dies_gives_its_places_back() {
         (0..6).filter(|_| enter(one)).count() + (0..6).filter(|_| enter(two)).count(),
         10
     );
-    board.begin(one);
+    board.mourn(one, 1_000);
     assert_eq!(board.room(normal).held, 4);
     board.leave(one, Rendition::A64);
     assert_eq!(board.room(normal).held, 4, "an empty lane owes nothing");
+}
+
+#[test]
+fn places_of_a_process_that_died_are_kept_for_those_who_had_them() {
+    let mut house = House::new(100, 600_000, 4);
+    house.arrive(100);
+    let (dead, now_ms) = (Lane::new(0), house.now_ms);
+    house.board.mourn(dead, now_ms);
+    let stranger = house.asking(None, Some(424_242));
+    assert!(matches!(
+        house.board.ask(&stranger, &SECRET),
+        Verdict::Wait(_)
+    ));
+    let back = (0..100).filter(|person| {
+        let asking = house.asking(None, Some(number(*person)));
+        matches!(house.board.ask(&asking, &SECRET), Verdict::Enter(_))
+    });
+    assert_eq!(back.count(), 100);
+    house.board.mourn(dead, now_ms);
+    house.now_ms += 8_000;
+    let called = (0..2).filter_map(|_| {
+        house.now_ms += STEP_MS;
+        house.board.call(house.now_ms, Rung::default(), true)
+    });
+    assert_eq!(
+        called.map(|call| call.called).sum::<u64>(),
+        1,
+        "the stranger's turn has come"
+    );
 }
 
 #[test]
