@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -13,7 +12,6 @@ use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use throng_core::caching::{BRIEF, NEVER};
-use throng_core::ladder::Rung;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::space;
 use throng_core::time::UnixMillis;
@@ -27,6 +25,7 @@ use crate::feed::hold::HoldParts;
 use crate::feed::reports::Reports;
 use crate::format::Format;
 use crate::hls::{self, Name};
+use crate::ladder::Ladder;
 use crate::ledger::Ledger;
 use crate::on_air::OnAir;
 use crate::presence::{self, Player};
@@ -62,7 +61,7 @@ pub struct Air {
     pages: Pages,
     held: Semaphore,
     room: Arc<Room>,
-    rung: AtomicU8,
+    ladder: Ladder,
     hold: watch::Sender<Option<Arc<HoldParts>>>,
     ledger: Arc<Ledger>,
     reports: Reports,
@@ -79,7 +78,7 @@ impl Air {
             pages,
             held: hls::ordinary::held_places(),
             room: Room::endless(),
-            rung: AtomicU8::new(0),
+            ladder: Ladder::default(),
             hold: watch::Sender::new(None),
             ledger: Arc::default(),
             reports: Reports::default(),
@@ -161,14 +160,9 @@ impl Air {
         self.index.borrow().clone()
     }
 
-    /// The rung of the ladder on which listeners are served.
-    pub fn rung(&self) -> Rung {
-        Rung::new(self.rung.load(Ordering::Relaxed)).expect("only rungs are stored")
-    }
-
-    /// Moves everybody to a rung.
-    pub fn set_rung(&self, rung: Rung) {
-        self.rung.store(rung.number(), Ordering::Relaxed);
+    /// The ladder, on a rung of which listeners are served.
+    pub fn ladder(&self) -> &Ladder {
+        &self.ladder
     }
 
     /// Lets in no more listeners at once than so many; whoever is in stays in.
@@ -286,7 +280,12 @@ async fn file(
     let query = query.unwrap_or_default();
     match file.as_str() {
         "state.json" => answer::ok(
-            state_json(&on_air, &on_air.facts().space, air.rung(), now()),
+            state_json(
+                &on_air,
+                &on_air.facts().space,
+                air.ladder().decision(),
+                now(),
+            ),
             "application/json",
             BRIEF,
         ),

@@ -1,7 +1,7 @@
 //! `state.json`: what a page and a player want to know, the same for everyone, one second old at most.
 
 use serde::Serialize;
-use throng_core::ladder::Rung;
+use throng_core::ladder::signals::Decision;
 use throng_core::rendition::Rendition;
 use throng_core::space::Space;
 use throng_core::time::UnixMillis;
@@ -26,6 +26,7 @@ struct StateJson<'a> {
     part_seconds: f64,
     newest_segment: Option<u64>,
     rung: u8,
+    rung_reason: Option<String>,
     listening: u64,
     peak: u64,
     joined: u64,
@@ -52,17 +53,23 @@ pub fn of_page(space: &Space, counts: Counts, recorded: Recorded) -> String {
     } else {
         (Counts::default(), Recorded::default())
     };
-    text(&document(space, counts, recorded, None, Rung::default()))
+    text(&document(
+        space,
+        counts,
+        recorded,
+        None,
+        Decision::default(),
+    ))
 }
 
 /// The text of `state.json` at a wall-clock time.
-pub fn state_json(on_air: &OnAir, space: &Space, rung: Rung, now: UnixMillis) -> String {
+pub fn state_json(on_air: &OnAir, space: &Space, decision: Decision, now: UnixMillis) -> String {
     text(&document(
         space,
         on_air.counts(),
         on_air.past().recorded(),
         newest_segment(on_air, space, now),
-        rung,
+        decision,
     ))
 }
 
@@ -96,7 +103,7 @@ fn document(
     counts: Counts,
     recorded: Recorded,
     newest_segment: Option<u64>,
-    rung: Rung,
+    decision: Decision,
 ) -> StateJson<'_> {
     StateJson {
         slug: space.slug.as_str(),
@@ -110,7 +117,8 @@ fn document(
         segment_seconds: seconds(PARTS_PER_SEGMENT),
         part_seconds: seconds(1),
         newest_segment,
-        rung: rung.number(),
+        rung: decision.rung.number(),
+        rung_reason: decision.words(),
         listening: counts.listening,
         peak: counts.peak,
         joined: counts.joined,

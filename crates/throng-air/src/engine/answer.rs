@@ -74,7 +74,12 @@ fn page_head(document: &Document, gzip: bool) -> String {
 
 /// `state.json`.
 pub(crate) fn state(air: &Air, on_air: &OnAir, keeps: bool) -> Framed {
-    let state = state_json(on_air, &on_air.facts().space, air.rung(), now());
+    let state = state_json(
+        on_air,
+        &on_air.facts().space,
+        air.ladder().decision(),
+        now(),
+    );
     reply(&Reply::ok(state, "application/json", BRIEF), keeps)
 }
 

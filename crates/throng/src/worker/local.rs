@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::interval;
 
 use crate::serve::{
-    Audience, Plan, ServeError, raise_file_limit, recorder_of_worker, render_worker,
+    Audience, Plan, ServeError, keep_ladder, raise_file_limit, recorder_of_worker, render_worker,
     wait_for_signal,
 };
 use crate::supervisor::child::{self, RESTARTS, WorkerOrder};
@@ -36,6 +36,7 @@ pub async fn run() -> Result<(), ServeError> {
         upstream,
         desk: config.shares_desk(),
     });
+    keep_ladder(&worker.air, config.engine);
     if let Some(most) = slots {
         worker.air.set_listeners_max(most);
     }
