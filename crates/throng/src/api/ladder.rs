@@ -6,12 +6,12 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use throng_air::ladder::Standing;
 use throng_core::ladder::Rung;
-use throng_core::ladder::signals::{Reason, Signals};
+use throng_core::ladder::signals::{Reason, Share, Signals};
 
 use super::Desk;
 use super::problem::Problem;
@@ -30,11 +30,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> A
     Ok(desk.ladder())
 }
 
-pub(super) async fn set(
-    State(desk): State<Arc<Desk>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Answer {
+pub(super) async fn set(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Answer {
     desk.operator(&headers)?;
     let ladder = desk.origin.ladder();
     match parse(&body)? {
@@ -52,7 +48,7 @@ pub(super) async fn set(
 }
 
 impl Desk {
-    fn ladder(&self) -> axum::response::Response {
+    fn ladder(&self) -> Response {
         uncached(Json(described(&self.origin.ladder().standing()))).into_response()
     }
 }
@@ -86,7 +82,7 @@ fn signals(signals: &Signals) -> Value {
         "memory_of_budget": signals.memory_of_budget.as_f64(),
         "memory_of_machine": signals.memory_of_machine.as_f64(),
         "memory_waiting": signals.memory_waiting.as_f64(),
-        "joins": signals.joins.map(|share| share.as_f64()),
+        "joins": signals.joins.map(Share::as_f64),
     })
 }
 

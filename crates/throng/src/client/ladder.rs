@@ -58,21 +58,17 @@ fn in_words(answer: &Value) -> String {
     } else {
         "by what is measured"
     };
-    let lines = [
-        ("rung", format!("{} ({mode})", answer["rung"])),
-        ("means", text("meaning")),
-        ("because", text("rung_reason")),
-        ("wanted", answer["wanted"].to_string()),
-        ("since", text("since")),
+    let line = |label: &str, text: String| format!("{label:<20}{text}\n");
+    let standing = [
+        line("rung", format!("{} ({mode})", answer["rung"])),
+        line("means", text("meaning")),
+        line("because", text("rung_reason")),
+        line("wanted", answer["wanted"].to_string()),
+        line("since", text("since")),
     ];
-    let mut words: String = lines
-        .iter()
-        .map(|(label, text)| format!("{label:<20}{text}\n"))
-        .collect();
-    for (name, value) in answer["signals"].as_object().into_iter().flatten() {
-        words += &format!("{name:<20}{value}\n");
-    }
-    words
+    let signals = answer["signals"].as_object().into_iter().flatten();
+    let signals = signals.map(|(name, value)| line(name, value.to_string()));
+    standing.into_iter().chain(signals).collect()
 }
 
 #[cfg(test)]
@@ -95,7 +91,12 @@ mod tests {
         let answer = br#"{"rung":3,"meaning":"m","wanted":4,"locked":true,"reasons":[],"rung_reason":"r","since":"s","signals":{"lag_ms":7}}"#;
         let server =
             TestServer::start(|_| TestServer::answer("200 OK", "application/json", answer));
-        let place = ["--server", &server.url, "--data", data.path().to_str().unwrap()];
+        let place = [
+            "--server",
+            &server.url,
+            "--data",
+            data.path().to_str().unwrap(),
+        ];
         let mut output = Vec::new();
         for command in [&["set", "3"][..], &["auto"], &["show"]] {
             let all = [&["ladder"], command, &place].concat();
@@ -105,7 +106,13 @@ mod tests {
         let asked: Vec<_> = server
             .asked()
             .iter()
-            .map(|asked| (asked.method.clone(), asked.target.clone(), asked.body.clone()))
+            .map(|asked| {
+                (
+                    asked.method.clone(),
+                    asked.target.clone(),
+                    asked.body.clone(),
+                )
+            })
             .collect();
         let path = || "/api/ladder".to_owned();
         let locked = r#"{"locked":true,"rung":3}"#.to_owned();
@@ -117,7 +124,10 @@ mod tests {
         assert_eq!(asked, expected);
         assert_eq!(server.asked()[0].bearer.as_deref(), Some("op-key"));
         let words = String::from_utf8(output).unwrap();
-        assert!(words.starts_with("rung                3 (kept by the operator)\n"), "{words}");
+        assert!(
+            words.starts_with("rung                3 (kept by the operator)\n"),
+            "{words}"
+        );
         assert!(words.ends_with("lag_ms              7\n"), "{words}");
         assert!(Cli::try_parse_from(["ladder", "set", "5"]).is_err());
     }
