@@ -1,6 +1,7 @@
 """The ladder, walked by an operator and by a node itself, while players listen: nobody hears it."""
 
 import concurrent.futures
+import contextlib
 import json
 
 import pytest
@@ -19,6 +20,11 @@ SECONDS = 52
 SECONDS_FROM_DEEPEST = 28
 # For some of the time the sound has a third of its bits.
 STOI_MIN = 0.9
+PAGES = ["page", "late page"]
+# What a second of a page that plays at 1.05x steps forward, and a little.
+FASTER_STEP_MS = 70
+# Lean AAC codes the quietest pauses as nothing. ADTS has no timestamps: what is missing there is a step, not a silence.
+AAC_PAUSE_MS = 60
 # Before the walk, so that every player hears all of it.
 EARLY = [("ffmpeg", "live.webm"), ("mpv", "live.aac"), ("gstreamer", "live.webm"), ("vlc", "hls/main.m3u8")]
 # At its deepest: with a long cushion, which the way back must leave them.
@@ -70,22 +76,29 @@ def assert_unheard(who, programme, heard, seconds):
     """Nothing is missing, and nothing comes twice."""
     match = signal_kit.compare(programme, heard, looped=False)
     assert match.seconds >= seconds - 2, (who, match)
-    assert match.gaps == [], (who, match)
-    # Our page plays a little faster where it has more than it needs.
-    assert match.jumps_ms == [] or who == "page", (who, match)
+    pause_max_ms = AAC_PAUSE_MS if "live.aac" in who else 0
+    assert all(length_ms <= pause_max_ms for _, length_ms in match.gaps), (who, match)
+    # Our page plays a little faster where it has more than it needs; anything else skips or repeats sound.
+    step_max_ms = FASTER_STEP_MS if who in PAGES else 0
+    assert all(abs(step) <= step_max_ms for step in match.jumps_ms), (who, match)
     assert match.stoi >= STOI_MIN, (who, match)
 
 
 def test_nobody_hears_a_walk_along_the_ladder_and_back(house, chromium, tmp_path_factory):
     node, space = house
     since = max(0, space.recorded_seconds() - BEHIND_SECONDS)
-    jobs = {}
-    with concurrent.futures.ThreadPoolExecutor(len(EARLY) + len(LATE) + 2) as pool, chromium.page(space.listen_url) as page:
+    jobs, pages, paged = {}, {}, {}
+    players_at_once = len(EARLY) + len(LATE) + 2
+    with concurrent.futures.ThreadPoolExecutor(players_at_once) as pool, contextlib.ExitStack() as browsing:
+
+        def opens(who):
+            pages[who] = browsing.enter_context(chromium.page(space.listen_url))
 
         def hears(player, path, seconds):
             url, folder = f"{space.listen_url}/{path}", tmp_path_factory.mktemp("player")
             jobs[player, path, seconds] = pool.submit(players.ALL[player], url, seconds, folder)
 
+        opens("page")
         for player, path in EARLY:
             hears(player, path, SECONDS)
         ours = {
@@ -96,20 +109,23 @@ def test_nobody_hears_a_walk_along_the_ladder_and_back(house, chromium, tmp_path
             assert set_ladder(node, locked=True, rung=rung)["rung"] == rung
             reaches(space, rung)
             if rung == DEEPEST:
+                opens("late page")
                 for player, path in LATE:
                     hears(player, path, SECONDS_FROM_DEEPEST)
             passes(space, seconds)
         heard = {who: job.result() for who, job in jobs.items()}
         reports = {via: job.result() for via, job in ours.items()}
-        paged = browser.heard(page, SECONDS)
-        assert page.complaints == []
+        for who, seconds in zip(PAGES, (SECONDS, SECONDS_FROM_DEEPEST)):
+            paged[who] = browser.heard(pages[who], seconds)
+            assert pages[who].complaints == []
     programme = space.recording()[int(since * signal_kit.RATE_HZ) :]
     for (player, path, seconds), samples in heard.items():
         assert_unheard((player, path), programme, samples, seconds)
     for via, (report, samples) in reports.items():
         assert report["gaps"] == [], (via, report)
         assert_unheard(via, programme, samples, SECONDS)
-    assert_unheard("page", programme, paged, SECONDS)
+    for who, seconds in zip(PAGES, (SECONDS, SECONDS_FROM_DEEPEST)):
+        assert_unheard(who, programme, paged[who], seconds)
 
 
 def test_a_node_that_is_pressed_moves_by_itself_and_says_why(tmp_path, voices):

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use throng_core::ladder::Rung;
 use throng_core::ladder::climber::{Climber, Move};
-use throng_core::ladder::signals::{Decision, Reason, Signals};
+use throng_core::ladder::reason::Reason;
+use throng_core::ladder::signals::{Decision, Signals};
 use throng_core::time::UnixMillis;
 use tokio::time::{MissedTickBehavior, interval};
 

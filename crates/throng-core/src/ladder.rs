@@ -5,6 +5,7 @@
 //! what [`signals`] tell.
 
 pub mod climber;
+pub mod reason;
 pub mod signals;
 
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use throng_air::ladder::Standing;
 use throng_core::ladder::Rung;
-use throng_core::ladder::signals::{Reason, Share, Signals};
+use throng_core::ladder::reason::Reason;
+use throng_core::ladder::signals::{Share, Signals};
 
 use super::Desk;
 use super::problem::Problem;

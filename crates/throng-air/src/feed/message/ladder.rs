@@ -2,7 +2,8 @@
 
 use bytes::BufMut;
 use throng_core::ladder::Rung;
-use throng_core::ladder::signals::{Decision, Reasons, Share, Signals};
+use throng_core::ladder::reason::Reasons;
+use throng_core::ladder::signals::{Decision, Share, Signals};
 
 use super::super::wire::{Malformed, Reader, put_flag, put_option};
 
