@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -14,7 +13,6 @@ use axum::routing::get;
 use bytes::Bytes;
 use throng_core::admission::Flow;
 use throng_core::caching::{BRIEF, NEVER};
-use throng_core::ladder::Rung;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::space;
 use throng_core::time::UnixMillis;
@@ -28,6 +26,7 @@ use crate::feed::hold::HoldParts;
 use crate::feed::reports::Reports;
 use crate::format::Format;
 use crate::hls::{self, Name};
+use crate::ladder::Ladder;
 use crate::ledger::Ledger;
 use crate::on_air::OnAir;
 use crate::presence::{self, Player};
@@ -63,7 +62,7 @@ pub struct Air {
     pages: Pages,
     held: Semaphore,
     room: Arc<Room>,
-    rung: AtomicU8,
+    ladder: Ladder,
     hold: watch::Sender<Option<Arc<HoldParts>>>,
     ledger: Arc<Ledger>,
     reports: Reports,
@@ -90,7 +89,7 @@ impl Air {
             pages,
             held: hls::ordinary::held_places(),
             room,
-            rung: AtomicU8::new(0),
+            ladder: Ladder::default(),
             hold: watch::Sender::new(None),
             ledger: Arc::default(),
             reports: Reports::default(),
@@ -172,32 +171,27 @@ impl Air {
         self.index.borrow().clone()
     }
 
-    /// The rung of the ladder on which listeners are served.
-    pub fn rung(&self) -> Rung {
-        Rung::new(self.rung.load(Ordering::Relaxed)).expect("only rungs are stored")
+    /// The ladder, on a rung of which listeners are served.
+    pub fn ladder(&self) -> &Ladder {
+        &self.ladder
     }
 
     /// What `state.json` says of this node.
     pub fn told(&self) -> Told {
         Told {
-            rung: self.rung(),
+            decision: self.ladder.decision(),
             queued: self.room.queued(),
         }
     }
 
     /// Calls those who wait and whose turn it is.
     pub(crate) fn call(&self) {
-        self.room.call(self.rung(), || {
+        self.room.call(self.ladder.rung(), || {
             let spaces = self.spaces.borrow();
             spaces
                 .values()
                 .any(|on_air| on_air.facts().space.state == space::State::Live)
         });
-    }
-
-    /// Moves everybody to a rung.
-    pub fn set_rung(&self, rung: Rung) {
-        self.rung.store(rung.number(), Ordering::Relaxed);
     }
 
     /// The door.
@@ -355,9 +349,12 @@ async fn live(
         return progressive::head(format);
     }
     let everybody = Flow::new().share(0);
-    let entered = air
-        .room
-        .enter(air.room.papers(query), rendition, air.rung(), everybody);
+    let entered = air.room.enter(
+        air.room.papers(query),
+        rendition,
+        air.ladder.rung(),
+        everybody,
+    );
     let inside = match entered {
         Ok(taken) => air.room.seat(taken),
         Err(reply) => return reply.into(),

@@ -16,6 +16,7 @@ pub mod feed;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hand_over;
+pub mod ladder;
 pub mod ledger;
 pub mod on_air;
 pub mod past;

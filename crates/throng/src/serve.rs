@@ -21,6 +21,7 @@ use bytes::Bytes;
 use rustls::ServerConfig;
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
+use throng_air::ladder;
 use throng_air::room::{Room, shared};
 use throng_air::tls::tickets::TicketSecret;
 use throng_archive::DataLock;
@@ -47,7 +48,7 @@ use self::links::links;
 pub(crate) use self::ports::{bind_plain, keep};
 use crate::api::Desk;
 use crate::capacity::Capacity;
-use crate::config::Config;
+use crate::config::{Config, EngineConfig, RungChoice};
 use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
 use crate::store::Store;
 use crate::supervisor;
@@ -276,8 +277,19 @@ fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> 
 /// The audience's side of this node, before any space is on air.
 fn own_air(config: &Config, room: Arc<Room>, inits: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
     let air = empty_air(room, inits, Some(pages::index(std::iter::empty())));
-    air.set_rung(config.rung);
+    if let RungChoice::Fixed(rung) = config.rung {
+        air.ladder().lock(rung);
+    }
+    keep_ladder(&air, config.engine);
     air
+}
+
+/// Measures each second how pressed this process is.
+pub(crate) fn keep_ladder(air: &Arc<Air>, engine: EngineConfig) {
+    if let Some(bytes) = engine.memory_max {
+        air.ladder().set_memory_max(bytes.get());
+    }
+    tokio::spawn(ladder::keep(Arc::downgrade(air)));
 }
 
 /// TLS with a certificate that is kept current.

@@ -136,7 +136,7 @@ impl<P: Port> Shard<P> {
                 // A sender that is gone will not open again either.
                 self.is_closing = *closing.borrow() || closing.has_changed().is_err();
                 self.tick();
-                self.tally.settle(self.air.ledger());
+                self.tally.settle(&self.air, self.rests.len());
                 if self.is_closing && self.connections == 0 {
                     return;
                 }
@@ -174,7 +174,7 @@ impl<P: Port> Shard<P> {
         for place in places_of_all(self.slots.len()) {
             self.lose(place);
         }
-        self.tally.settle(self.air.ledger());
+        self.tally.settle(&self.air, 0);
     }
 
     fn note_time(&mut self) -> Instant {
@@ -252,7 +252,7 @@ impl<P: Port> Shard<P> {
         if !self.air.room().is_his(listener.taken) {
             return self.dismiss(place, Closed::Replaced);
         }
-        match listener.cursor.step(seat.view(), self.air.rung()) {
+        match listener.cursor.step(seat.view(), self.air.ladder().rung()) {
             Step::Wait => {}
             Step::Close => return self.dismiss(place, Closed::Slow),
             Step::Send {
@@ -287,7 +287,7 @@ impl<P: Port> Shard<P> {
         } = waiting;
         let seat = self.seats.at(index);
         let (mut cursor, span): (Cursor, Span) =
-            Cursor::join(format, rendition, seat.view(), self.air.rung());
+            Cursor::join(format, rendition, seat.view(), self.air.ladder().rung());
         cursor.set_group(group_of(place));
         let key = Key {
             seat: index,

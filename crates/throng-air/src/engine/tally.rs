@@ -8,9 +8,11 @@ use metrics::{Counter, Gauge, counter, gauge};
 use throng_core::timeline::PART_SAMPLES;
 
 use super::head::Refusal;
+use crate::air::Air;
 use crate::counting::Verdict;
 use crate::format::Format;
-use crate::ledger::{self, Account, Accounts, Door, Ledger};
+use crate::ladder::strain::Told;
+use crate::ledger::{self, Account, Accounts, Door};
 use crate::metric;
 use crate::presence::Shard;
 use crate::tls::handshake::Failure;
@@ -145,6 +147,7 @@ pub(crate) struct Tally {
     listeners: Gauge,
     listening: u32,
     accounts: Accounts,
+    strain: Told,
 }
 
 impl Tally {
@@ -186,6 +189,7 @@ impl Tally {
             listeners: gauge(metric::SHARD_LISTENERS),
             listening: 0,
             accounts: Accounts::default(),
+            strain: Told::default(),
         }
     }
 
@@ -285,6 +289,7 @@ impl Tally {
     pub(crate) fn sent(&mut self, bytes: usize, parts: u64, missed_parts: u64, is_late: bool) {
         self.of(Door::Stream).deliver(parts * PART_SAMPLES);
         self.sends.increment(1);
+        self.strain.sent(is_late);
         self.bytes.increment(bytes as u64);
         if missed_parts > 0 {
             self.skips.increment(1);
@@ -301,8 +306,11 @@ impl Tally {
     }
 
     /// A tick began so late.
-    pub(crate) fn ticked(&self, late: Duration, is_too_late: bool, connections: u32) {
+    pub(crate) fn ticked(&mut self, late: Duration, is_too_late: bool, connections: u32) {
         self.lag.set(late);
+        if self.listening > 0 {
+            self.strain.ticked(late);
+        }
         self.connections.set(connections);
         self.listeners.set(self.listening);
         if is_too_late {
@@ -310,9 +318,12 @@ impl Tally {
         }
     }
 
-    /// Gives to the ledger what was counted since the last time.
-    pub(crate) fn settle(&mut self, ledger: &Ledger) {
-        ledger.settle(&mut self.accounts);
+    /// Gives to the ledger and the ladder what was counted since the last time; so many are blocked now.
+    pub(crate) fn settle(&mut self, air: &Air, blocked: usize) {
+        air.ledger().settle(&mut self.accounts);
+        air.ladder()
+            .strain()
+            .settle(&mut self.strain, self.listening, blocked);
     }
 
     /// A connection has asked for something: what becomes of that is counted at its door.

@@ -8,7 +8,7 @@ use throng_core::admission::Lane;
 use tokio::time::interval;
 
 use crate::serve::{
-    Audience, Plan, ServeError, raise_file_limit, recorder_of_worker, render_worker,
+    Audience, Plan, ServeError, keep_ladder, raise_file_limit, recorder_of_worker, render_worker,
     wait_for_signal,
 };
 use crate::supervisor::child::{self, RESTARTS, WorkerOrder};
@@ -43,6 +43,7 @@ pub async fn run() -> Result<(), ServeError> {
         desk: config.shares_desk(),
     };
     let mut worker = Worker::start(identity, room);
+    keep_ladder(&worker.air, config.engine);
     worker.wait_until_filled().await;
     let routes = worker.routes.clone();
     let port = Audience::bind(config.listen, Plan::of_worker(&config))?;

@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod walks;
+
 /// Chance from a seed (splitmix64).
 struct Chance(u64);
 

@@ -175,7 +175,7 @@ impl<P: Port> Shard<P> {
         if seat.is_closed || is_over && !(seat.flowing && is_ready) {
             self.refuse(place, &reply(&hls::unfilled(), false), Refused::Unready);
         } else if seat.flowing && is_ready {
-            let (room, rung) = (self.air.room(), self.air.rung());
+            let (room, rung) = (self.air.room(), self.air.ladder().rung());
             let waited = u64::try_from(self.woke.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.flow.note(waited, self.now_ms);
             let share = self.flow.share(self.now_ms);
