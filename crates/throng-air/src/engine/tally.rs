@@ -305,6 +305,11 @@ impl Tally {
         self.blocked.increment(1);
     }
 
+    /// So many of a thousand newcomers are not taken on.
+    pub(crate) fn keep_out(&mut self, per_mille: u32) {
+        self.strain.keep_out(per_mille);
+    }
+
     /// A tick began so late.
     pub(crate) fn ticked(&mut self, late: Duration, is_too_late: bool, connections: u32) {
         self.lag.set(late);

@@ -59,7 +59,7 @@ impl Host {
             }),
             memory_of_machine: machine().max(container()).unwrap_or_default(),
             memory_waiting: of_time(waited_us.1, self.waited_us.1),
-            joins: None,
+            joins: Some(Share::of(second.kept_out.into(), 1_000)),
         };
         (self.at, self.cpu_us, self.waited_us) = (now, cpu_us, waited_us);
         signals

@@ -14,6 +14,7 @@ pub(crate) struct Strain {
     cpu_us: AtomicU64,
     listeners: AtomicU32,
     blocked: AtomicU32,
+    kept_out: AtomicU32,
 }
 
 /// What a second brought.
@@ -25,6 +26,8 @@ pub(super) struct Second {
     pub(super) listeners: u32,
     pub(super) blocked: u32,
     pub(super) cpu_us: u64,
+    /// Newcomers who were not taken on, of a thousand.
+    pub(super) kept_out: u32,
 }
 
 /// What one thread has counted and told.
@@ -36,6 +39,7 @@ pub(crate) struct Told {
     listeners: u32,
     blocked: u32,
     cpu_us: u64,
+    kept_out: u32,
 }
 
 impl Told {
@@ -43,6 +47,11 @@ impl Told {
     pub(crate) fn ticked(&mut self, late: Duration) {
         let late_ms = u32::try_from(late.as_millis()).unwrap_or(u32::MAX);
         self.lag_ms = self.lag_ms.max(late_ms);
+    }
+
+    /// So many of a thousand newcomers are not taken on.
+    pub(crate) fn keep_out(&mut self, per_mille: u32) {
+        self.kept_out = self.kept_out.max(per_mille);
     }
 
     /// A span was sent.
@@ -59,6 +68,7 @@ impl Strain {
         let blocked = u32::try_from(blocked).unwrap_or(u32::MAX).min(listeners);
         let cpu_us = thread_cpu_us();
         self.lag_ms.fetch_max(told.lag_ms, Ordering::Relaxed);
+        self.kept_out.fetch_max(told.kept_out, Ordering::Relaxed);
         self.spans.fetch_add(told.spans, Ordering::Relaxed);
         self.late_spans
             .fetch_add(told.late_spans, Ordering::Relaxed);
@@ -87,6 +97,7 @@ impl Strain {
             listeners: self.listeners.load(Ordering::Relaxed),
             blocked: self.blocked.load(Ordering::Relaxed),
             cpu_us: self.cpu_us.swap(0, Ordering::Relaxed),
+            kept_out: self.kept_out.swap(0, Ordering::Relaxed),
         }
     }
 }
@@ -107,12 +118,15 @@ mod tests {
         let (strain, mut one, mut other) = (Strain::default(), Told::default(), Told::default());
         one.ticked(Duration::from_millis(30));
         one.sent(true);
+        one.keep_out(50);
+        one.keep_out(20);
         other.ticked(Duration::from_millis(7));
         other.sent(false);
         strain.settle(&mut one, 5, 7);
         strain.settle(&mut other, 3, 1);
         let second = strain.end_second();
         assert_eq!((second.lag_ms, second.spans, second.late_spans), (30, 2, 1));
+        assert_eq!(second.kept_out, 50);
         assert_eq!((second.listeners, second.blocked), (8, 6));
         strain.settle(&mut one, 1, 0);
         let second = strain.end_second();

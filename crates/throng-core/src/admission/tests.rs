@@ -518,24 +518,22 @@ fn who_comes_too_late_begins_anew_and_is_told() {
 fn joins_that_wait_long_are_taken_on_less_and_less_and_then_again() {
     let mut flow = Flow::new();
     let mut now_ms = 0;
-    let mut drive = |flow: &mut Flow, waited_us: u64, windows: u64| {
+    let mut kept_out = |flow: &mut Flow, waited_us: u64, windows: u64| {
         for _ in 0..windows * 2_000 {
             flow.note(waited_us, now_ms);
         }
         now_ms += 1;
-        flow.share(now_ms).of_one()
+        flow.share(now_ms).kept_out_per_mille()
     };
-    assert!((drive(&mut flow, 99_000, 5) - 1.0).abs() < 1e-9);
-    let after_ten = drive(&mut flow, 150_000, 10);
-    assert!((0.55..0.65).contains(&after_ten), "{after_ten}");
-    let at_worst = drive(&mut flow, 150_000, 400);
-    assert!((0.009..0.021).contains(&at_worst), "{at_worst}");
-    assert!(drive(&mut flow, 100, 200) > 0.99);
-    drive(&mut flow, 150_000, 50);
-    assert!(
-        (flow.share(now_ms + 5_000).of_one() - 1.0).abs() < 1e-9,
-        "nobody asked"
-    );
+    assert_eq!(kept_out(&mut flow, 99_000, 5), 0);
+    let after_ten = kept_out(&mut flow, 150_000, 10);
+    assert!((350..450).contains(&after_ten), "{after_ten}");
+    let at_worst = kept_out(&mut flow, 150_000, 400);
+    assert!((979..=990).contains(&at_worst), "{at_worst}");
+    assert_eq!(kept_out(&mut flow, 100, 200), 0);
+    assert!(kept_out(&mut flow, 150_000, 50) > 0);
+    let later = flow.share(now_ms + 5_000);
+    assert_eq!(later.kept_out_per_mille(), 0, "nobody asked");
 }
 
 /// What his player made up.
