@@ -70,8 +70,10 @@ pub(crate) struct Peer {
     redundancy: Redundancy,
     /// Whether the far end sends again what we ask for.
     resends: bool,
-    /// The stream that is asked for what is missing.
-    asked: Option<Ssrc>,
+    /// The stream, and whether it is asked for what is missing.
+    asked: Option<(Ssrc, bool)>,
+    /// Sequence number and timestamp of the packet that came last.
+    newest: Option<(u64, u32)>,
     connected: bool,
     dead: bool,
     due: Instant,
@@ -271,13 +273,6 @@ impl Peer {
         self.tick(now, out);
     }
 
-    /// From the next packet on: whether redundancy is left out.
-    pub(crate) fn set_lean(&mut self, is_lean: bool) {
-        if let Some(voice) = &mut self.voice {
-            voice.set_lean(is_lean);
-        }
-    }
-
     /// Says goodbye: RTCP BYE and DTLS `close_notify`.
     pub(crate) fn close(&mut self, out: &mut Vec<PeerOutput>) {
         self.mutate(out, |peer| peer.rtc.close());
@@ -298,6 +293,7 @@ impl Peer {
             redundancy,
             resends: false,
             asked: None,
+            newest: None,
             connected: false,
             dead: false,
             due: now,
@@ -376,7 +372,7 @@ impl Peer {
                 self.open_voice();
             }
             RtcEvent::RtpPacket(packet) => {
-                self.ask_for_what_is_missing(packet.header.ssrc);
+                self.ask_for_what_is_missing(&packet);
                 out.extend(self.audio(&packet).map(PeerOutput::Audio));
             }
             RtcEvent::MediaEgressStats(stats) => {
@@ -390,14 +386,24 @@ impl Peer {
     }
 
     /// The library asks by itself only where packets come again in a stream of their own (RTX, RFC 4588), which
-    /// browsers do not offer for audio; they send the packet again as it was.
-    fn ask_for_what_is_missing(&mut self, ssrc: Ssrc) {
-        if !self.resends || self.asked == Some(ssrc) {
+    /// browsers do not offer for audio; they send the packet again as it was. Who sends packets of 60 ms has a link that
+    /// bears no more: what is sent again there delays all that follows.
+    fn ask_for_what_is_missing(&mut self, packet: &RtpPacket) {
+        if !self.resends {
             return;
         }
-        if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc) {
-            stream.suppress_nack(false);
-            self.asked = Some(ssrc);
+        let (sequence, timestamp) = (*packet.seq_no, packet.header.timestamp);
+        let before = self.newest.replace((sequence, timestamp));
+        let is_lean = before.is_some_and(|(newest, then)| {
+            sequence == newest + 1 && timestamp.wrapping_sub(then) == LEAN_PACKET_SAMPLES
+        });
+        let asked = (packet.header.ssrc, !is_lean);
+        if self.asked == Some(asked) {
+            return;
+        }
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&packet.header.ssrc) {
+            stream.suppress_nack(is_lean);
+            self.asked = Some(asked);
         }
     }
 
@@ -451,9 +457,12 @@ impl Peer {
     }
 }
 
+/// Samples in a packet of the sort that is sent where every header counts: 60 ms.
+const LEAN_PACKET_SAMPLES: u32 = 2_880;
+
 /// How often speaker and stage tell each other what arrives: a link that is too narrow must be known before its queue is
-/// all delay. The 5 s of RFC 3550, section 6.2, are for many.
-const REPORTS_EVERY: Duration = Duration::from_secs(1);
+/// all delay. The 5 s of RFC 3550, section 6.2, are for many; four reports a second are 3 kbit/s.
+const REPORTS_EVERY: Duration = Duration::from_millis(250);
 
 /// Opus only, packets as they come, DTLS 1.2 that both generations of browsers speak, credentials of our own.
 fn config(red: bool) -> RtcConfig {

@@ -9,6 +9,8 @@ use str0m::rtp::{RedEncoder, RedundantBlock};
 pub(crate) const OPUS_MAX_BYTES: usize = 1275;
 /// With redundancy a packet stays below the smallest common path MTU; otherwise it goes alone.
 const REDUNDANT_MAX_BYTES: usize = 1100;
+/// A copy of one frame of 20 ms. Longer packets are sent where a link bears no more: they go alone.
+const REDUNDANT_MAX_SAMPLES: u32 = 960;
 
 /// What a line is numbered with.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +26,6 @@ pub(crate) struct Start {
 pub(crate) struct Voice {
     opus: Pt,
     red: Option<Pt>,
-    is_lean: bool,
     sequence: u64,
     offset: u32,
     started: bool,
@@ -49,7 +50,6 @@ impl Voice {
         Self {
             opus,
             red,
-            is_lean: false,
             sequence,
             offset: start.timestamp,
             started: false,
@@ -57,17 +57,12 @@ impl Voice {
         }
     }
 
-    /// From the next packet on: whether redundancy is left out, for a link that does not bear it.
-    pub(crate) fn set_lean(&mut self, is_lean: bool) {
-        self.is_lean = is_lean;
-    }
-
     /// Numbers the next packet. None if it is empty or longer than Opus can be.
     pub(crate) fn next(&mut self, timestamp: u32, packet: &Arc<[u8]>) -> Option<Outgoing> {
         if packet.is_empty() || packet.len() > OPUS_MAX_BYTES {
             return None;
         }
-        let (pt, payload) = match self.red.filter(|_| !self.is_lean) {
+        let (pt, payload) = match self.red {
             Some(red) => (red, self.redundant(timestamp, packet)),
             None => (self.opus, Arc::clone(packet)),
         };
@@ -88,8 +83,9 @@ impl Voice {
         let before = self
             .before
             .as_ref()
-            .filter(|(_, bytes)| bytes.len() + packet.len() <= REDUNDANT_MAX_BYTES);
-        // A block that is too old or too long for its header is left out by the encoder.
+            .filter(|(_, bytes)| bytes.len() + packet.len() <= REDUNDANT_MAX_BYTES)
+            .filter(|(at, _)| timestamp.wrapping_sub(*at) <= REDUNDANT_MAX_SAMPLES);
+        // A block that is too long for its header is left out by the encoder.
         let block = before.map(|(at, bytes)| RedundantBlock {
             pt: *self.opus,
             timestamp_offset: timestamp.wrapping_sub(*at),
@@ -149,16 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn on_a_lean_line_packets_go_alone_under_the_numbers_that_go_on() {
+    fn packets_of_more_than_a_frame_go_alone() {
         let mut voice = Voice::new(111.into(), Some(63.into()), start());
-        let first = voice.next(0, &packet(1, 10)).unwrap();
-        voice.set_lean(true);
-        let alone = voice.next(960, &packet(2, 10)).unwrap();
-        assert_eq!((*alone.pt, &alone.payload[..]), (111, &[2; 10][..]));
-        voice.set_lean(false);
-        let third = voice.next(1920, &packet(3, 10)).unwrap();
-        assert_eq!((*third.pt, third.sequence), (63, first.sequence + 2));
-        assert_eq!(RedDecoder::decode(&third.payload).unwrap().len(), 2);
+        let blocks = |voice: &mut Voice, frame: u32| {
+            let sent = voice.next(frame * 960, &packet(1, 10)).unwrap();
+            RedDecoder::decode(&sent.payload).unwrap().len()
+        };
+        let frames = [0, 1, 4, 7, 10, 11, 12];
+        let found = frames.map(|frame| blocks(&mut voice, frame));
+        assert_eq!(found, [1, 2, 1, 1, 1, 2, 2]);
     }
 
     #[test]

@@ -115,6 +115,13 @@ impl Delay {
         self.transits.front().map(|&(_, transit)| transit)
     }
 
+    /// Whether sound that arrives then could only be heard later than the most that sound waits. Heard all the same, it
+    /// would push all that follows back, and people would talk into each other for as long as it takes to catch up.
+    pub(super) fn is_too_late(&self, arrival: i64, timestamp: i64) -> bool {
+        self.least_transit()
+            .is_some_and(|least| arrival - timestamp - least > TARGET_MAX_SAMPLES)
+    }
+
     /// How long after the least transit time sound should be heard.
     pub(super) fn target(&self) -> i64 {
         self.target

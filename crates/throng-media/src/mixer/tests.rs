@@ -87,9 +87,10 @@ impl Stage {
             "a packet for every seat"
         );
         self.shared.push(
-            mixed.returns.len() > 1 && mixed.returns[0].1.as_ptr() == mixed.returns[1].1.as_ptr(),
+            mixed.returns.len() > 1
+                && mixed.returns[0].packet.as_ptr() == mixed.returns[1].packet.as_ptr(),
         );
-        for (speaker, (seat, packet)) in self.speakers.iter_mut().zip(&mixed.returns) {
+        for (speaker, Return { seat, packet, .. }) in self.speakers.iter_mut().zip(&mixed.returns) {
             assert_eq!(speaker.seat, *seat);
             speaker
                 .heard
