@@ -9,6 +9,7 @@
 //!
 //! Non-goals: HTTP (the caller's), decoding, jitter buffering and mixing (throng-media), TURN.
 
+mod asking;
 pub mod client;
 mod counters;
 mod demux;

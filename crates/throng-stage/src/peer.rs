@@ -14,9 +14,10 @@ use str0m::config::DtlsVersion;
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{Protocol, Receive, TcpType, Transmit};
-use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
+use str0m::rtp::{Extension, RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, IceCreds, Input, Output, Rtc, RtcConfig, RtcError};
 
+use crate::asking::Asking;
 use crate::error::OfferRefusal;
 use crate::event::{PacketKind, SpeakerPacket};
 use crate::numbering::Numbering;
@@ -72,8 +73,7 @@ pub(crate) struct Peer {
     resends: bool,
     /// The stream, and whether it is asked for what is missing.
     asked: Option<(Ssrc, bool)>,
-    /// Sequence number and timestamp of the packet that came last.
-    newest: Option<(u64, u32)>,
+    asking: Asking,
     connected: bool,
     dead: bool,
     due: Instant,
@@ -293,7 +293,7 @@ impl Peer {
             redundancy,
             resends: false,
             asked: None,
-            newest: None,
+            asking: Asking::default(),
             connected: false,
             dead: false,
             due: now,
@@ -386,23 +386,21 @@ impl Peer {
     }
 
     /// The library asks by itself only where packets come again in a stream of their own (RTX, RFC 4588), which
-    /// browsers do not offer for audio; they send the packet again as it was. Who sends packets of 60 ms has a link that
-    /// bears no more: what is sent again there delays all that follows.
+    /// browsers do not offer for audio; they send the packet again as it was.
     fn ask_for_what_is_missing(&mut self, packet: &RtpPacket) {
         if !self.resends {
             return;
         }
         let (sequence, timestamp) = (*packet.seq_no, packet.header.timestamp);
-        let before = self.newest.replace((sequence, timestamp));
-        let is_lean = before.is_some_and(|(newest, then)| {
-            sequence == newest + 1 && timestamp.wrapping_sub(then) == LEAN_PACKET_SAMPLES
-        });
-        let asked = (packet.header.ssrc, !is_lean);
+        let is_worth_while = self
+            .asking
+            .is_worth_while(packet.timestamp, sequence, timestamp);
+        let asked = (packet.header.ssrc, is_worth_while);
         if self.asked == Some(asked) {
             return;
         }
         if let Some(stream) = self.rtc.direct_api().stream_rx(&packet.header.ssrc) {
-            stream.suppress_nack(is_lean);
+            stream.suppress_nack(!is_worth_while);
             self.asked = Some(asked);
         }
     }
@@ -457,8 +455,8 @@ impl Peer {
     }
 }
 
-/// Samples in a packet of the sort that is sent where every header counts: 60 ms.
-const LEAN_PACKET_SAMPLES: u32 = 2_880;
+/// Under which number we offer to name the media of a packet (RFC 9143); any from 1 to 14 would do.
+const MID_EXTENSION: u8 = 4;
 
 /// How often speaker and stage tell each other what arrives: a link that is too narrow must be known before its queue is
 /// all delay. The 5 s of RFC 3550, section 6.2, are for many; four reports a second are 3 kbit/s.
@@ -469,6 +467,9 @@ fn config(red: bool) -> RtcConfig {
     RtcConfig::new()
         .clear_codecs()
         .enable_opus(true, red)
+        // Nothing more rides along with each packet, and no feedback on each: nobody here would read it.
+        .clear_extension_map()
+        .set_extension(MID_EXTENSION, Extension::RtpMid)
         .set_rtp_mode(true)
         .set_dtls_version(DtlsVersion::Dtls12)
         .set_local_ice_credentials(fresh_credentials())
