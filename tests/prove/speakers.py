@@ -67,22 +67,22 @@ ROUGH = {
 # half second since the epoch, how far it has fallen behind.
 LAGS = """
 const open = MediaDevices.prototype.getUserMedia;
-window.__lags = [];
 MediaDevices.prototype.getUserMedia = async function (...all) {
   const stream = await open.apply(this, all);
   const track = stream.getAudioTracks()[0].clone();
   const sounds = new MediaStreamTrackProcessor({ track, maxBufferSize: 1_000 }).readable.getReader();
+  const lags = window.__lags = []; // the microphone that was opened last is the one that is heard
   let said = 0, least = Infinity, until = 0;
   (async () => {
     for (;;) {
       const { value, done } = await sounds.read();
-      if (done) return;
+      if (done || window.__lags !== lags) return track.stop();
       said += 1_000 * value.numberOfFrames / value.sampleRate;
       value.close();
       const now = performance.timeOrigin + performance.now();
       least = Math.min(least, now - said);
       if (now < until) continue;
-      if (until) __lags.push([now / 1_000, least]);
+      if (until) lags.push([now / 1_000, least]);
       least = Infinity;
       until = now + 500;
     }

@@ -183,11 +183,14 @@ impl<D: OpusDecode> JitterBuffer<D> {
                     timestamp,
                 } => (sequence, timestamp),
             };
-        self.packet_samples = own.samples;
+        let own_samples = own.samples;
+        self.packet_samples = own_samples;
         if !self.is_heard_from_copy(timestamp) {
             self.delay.arrived(arrival, timestamp);
         }
-        for (before, (offset, copy)) in (1..).zip(copies) {
+        for (offset, copy) in copies {
+            // A sender may leave out some; but those that he repeats follow each other without a pause.
+            let before = i64::from(offset) / own_samples.max(1);
             let copy = Sound {
                 sequence: sequence - before,
                 ..copy
