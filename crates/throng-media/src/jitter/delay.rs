@@ -10,7 +10,7 @@ use super::FRAME_SAMPLES;
 
 /// Width of a histogram bucket, 5 ms.
 const BUCKET_SAMPLES: i64 = 240;
-/// Buckets: with 50 the histogram ends just above [`TARGET_MAX_SAMPLES`]; what is later counts in the last.
+/// Buckets: with 50 the histogram ends above [`TARGET_MAX_SAMPLES`]; what is later counts in the last.
 const BUCKETS: usize = 50;
 /// The part of all packets that shall be in time.
 const IN_TIME: f32 = 0.97;
@@ -25,9 +25,9 @@ const FILL_WEIGHT: u32 = 2;
 /// Time on top of lateness, 40 ms: one frame because the mixer asks once per frame, and one so that the next packet,
 /// which carries the copy of a lost one (RED, in-band FEC), is there too.
 const MARGIN_SAMPLES: i64 = 2 * FRAME_SAMPLES;
-/// Most that sound waits, 200 ms: with what packets of 60 ms and a narrow place add to the way itself, no more than 200 ms
+/// Most that sound waits, 180 ms: with what packets of 60 ms and a narrow place add to the way itself, no more than 200 ms
 /// beyond a calm network's, or people talk into each other. What comes later is late.
-pub(super) const TARGET_MAX_SAMPLES: i64 = 9_600;
+pub(super) const TARGET_MAX_SAMPLES: i64 = 8_640;
 /// The target before the first packet was measured, 80 ms.
 const TARGET_FIRST_SAMPLES: i64 = 3_840;
 /// By how much the target may shrink in one frame: 20 ms in a second.

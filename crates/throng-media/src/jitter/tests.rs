@@ -516,7 +516,11 @@ fn a_queue_that_fills_before_a_narrow_place_adds_no_more_than_is_promised() {
     }
     let usual = ages[499].unwrap();
     let most = ages[500..].iter().flatten().max().unwrap();
-    assert!(most - usual <= 9_600 + 960, "200 ms, to the tick: {most}");
+    assert!(
+        most - usual <= 9_600 + 960,
+        "200 ms, to the tick: {}",
+        most - usual
+    );
     let silent = ages[500..].iter().filter(|age| age.is_none()).count();
     assert!(
         silent < 75,
