@@ -227,7 +227,8 @@ impl Stage {
             .map_err(|_| StageError::Closed)
     }
 
-    /// Sends one Opus packet of 20 ms to the speaker on this seat: the mix without that speaker. Never waits.
+    /// Sends one Opus packet, which begins with that frame of 20 ms, to the speaker on this seat: the mix without that
+    /// speaker. Never waits.
     pub fn send_return(&self, seat: SeatKey, frame: u64, packet: Bytes) {
         self.send(Ears::Return(seat), frame, packet);
     }
