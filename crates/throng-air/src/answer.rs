@@ -56,6 +56,16 @@ impl Reply {
         }
     }
 
+    /// `503` to somebody who comes while this process lets everybody go, with a time of his own after which to come again.
+    pub(crate) fn leaving() -> Self {
+        let sentence =
+            "This server is about to be restarted. Please come again in a few seconds.\n";
+        Self {
+            cache_control: NEVER,
+            ..Self::come_again(room::come_again_s(), sentence)
+        }
+    }
+
     /// `503` to somebody who finds the house full, with a time of his own after which to come again.
     pub(crate) fn full() -> Self {
         let seconds = room::come_again_s();

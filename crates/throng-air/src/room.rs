@@ -44,6 +44,11 @@ impl Room {
         entered.is_ok()
     }
 
+    /// Places that are taken.
+    pub(crate) fn inside(&self) -> u64 {
+        self.inside.load(Ordering::Relaxed)
+    }
+
     /// Gives a place back.
     pub(crate) fn leave(&self) {
         self.inside.fetch_sub(1, Ordering::Relaxed);

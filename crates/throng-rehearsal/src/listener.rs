@@ -394,7 +394,14 @@ impl Listener {
                 let turn = mixed(self.number.into()) % funnel.plain.len().max(1) as u64;
                 sticky(funnel.plain.get(usize::try_from(turn).ok()?)?)
             }
-            Step::Stream => sticky(&funnel.progressive),
+            Step::Stream => {
+                let path = sticky(&funnel.progressive);
+                // Whoever comes back says where he stopped, so that he misses nothing and gets nothing twice.
+                match self.playback.next_part().filter(|_| funnel.sticky) {
+                    Some(part) => format!("{path}&from={part}"),
+                    None => path,
+                }
+            }
             Step::Main => sticky(&funnel.hls),
             Step::Media => self.media_path(sticky(scene.shared.media_path.as_ref()?)),
             Step::Map | Step::Item => self.item_path(scene.shared.media_path.as_ref()?)?,

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use axum::http::StatusCode;
 use httparse::{Error, Header, Request, Status};
 use throng_core::rendition::Rendition;
+use throng_core::timeline::PartIndex;
 
 use crate::document::takes_gzip;
 use crate::format::Format;
@@ -46,6 +47,8 @@ pub(crate) struct Asked<'b> {
     pub(crate) format: Format,
     /// The rendition, which the container carries.
     pub(crate) rendition: Rendition,
+    /// The part for which he waits, if he was elsewhere before.
+    pub(crate) from: Option<PartIndex>,
 }
 
 /// Something that somebody asked for, and what is to be known for the answer.
@@ -248,10 +251,11 @@ fn what(target: &str) -> Option<What<'_>> {
 /// The stream of `live.{format}` with parameters that we know.
 fn live<'b>(slug: &'b str, file: &str, query: &str) -> Option<Asked<'b>> {
     let format = Format::of(file)?;
-    let mut asked = None;
+    let (mut asked, mut from) = (None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=')? {
             ("rendition", name) if asked.is_none() => asked = Some(Rendition::parse(name)?),
+            ("from", part) if from.is_none() => from = Some(PartIndex(part.parse().ok()?)),
             ("l" | "ticket", _) => {}
             _ => return None,
         }
@@ -260,5 +264,6 @@ fn live<'b>(slug: &'b str, file: &str, query: &str) -> Option<Asked<'b>> {
         slug,
         format,
         rendition: format.rendition(asked)?,
+        from,
     })
 }

@@ -1,6 +1,7 @@
 //! What a shard knows of one connection. A listener has a socket, a place in the programme, and this; nothing else.
 
 use throng_core::rendition::Rendition;
+use throng_core::timeline::PartIndex;
 
 use super::cursor::Cursor;
 use super::head::Manner;
@@ -85,6 +86,8 @@ pub(crate) struct Waiting {
     pub(crate) format: Format,
     /// What he asked for.
     pub(crate) rendition: Rendition,
+    /// The part for which he waits, if he was elsewhere before.
+    pub(crate) from: Option<PartIndex>,
     /// When he is told to come again.
     pub(crate) until_ms: u64,
 }

@@ -26,6 +26,8 @@ pub(crate) enum Refused {
     Gone,
     /// His head was not fit to be answered.
     Head(Refusal),
+    /// The process is about to end.
+    Leaving,
     /// He said nothing, and so did too many of his network.
     Network,
     /// He said nothing in time.
@@ -37,10 +39,11 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Crowded,
         Self::Full,
         Self::Gone,
+        Self::Leaving,
         Self::Network,
         Self::Silent,
         Self::Unfinished,
@@ -54,7 +57,7 @@ impl Refused {
     /// The reason as the ledger has it.
     const fn entry(self) -> ledger::Refused {
         match self {
-            Self::Crowded | Self::Full | Self::Unready => ledger::Refused::Busy,
+            Self::Crowded | Self::Full | Self::Leaving | Self::Unready => ledger::Refused::Busy,
             Self::Gone => ledger::Refused::Left,
             Self::Head(_) => ledger::Refused::Malformed,
             Self::Network | Self::Silent | Self::Unfinished => ledger::Refused::Silent,
@@ -67,6 +70,7 @@ impl Refused {
             Self::Full => "full",
             Self::Gone => "gone",
             Self::Head(refusal) => refusal.name(),
+            Self::Leaving => "leaving",
             Self::Network => "network",
             Self::Silent => "silent",
             Self::Unfinished => "unfinished",
@@ -84,6 +88,8 @@ pub(crate) enum Closed {
     Ended,
     /// He went.
     Left,
+    /// He was sent away at his time, because the process is about to end.
+    Moved,
     /// He could not keep up in any rendition.
     Slow,
     /// He took nothing for long.
@@ -91,10 +97,11 @@ pub(crate) enum Closed {
 }
 
 impl Closed {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Cut,
         Self::Ended,
         Self::Left,
+        Self::Moved,
         Self::Slow,
         Self::Stalled,
     ];
@@ -102,7 +109,7 @@ impl Closed {
     /// The reason as the ledger has it.
     const fn entry(self) -> ledger::Closed {
         match self {
-            Self::Cut | Self::Slow | Self::Stalled => ledger::Closed::Stopped,
+            Self::Cut | Self::Moved | Self::Slow | Self::Stalled => ledger::Closed::Stopped,
             Self::Ended => ledger::Closed::Ended,
             Self::Left => ledger::Closed::Left,
         }
@@ -113,6 +120,7 @@ impl Closed {
             Self::Cut => "cut",
             Self::Ended => "ended",
             Self::Left => "left",
+            Self::Moved => "moved",
             Self::Slow => "slow",
             Self::Stalled => "stalled",
         }
@@ -127,8 +135,8 @@ pub(crate) struct Tally {
     answers: Counter,
     held: Gauge,
     joins: [(Format, Counter); 3],
-    refused: [(Refused, Counter); 11],
-    closed: [(Closed, Counter); 5],
+    refused: [(Refused, Counter); 12],
+    closed: [(Closed, Counter); 6],
     sends: Counter,
     bytes: Counter,
     blocked: Counter,

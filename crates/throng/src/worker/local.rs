@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use throng_air::drain::Successor;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
 use crate::serve::{
@@ -20,13 +22,15 @@ const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// Runs until the supervisor says stop, or is gone. The order comes over standard input.
 pub async fn run() -> Result<(), ServeError> {
     raise_file_limit();
+    let mut replaced = signal(SignalKind::user_defined2())?;
+    let (order, sockets) = child::take_order(c"throng-air")?;
     let WorkerOrder {
         config,
         place,
         restarts,
         slots,
         tickets,
-    } = child::take_order(c"throng-air")?;
+    } = order;
     let upstream = Upstream::local(config.data.clone());
     let metrics = recorder_of_worker(place);
     metrics::counter!(RESTARTS).absolute(restarts);
@@ -41,7 +45,7 @@ pub async fn run() -> Result<(), ServeError> {
     }
     worker.wait_until_filled().await;
     let routes = worker.routes.clone();
-    let port = Audience::bind(config.listen, Plan::of_worker(&config))?;
+    let port = Audience::of(sockets, Plan::of_worker(&config))?;
     let files = config.tls.as_ref();
     let tls = worker.offer(
         files.map(|(cert, key)| (cert.as_path(), key.as_path())),
@@ -49,9 +53,12 @@ pub async fn run() -> Result<(), ServeError> {
     )?;
     worker.open(port, tls, routes)?;
     child::say(&serde_json::json!({ "ready": place }))?;
-    wait_for_signal().await?;
+    let successor = tokio::select! {
+        stopped = wait_for_signal() => stopped.map(|()| Successor::Elsewhere)?,
+        _ = replaced.recv() => Successor::Here,
+    };
     tokio::select! {
-        () = worker.stop() => Ok(()),
+        () = worker.stop(successor) => Ok(()),
         stopped = wait_for_signal() => Ok(stopped?),
     }
 }

@@ -6,6 +6,7 @@ use throng_core::space::State;
 
 use super::{Interest, Place, Port, READ_MAX_BYTES, Refused, Said, Shard, Slot, Waiting};
 use crate::answer::Reply;
+use crate::drain::Successor;
 use crate::engine::answer::{Framed, refusal, reply};
 use crate::engine::head::{self, Asked, Head};
 use crate::engine::port::Taken;
@@ -147,6 +148,7 @@ impl<P: Port> Shard<P> {
             seat: self.seats.take(asked.slug, on_air),
             format: asked.format,
             rendition: asked.rendition,
+            from: asked.from,
             until_ms: self.now_ms + FILL_MS,
         };
         self.tally.asked(Door::Stream);
@@ -167,6 +169,12 @@ impl<P: Port> Shard<P> {
 
     /// Joins as soon as the programme is ready.
     pub(super) fn try_join(&mut self, place: Place, waiting: Waiting) {
+        if self
+            .drain
+            .is_some_and(|(_, drain)| drain.successor == Successor::Elsewhere)
+        {
+            return self.refuse(place, &reply(&Reply::leaving(), false), Refused::Leaving);
+        }
         let is_over = self.now_ms >= waiting.until_ms;
         let seat = self.seats.at(waiting.seat);
         let view = seat.view();
