@@ -3,9 +3,10 @@
 import os
 import shutil
 import signal
+import threading
 
 from crowd import processes
-from throng import BINARY, Node, wait_until
+from throng import BINARY, Node, request, wait_until
 
 COMMANDS = ("origin", "air-worker")
 
@@ -45,3 +46,30 @@ def upgrade(node, program=BINARY, seconds=60):
     here = children(node) | {node.process.pid}
     assert all(runs_its_file(node, pid) for pid in here), "everybody runs the new program"
     assert len(here) == len(before) + 1
+
+
+class Newcomers(threading.Thread):
+    """Who comes while all that goes on, each on a connection of his own, to each address in turn."""
+
+    def __init__(self, space):
+        super().__init__(daemon=True)
+        links = space.node.links
+        self.urls = [f"{space.listen_url}/state.json", f"{links['desk']}/studio", f"{links['internal']}/healthz"]
+        self.trouble, self.came, self.over = [], 0, False
+        self.start()
+
+    def run(self):
+        while not self.over:
+            url = self.urls[self.came % len(self.urls)]
+            try:
+                status = request("GET", url).status
+            except OSError as error:
+                status = error
+            if status != 200:
+                self.trouble.append((url, status))
+            self.came += 1
+
+    def leave(self):
+        self.over = True
+        self.join()
+        return self.trouble

@@ -50,6 +50,7 @@ use crate::config::Config;
 use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
 use crate::store::Store;
 use crate::supervisor;
+pub use crate::supervisor::SuccessionError;
 use crate::supervisor::child::{self, OriginOrder, OriginReady, RESTARTS};
 use crate::tls::{Certificate, TlsError};
 use crate::worker::socket;
