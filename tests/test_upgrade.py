@@ -64,7 +64,8 @@ def talking(space):
 def test_who_comes_back_goes_on_where_he_stopped(talk):
     first = hear(talk, "", 13)
     newest = first[-1]
-    for cursor in (newest + 1, newest - 5, newest - 10):
+    for step in (1, -5, -10):
+        cursor = newest + step
         again = hear(talk, f"?from={cursor}", 25)
         assert again == list(range(cursor, cursor + 25)), "nothing is missing, and nothing comes twice"
         newest = again[-1]

@@ -216,7 +216,9 @@ impl House {
             None => {
                 // Workers beyond those that there are to be.
                 let rest: Vec<_> = self.before.iter().map(|child| child.role).collect();
-                rest.into_iter().for_each(|role| self.dismiss(role));
+                for role in rest {
+                    self.dismiss(role);
+                }
                 tracing::info!("the upgrade is done; who was replaced lets its listeners go");
             }
             Some(&role) => {

@@ -2,6 +2,7 @@
 //! another waits for the next instead of being refused.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -66,11 +67,12 @@ impl Sockets {
         place: u32,
         config: &Config,
     ) -> Result<&[TcpListener], ServeError> {
-        if !self.audience.contains_key(&place) {
-            let bound = Audience::sockets(config.listen, Plan::of_worker(config))?;
-            self.audience.insert(place, bound);
-        }
-        Ok(&self.audience[&place])
+        Ok(match self.audience.entry(place) {
+            Entry::Occupied(bound) => bound.into_mut(),
+            Entry::Vacant(none) => {
+                none.insert(Audience::sockets(config.listen, Plan::of_worker(config))?)
+            }
+        })
     }
 
     /// Lets go of the sockets of a worker that died: what waits to be accepted is broken off and comes to its siblings.

@@ -194,7 +194,7 @@ impl Holding<'_> {
         }
         match self.packed() {
             Ok(theirs) => {
-                let mut command = self.command(program, &process::id().to_string(), theirs);
+                let mut command = self::command(program, &process::id().to_string(), theirs);
                 hold_signals();
                 let error = command.exec();
                 release_signals();
@@ -223,20 +223,6 @@ impl Holding<'_> {
         }
     }
 
-    /// The same command line and environment.
-    fn command(&self, program: &Path, whose: &str, stdin: UnixStream) -> Command {
-        let mut command = Command::new(program);
-        let mut words = env::args_os();
-        if let Some(name) = words.next() {
-            command.arg0(name);
-        }
-        command
-            .args(words)
-            .env(ENVIRONMENT, whose)
-            .stdin(Stdio::from(OwnedFd::from(stdin)));
-        command
-    }
-
     /// The estate, in a socket of which the other end is closed.
     fn packed(&self) -> io::Result<UnixStream> {
         let (ours, theirs) = UnixStream::pair()?;
@@ -262,6 +248,20 @@ impl Holding<'_> {
                 .collect(),
         }
     }
+}
+
+/// The same command line and environment.
+fn command(program: &Path, whose: &str, stdin: UnixStream) -> Command {
+    let mut command = Command::new(program);
+    let mut words = env::args_os();
+    if let Some(name) = words.next() {
+        command.arg0(name);
+    }
+    command
+        .args(words)
+        .env(ENVIRONMENT, whose)
+        .stdin(Stdio::from(OwnedFd::from(stdin)));
+    command
 }
 
 /// Signals that operators send: while nobody can hear them, between two programs, they would end the process.
