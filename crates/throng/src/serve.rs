@@ -165,10 +165,7 @@ impl Node {
         let feed_key = data::key(&config.data.join("feed.key"))?;
         let store = Store::open_when_free(&config.data.join("throng.db")).await?;
         let hold = own_hold(config.hold.clone());
-        let listeners = match given {
-            Some(given) => given,
-            None => taken_over(HAND_OVER_MAX, || Listeners::bind(&config)).await?,
-        };
+        let listeners = Listeners::of(given, &config).await?;
         let certificate = certificate(&config)?;
         let (stage, mixers) = taken_over(HAND_OVER_MAX, || start_stage(&config)).await?;
         let addresses = Addresses::of(&listeners, &stage)?;

@@ -6,11 +6,11 @@
 
 pub(crate) mod child;
 mod line;
+mod signals;
 mod sockets;
 mod succession;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::pending;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{io, process};
@@ -18,11 +18,11 @@ use std::{io, process};
 use rustix::process::{Pid, Signal};
 use throng_air::drain::DRAIN_MAX;
 use throng_air::tls::tickets::TicketSecret;
-use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use self::child::{OriginOrder, OriginReady, Role, Running, WorkerOrder, signal_to};
+use self::signals::{Signals, Wish};
 use self::sockets::Sockets;
 pub use self::succession::SuccessionError;
 use self::succession::{Holding, Start};
@@ -53,7 +53,7 @@ pub(crate) async fn run(mut config: Config, json: bool) -> Result<(), ServeError
             (Some(left), inheritance.sockets)
         }
     };
-    succession::release_signals();
+    signals::release();
     let capacity = Capacity::of(&config).map_err(ServeError::Capacity)?;
     let mut house = House::new(config, capacity, sockets, program);
     if let Some((tickets, children)) = inheritance {
@@ -66,55 +66,6 @@ pub(crate) async fn run(mut config: Config, json: bool) -> Result<(), ServeError
         serve::announce(&links, json)?;
     }
     house.keep(signals).await
-}
-
-/// What an operator asks of a node that runs.
-enum Wish {
-    /// To read the certificate again.
-    Certificate,
-    Stop,
-    /// To let the program that lies in our place by now take over.
-    Upgrade,
-}
-
-/// The signals of an operator.
-struct Signals {
-    hangup: Option<unix::Signal>,
-    interrupt: unix::Signal,
-    terminate: unix::Signal,
-    upgrade: unix::Signal,
-}
-
-impl Signals {
-    /// From now on none of them is lost. A hangup means something only where there is a certificate.
-    fn listen(has_certificate: bool) -> io::Result<Self> {
-        let hangup = has_certificate.then(|| signal(SignalKind::hangup()));
-        Ok(Self {
-            hangup: hangup.transpose()?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            upgrade: signal(SignalKind::user_defined2())?,
-        })
-    }
-
-    async fn next(&mut self) -> Wish {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => drop(hangup.recv().await),
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            () = hangup => Wish::Certificate,
-            _ = self.interrupt.recv() => Wish::Stop,
-            _ = self.terminate.recv() => Wish::Stop,
-            _ = self.upgrade.recv() => Wish::Upgrade,
-        }
-    }
-
-    async fn stop(&mut self) {
-        while !matches!(self.next().await, Wish::Stop) {}
-    }
 }
 
 /// The processes of a node.

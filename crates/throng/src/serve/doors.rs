@@ -17,7 +17,7 @@ use super::audience::{Audience, Doors, Plan};
 use super::feed::{self, feed_behind_key};
 use super::gathered::Gathered;
 use super::ports::bind_plain;
-use super::{ServeError, internal};
+use super::{HAND_OVER_MAX, ServeError, internal, taken_over};
 use crate::api::{self, Desk};
 use crate::config::Config;
 use crate::pages;
@@ -52,8 +52,16 @@ impl Listeners {
         self.internal.local_addr()
     }
 
+    /// Those that were given, or else bound now.
+    pub(super) async fn of(given: Option<Self>, config: &Config) -> Result<Self, ServeError> {
+        match given {
+            Some(given) => Ok(given),
+            None => taken_over(HAND_OVER_MAX, || Self::bind(config)).await,
+        }
+    }
+
     /// Binds every address, so that a taken one is told before anything starts.
-    pub(super) fn bind(config: &Config) -> Result<Self, ServeError> {
+    fn bind(config: &Config) -> Result<Self, ServeError> {
         let desk = || bind_plain("--desk", config.desk);
         Ok(Self {
             audience: Some(Audience::bind(config.listen, Plan::alone(config.engine))?),

@@ -4,10 +4,6 @@
 //! What is handed over lies in a socket that becomes the new program's standard input, with the listening sockets and the
 //! lines to the children in flight. So the process keeps its number, its children stay its children, and no socket is
 //! closed for a moment. Who is only asked gets the same document without sockets.
-#![allow(
-    unsafe_code,
-    reason = "which signals wait is a thing of the C library, of which no crate of ours has a safe form"
-)]
 
 use std::env;
 use std::io;
@@ -26,8 +22,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::timeout;
 
 use super::child::{Role, Running};
-use super::line;
 use super::sockets::Sockets;
+use super::{line, signals};
 use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::serve::ServeError;
@@ -195,9 +191,9 @@ impl Holding<'_> {
         match self.packed() {
             Ok(theirs) => {
                 let mut command = self::command(program, &process::id().to_string(), theirs);
-                hold_signals();
+                signals::hold();
                 let error = command.exec();
-                release_signals();
+                signals::release();
                 error.into()
             }
             Err(error) => error.into(),
@@ -262,29 +258,4 @@ fn command(program: &Path, whose: &str, stdin: UnixStream) -> Command {
         .env(ENVIRONMENT, whose)
         .stdin(Stdio::from(OwnedFd::from(stdin)));
     command
-}
-
-/// Signals that operators send: while nobody can hear them, between two programs, they would end the process.
-const OF_OPERATORS: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR2];
-
-/// From now on they wait.
-fn hold_signals() {
-    change_signals(libc::SIG_BLOCK);
-}
-
-/// From now on they come, and those that waited come now.
-pub(super) fn release_signals() {
-    change_signals(libc::SIG_UNBLOCK);
-}
-
-fn change_signals(how: libc::c_int) {
-    // SAFETY: `sigemptyset` makes a set of what was only zeros, and none of these keeps a pointer.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        for signal in OF_OPERATORS {
-            libc::sigaddset(&raw mut set, signal);
-        }
-        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());
-    }
 }
