@@ -1,8 +1,8 @@
 //! The audience's address: which path is answered by what.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
@@ -22,6 +22,7 @@ use crate::accept::ConnectionId;
 use crate::answer;
 use crate::counting::count;
 use crate::document::Document;
+use crate::drain::{Drain, Successor};
 use crate::feed::hold::HoldParts;
 use crate::feed::reports::Reports;
 use crate::format::Format;
@@ -66,6 +67,7 @@ pub struct Air {
     hold: watch::Sender<Option<Arc<HoldParts>>>,
     ledger: Arc<Ledger>,
     reports: Reports,
+    drain: OnceLock<(Instant, Drain)>,
     closed: watch::Sender<bool>,
 }
 
@@ -93,6 +95,7 @@ impl Air {
             hold: watch::Sender::new(None),
             ledger: Arc::default(),
             reports: Reports::default(),
+            drain: OnceLock::new(),
             closed: watch::Sender::new(false),
         })
     }
@@ -139,6 +142,22 @@ impl Air {
     /// The hold loop, once it is there.
     pub fn hold(&self) -> watch::Receiver<Option<Arc<HoldParts>>> {
         self.hold.subscribe()
+    }
+
+    /// Begins to let everybody go who listens here; how long that takes. A second order changes nothing.
+    pub fn drain(&self, successor: Successor) -> Duration {
+        let order = || (Instant::now(), Drain::new(successor, self.room.inside()));
+        self.drain.get_or_init(order).1.duration()
+    }
+
+    /// The order to let everybody go, and when it came.
+    pub(crate) fn drained(&self) -> Option<(Instant, Drain)> {
+        self.drain.get().copied()
+    }
+
+    /// Who listens here by an endless answer.
+    pub fn listeners(&self) -> u64 {
+        self.room.inside()
     }
 
     /// This process is about to end: who follows its feed is let go.

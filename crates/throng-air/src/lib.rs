@@ -10,6 +10,7 @@
 pub mod accept;
 pub mod air;
 pub mod document;
+pub mod drain;
 pub mod engine;
 pub mod feed;
 #[cfg(fuzzing)]

@@ -136,6 +136,11 @@ impl Room {
         }
     }
 
+    /// Places that are taken in this process.
+    pub(crate) fn inside(&self) -> u64 {
+        self.board.held_by(self.lane)
+    }
+
     /// Gives a place back.
     pub(crate) fn leave(&self, taken: Taken) {
         self.board.leave(self.lane, taken.rendition);

@@ -94,6 +94,7 @@ pub(crate) enum Command {
     },
     CloseProgramme(ProgrammeKey),
     CloseSeat(SeatKey),
+    End,
     Patch {
         session: SessionId,
         if_match: Option<String>,
@@ -225,6 +226,13 @@ impl Stage {
             .send(Command::CloseProgramme(programme))
             .await
             .map_err(|_| StageError::Closed)
+    }
+
+    /// Says goodbye to every peer, frees the port and ends the thread, whoever holds a handle still.
+    pub async fn end(&self) {
+        if self.commands.send(Command::End).await.is_ok() {
+            self.commands.closed().await;
+        }
     }
 
     /// Sends one Opus packet, which begins with that frame of 20 ms, to the speaker on this seat: the mix without that

@@ -288,6 +288,7 @@ impl Origin {
         for handle in spaces {
             handle.close().await;
         }
+        self.shared.stage.end().await;
         self.shared.store.close().await;
     }
 

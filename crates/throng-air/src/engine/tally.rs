@@ -28,6 +28,8 @@ pub(crate) enum Refused {
     Gone,
     /// His head was not fit to be answered.
     Head(Refusal),
+    /// The process is about to end.
+    Leaving,
     /// He said nothing, and so did too many of his network.
     Network,
     /// He said nothing in time.
@@ -39,10 +41,11 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Crowded,
         Self::Full,
         Self::Gone,
+        Self::Leaving,
         Self::Network,
         Self::Silent,
         Self::Unfinished,
@@ -56,7 +59,7 @@ impl Refused {
     /// The reason as the ledger has it.
     const fn entry(self) -> ledger::Refused {
         match self {
-            Self::Crowded | Self::Full | Self::Unready => ledger::Refused::Busy,
+            Self::Crowded | Self::Full | Self::Leaving | Self::Unready => ledger::Refused::Busy,
             Self::Gone => ledger::Refused::Left,
             Self::Head(_) => ledger::Refused::Malformed,
             Self::Network | Self::Silent | Self::Unfinished => ledger::Refused::Silent,
@@ -69,6 +72,7 @@ impl Refused {
             Self::Full => "full",
             Self::Gone => "gone",
             Self::Head(refusal) => refusal.name(),
+            Self::Leaving => "leaving",
             Self::Network => "network",
             Self::Silent => "silent",
             Self::Unfinished => "unfinished",
@@ -86,6 +90,8 @@ pub(crate) enum Closed {
     Ended,
     /// He went.
     Left,
+    /// He was sent away at his time, because the process is about to end.
+    Moved,
     /// Somebody came in by his number after him: he himself, as a rule, by another way.
     Replaced,
     /// He could not keep up in any rendition.
@@ -95,10 +101,11 @@ pub(crate) enum Closed {
 }
 
 impl Closed {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Cut,
         Self::Ended,
         Self::Left,
+        Self::Moved,
         Self::Replaced,
         Self::Slow,
         Self::Stalled,
@@ -107,7 +114,7 @@ impl Closed {
     /// The reason as the ledger has it.
     const fn entry(self) -> ledger::Closed {
         match self {
-            Self::Cut | Self::Slow | Self::Stalled => ledger::Closed::Stopped,
+            Self::Cut | Self::Moved | Self::Slow | Self::Stalled => ledger::Closed::Stopped,
             Self::Ended => ledger::Closed::Ended,
             Self::Left | Self::Replaced => ledger::Closed::Left,
         }
@@ -118,6 +125,7 @@ impl Closed {
             Self::Cut => "cut",
             Self::Ended => "ended",
             Self::Left => "left",
+            Self::Moved => "moved",
             Self::Replaced => "replaced",
             Self::Slow => "slow",
             Self::Stalled => "stalled",
@@ -133,8 +141,8 @@ pub(crate) struct Tally {
     answers: Counter,
     held: Gauge,
     joins: [(Format, Counter); 3],
-    refused: [(Refused, Counter); 11],
-    closed: [(Closed, Counter); 6],
+    refused: [(Refused, Counter); 12],
+    closed: [(Closed, Counter); 7],
     sends: Counter,
     bytes: Counter,
     blocked: Counter,

@@ -11,8 +11,9 @@ use super::{gate, queue, sticky};
 use crate::ladder::Rung;
 use crate::rendition::{RENDITION_COUNT, Rendition};
 
-/// Processes that let listeners in on one node: as many as there may be workers, and the origin.
-pub(super) const LANES_MAX: usize = 257;
+/// Processes that let listeners in on one node: the origin, and four times as many as there may be workers, because one
+/// that is replaced counts on until its last listener has gone.
+pub(super) const LANES_MAX: usize = 1_025;
 /// Cells of a lane: one for each rendition, one for listeners by playlist.
 const LANE_CELLS: usize = 8;
 /// Who listens by playlist is counted in this cell of a lane.
@@ -205,6 +206,11 @@ impl Board {
         let cell = &self.lane(lane)[rendition.index()];
         // A lane that was wiped meanwhile owes nothing.
         let _ = cell.fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
+    }
+
+    /// Places that a process has taken.
+    pub fn held_by(&self, lane: Lane) -> u64 {
+        self.lane(lane).iter().map(|cell| cell.load(SeqCst)).sum()
     }
 
     /// So many listen by playlist in this process.

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::routing::get;
 use clap::Args;
 use serde::Serialize;
+use throng_air::drain::Successor;
 use throng_air::feed::routes as feed;
 use throng_air::room::Room;
 use throng_air::tls::tickets::TicketSecret;
@@ -132,7 +133,7 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
     wait_for_signal().await?;
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
-        () = worker.stop() => Ok(()),
+        () = worker.stop(Successor::Elsewhere) => Ok(()),
         stopped = wait_for_signal() => Ok(stopped?),
     }
 }

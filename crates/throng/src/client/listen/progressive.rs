@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use throng_core::rendition::Rendition;
+use throng_core::timeline::PART_SAMPLES;
 
 use super::cmaf::Reader;
 use super::source::{Delivery, Stop};
@@ -28,9 +29,9 @@ pub struct Progressive {
 impl Progressive {
     /// Delivers until the space has ended, or fails when the stream cannot be taken up again.
     pub fn run(&self, delivery: &Delivery) -> Result<(), Stop> {
-        let mut fruitless = 0;
+        let (mut fruitless, mut next_sample) = (0, None);
         loop {
-            let broken = match self.listen_once(delivery, &mut fruitless) {
+            let broken = match self.listen_once(delivery, &mut fruitless, &mut next_sample) {
                 Ok(Ending::Over) => return Ok(()),
                 Ok(Ending::Closed) if self.has_ended() => return Ok(()),
                 Ok(Ending::Closed) => self.closed_early(),
@@ -45,12 +46,15 @@ impl Progressive {
         }
     }
 
-    /// One connection, to its end. `fruitless` counts the connections since the last sound.
-    fn listen_once(&self, delivery: &Delivery, fruitless: &mut u32) -> Result<Ending, Stop> {
-        let url = format!(
-            "{}/live.mp4?rendition={}&l={}",
-            self.space_url, self.rendition, self.listener
-        );
+    /// One connection, to its end. `fruitless` counts the connections since the last sound, which ended before
+    /// `next_sample`.
+    fn listen_once(
+        &self,
+        delivery: &Delivery,
+        fruitless: &mut u32,
+        next_sample: &mut Option<u64>,
+    ) -> Result<Ending, Stop> {
+        let url = self.url(*next_sample);
         let answer = self.client.get(&url)?;
         if *fruitless > 0 && !answer.path().ends_with("/live.mp4") {
             // Sent on to the recording: the space ended while we were away.
@@ -76,10 +80,21 @@ impl Progressive {
             reader
                 .push(&buffer[..read], &mut packets)
                 .map_err(|cause| malformed(&url, &cause))?;
-            if !packets.is_empty() {
+            if let Some(last) = packets.last() {
                 *fruitless = 1;
+                *next_sample = Some(last.sample + u64::from(last.samples));
             }
             delivery.packets(packets.drain(..))?;
+        }
+    }
+
+    /// Who comes back says for which part he waits, so that he misses nothing.
+    fn url(&self, next_sample: Option<u64>) -> String {
+        let (space, rendition, listener) = (&self.space_url, self.rendition, &self.listener);
+        let url = format!("{space}/live.mp4?rendition={rendition}&l={listener}");
+        match next_sample {
+            Some(sample) => format!("{url}&from={}", sample / PART_SAMPLES),
+            None => url,
         }
     }
 
