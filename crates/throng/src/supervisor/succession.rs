@@ -190,7 +190,7 @@ impl Holding<'_> {
         }
         match self.packed() {
             Ok(theirs) => {
-                let mut command = self::command(program, &process::id().to_string(), theirs);
+                let mut command = same_command(program, &process::id().to_string(), theirs);
                 signals::hold();
                 let error = command.exec();
                 signals::release();
@@ -202,8 +202,7 @@ impl Holding<'_> {
 
     async fn ask(&self, program: &Path) -> io::Result<()> {
         let (ours, theirs) = UnixStream::pair()?;
-        let mut asked = self
-            .command(program, ASKED, theirs)
+        let mut asked = same_command(program, ASKED, theirs)
             .stdout(Stdio::null())
             .spawn()?;
         line::send(&ours, &serde_json::to_vec(&self.estate())?, &[])?;
@@ -247,7 +246,7 @@ impl Holding<'_> {
 }
 
 /// The same command line and environment.
-fn command(program: &Path, whose: &str, stdin: UnixStream) -> Command {
+fn same_command(program: &Path, whose: &str, stdin: UnixStream) -> Command {
     let mut command = Command::new(program);
     let mut words = env::args_os();
     if let Some(name) = words.next() {
