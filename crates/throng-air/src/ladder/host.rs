@@ -193,6 +193,7 @@ mod tests {
             late_spans: 1,
             listeners: 3,
             blocked: 1,
+            kept_out: 0,
             cpu_us: 500_000 * host.cores,
         };
         let signals = host.look(host.at + Duration::from_secs(1), nothing);
