@@ -150,7 +150,7 @@ mod tests {
         let blocks = RedDecoder::decode(&sent.payload).unwrap();
         for block in &blocks {
             let before = u32::from(frame - block.payload[0]) * 960;
-            assert_eq!(u32::from(block.timestamp_offset), before);
+            assert_eq!(block.timestamp_offset, before);
         }
         assert!(blocks.last().unwrap().is_primary);
         blocks.iter().map(|block| block.payload[0]).collect()
