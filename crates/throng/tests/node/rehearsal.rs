@@ -87,7 +87,7 @@ async fn a_node_takes_in_what_it_grants(house: House, certificate: &Path) -> Hou
     let shown = json(&house.call("GET", &path, &house.operator, "").await);
     assert_eq!(
         shown["capacity"],
-        serde_json::json!({"slots": 300, "rehearsed": 300})
+        serde_json::json!({"slots": 300, "egress_bits": null, "rehearsed": 300})
     );
     assert_eq!(shown["expected_listeners"], 301);
     let none = r#"{"expected_listeners":null}"#;
