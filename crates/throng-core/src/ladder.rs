@@ -1,7 +1,11 @@
 //! The ladder: how a node under pressure takes extras, then bit rate, then latency away, and never a listener.
 //!
 //! A rung says how long spans may be, how much a newcomer is given at once, and which rendition is the best that is
-//! still sent. Whether a listener can take a longer span is his cursor's to decide.
+//! still sent. Whether a listener can take a longer span is his cursor's to decide. [`climber`] moves along the ladder by
+//! what [`signals`] tell.
+
+pub mod climber;
+pub mod signals;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +32,18 @@ impl Rung {
         }
     }
 
+    /// So many steps deeper, as far as the ladder goes.
+    #[must_use]
+    pub fn deeper(self, steps: u8) -> Self {
+        Self(self.0.saturating_add(steps)).min(Self::DEEPEST)
+    }
+
+    /// One step nearer to normal.
+    #[must_use]
+    pub const fn back(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// Its number.
     pub const fn number(self) -> u8 {
         self.0
@@ -47,6 +63,11 @@ impl Rung {
     pub const fn burst_samples(self) -> u64 {
         let seconds = if self.0 < 2 { 4 } else { 9 };
         seconds * SAMPLE_RATE_HZ
+    }
+
+    /// Whether somebody may listen from the start of what is still on air: on deep rungs that is paused.
+    pub const fn allows_start_over(self) -> bool {
+        self.0 < 3
     }
 
     /// The best rendition that is sent to somebody who asked for this one.
