@@ -23,7 +23,12 @@ pub use self::scenario::Scenario;
 pub const INDIVIDUALS: u32 = 1_000_000;
 
 /// Runs a scenario to its end. At most so many `individuals` are simulated one by one: where more people come, each
-/// stands for the same number, and nodes are as much smaller.
-pub fn run(scenario: &Scenario, seed: u64, individuals: u32) -> Outcome {
-    world::World::new(scenario, seed, individuals).run()
+/// stands for the same number, and nodes are as much smaller. Each second that has passed is told to `passed`.
+pub fn run(
+    scenario: &Scenario,
+    seed: u64,
+    individuals: u32,
+    passed: &mut dyn FnMut(u32),
+) -> Outcome {
+    world::World::new(scenario, seed, individuals).run(passed)
 }

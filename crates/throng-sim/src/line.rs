@@ -88,14 +88,21 @@ impl Line {
 
     /// The time of one part has passed.
     pub(crate) fn part(&mut self, now_ms: u64, rung: Rung) -> Passed {
-        if !self.stalls.is_some_and(|(from, to)| (from..to).contains(&now_ms)) {
+        if !self
+            .stalls
+            .is_some_and(|(from, to)| (from..to).contains(&now_ms))
+        {
             let takes = self.bits_per_second * PART_DURATION_MS / 1_000;
             self.waiting_bits = self.waiting_bits.saturating_sub(takes);
             self.took_ms = now_ms;
         }
         if self.is_blocked() {
             let is_over = now_ms >= self.took_ms + CLOSED_AFTER_MS;
-            return if is_over { Passed::Closed } else { Passed::On { missed: 0 } };
+            return if is_over {
+                Passed::Closed
+            } else {
+                Passed::On { missed: 0 }
+            };
         }
         match self.cursor.step(view(now_ms), rung) {
             Step::Close => Passed::Closed,

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use throng_air::ledger::{Account, Closed, Refused};
-use throng_core::admission::{Asking, Board, Flow, Lane, Limits, Reason, Remembered, Standing, Ticket, Verdict, Wait};
+use throng_core::admission::{
+    Asking, Board, Flow, Lane, Limits, Reason, Remembered, Standing, Ticket, Verdict, Wait,
+};
 use throng_core::ladder::Rung;
 use throng_core::ladder::climber::Climber;
 use throng_core::ladder::signals::{Share, Signals};
@@ -152,7 +154,11 @@ impl Node {
     pub(crate) fn capacity(&self) -> u64 {
         let of_line = |bits| bits / throng_core::admission::wire_bits(Rendition::O48);
         let egress = self.limits.egress_bits.map_or(u64::MAX, of_line);
-        if self.is_up { self.limits.slots.unwrap_or(u64::MAX).min(egress) } else { 0 }
+        if self.is_up {
+            self.limits.slots.unwrap_or(u64::MAX).min(egress)
+        } else {
+            0
+        }
     }
 
     /// Takes something into the backlog, unless that is full.
@@ -180,7 +186,10 @@ impl Node {
     /// A step begins: listeners first. What is left for the doors, and the part of the sound that came in time, of 1,000.
     pub(crate) fn serve_listeners(&mut self, step_ms: u64, weight: u64) -> (i64, u64) {
         let span = |bears: u64| cost::listener_ns(bears.min(self.rung().span_parts()));
-        let (short, long) = (cost::bearable_parts(Rung::default().burst_samples()), cost::bearable_parts(Rung::DEEPEST.burst_samples()));
+        let (short, long) = (
+            cost::bearable_parts(Rung::default().burst_samples()),
+            cost::bearable_parts(Rung::DEEPEST.burst_samples()),
+        );
         let bear_long = self.listeners.len() as u64 - self.bear_short;
         let all_ns = self.bear_short * span(short) + bear_long * span(long);
         let due_us = all_ns * weight * step_ms / 1_000_000;
@@ -256,7 +265,10 @@ impl Node {
         self.promised.remove(&place);
         if standing == Standing::Served {
             let since = now_ms.saturating_sub(PROMISED_MS);
-            let before = self.promised.range(..place).filter(|(_, asked)| **asked >= since);
+            let before = self
+                .promised
+                .range(..place)
+                .filter(|(_, asked)| **asked >= since);
             let left = self.board.room(self.rung()).free;
             self.violations += u64::from(before.count() as u64 > left);
         }
@@ -276,7 +288,8 @@ impl Node {
         };
         let held = self.listeners.len() as u64;
         let is_on_board = !admits || self.board.room(self.rung()).held == held;
-        let is_decided = self.stream.pending() == Some(self.pending) && self.stream.held() == Some(held);
+        let is_decided =
+            self.stream.pending() == Some(self.pending) && self.stream.held() == Some(held);
         is_on_board && is_decided && self.page.held() == Some(0)
     }
 

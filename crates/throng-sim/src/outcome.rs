@@ -38,7 +38,7 @@ pub struct Outcome {
     pub queue_order_violations: u64,
     /// Whether the books of every node balanced in every second.
     pub ledger_balanced: bool,
-    /// Seconds from the end of the worst fault until as many listened as before it.
+    /// Seconds from the end of the worst fault until 99 % of those whom it put out were in again.
     pub healed_s: Option<u32>,
     /// From wanting to hear it to the first sound, of those who heard any.
     pub wait_s: Waits,
@@ -78,6 +78,8 @@ pub struct Series {
     pub places: Vec<u64>,
     /// Listeners.
     pub listening: Vec<u64>,
+    /// People who were put out by a fault and are not in again.
+    pub out: Vec<u64>,
     /// Tickets that are neither served nor over.
     pub queued: Vec<u64>,
     /// Joins in this second.
@@ -99,6 +101,7 @@ impl Series {
             wanting: thin(&self.wanting),
             places: thin(&self.places),
             listening: thin(&self.listening),
+            out: thin(&self.out),
             queued: thin(&self.queued),
             joins: thin(&self.joins),
             refusals: thin(&self.refusals),
@@ -110,7 +113,7 @@ impl Series {
 
 /// Points of a series that are told.
 const POINTS_MAX: usize = 1_200;
-/// As many as before are so many percent of them: some leave meanwhile.
+/// Nearly all.
 const HEALED_PERCENT: u64 = 99;
 
 /// What else an outcome is made of.
@@ -166,19 +169,44 @@ impl Outcome {
             }
         };
         least("goodput", self.goodput, limits.goodput_min);
-        least("percent in time", percent(self.heard_in_time), limits.in_time_percent_min);
-        let carrier = 100.0 * (self.refused_per_person_carrier / self.refused_per_person_own.max(1e-9) - 1.0);
+        least(
+            "percent in time",
+            percent(self.heard_in_time),
+            limits.in_time_percent_min,
+        );
+        let carrier =
+            100.0 * (self.refused_per_person_carrier / self.refused_per_person_own.max(1e-9) - 1.0);
         let mut most = |name: &str, value: f64, limit: Option<f64>| {
             if let Some(limit) = limit.filter(|limit| value > *limit) {
                 beyond.push(format!("{name} is {value:.4}, more than {limit}"));
             }
         };
         most("goodput", self.goodput, limits.goodput_max);
-        most("percent who never heard", percent(self.never_heard), limits.never_percent_max);
-        most("refusals behind a carrier, percent beyond others", carrier, limits.carrier_percent_max);
-        most("seconds to heal", f64::from(self.healed_s.unwrap_or(0)), limits.healed_s_max.map(f64::from));
-        most("evicted", real(self.evicted), Some(real(limits.evicted_max)));
-        most("violations of the order", real(self.queue_order_violations), Some(0.0));
+        most(
+            "percent who never heard",
+            percent(self.never_heard),
+            limits.never_percent_max,
+        );
+        most(
+            "refusals behind a carrier, percent beyond others",
+            carrier,
+            limits.carrier_percent_max,
+        );
+        most(
+            "seconds to heal",
+            f64::from(self.healed_s.unwrap_or(0)),
+            limits.healed_s_max.map(f64::from),
+        );
+        most(
+            "evicted",
+            real(self.evicted),
+            Some(real(limits.evicted_max)),
+        );
+        most(
+            "violations of the order",
+            real(self.queue_order_violations),
+            Some(0.0),
+        );
         if !self.ledger_balanced {
             beyond.push("the books do not balance".to_owned());
         }
@@ -205,18 +233,22 @@ impl Waits {
     }
 }
 
-/// From the end of the worst fault until as many listened as before, or as want to or can be held.
+/// From the end of the worst fault until nearly all are in again whom it put out.
 fn healed_s(faults: &[Fault], series: &Series) -> Option<u32> {
-    let at = |list: &[u64], second: usize| list.get(second).copied().unwrap_or(0);
+    let end = series.second.len();
     let healing = |fault: &Fault| {
-        let before = at(&series.listening, (fault.at_s() as usize).saturating_sub(1));
-        let over = fault.over_s() as usize;
-        let is_healed = |second: &usize| {
-            let could = before.min(at(&series.wanting, *second)).min(at(&series.places, *second));
-            at(&series.listening, *second) * 100 >= could * HEALED_PERCENT && *second > over
-        };
-        let end = series.second.len();
-        let healed = (over..end).find(is_healed).unwrap_or(end.max(over));
+        let (at, over) = (
+            (fault.at_s() as usize).min(end),
+            (fault.over_s() as usize).min(end),
+        );
+        let put_out = series.out[at..(over + 1).min(end)]
+            .iter()
+            .max()
+            .copied()
+            .unwrap_or(0);
+        let is_healed =
+            |second: &usize| series.out[*second] * 100 <= put_out * (100 - HEALED_PERCENT);
+        let healed = (over..end).find(is_healed).unwrap_or(end);
         u32::try_from(healed - over).unwrap_or(u32::MAX)
     };
     faults.iter().map(healing).max()

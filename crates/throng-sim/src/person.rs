@@ -95,8 +95,16 @@ impl Person {
     /// Somebody of a crowd, who comes now.
     pub(crate) fn new(crowd: u8, of: &Crowd, node: u16, now_ms: u32, chance: &mut Chance) -> Self {
         let mut is_one_of = |percent: u32| chance.below(100) < u64::from(percent);
-        let device = if is_one_of(of.plain_percent) { Device::Plain } else { Device::Page };
-        let network = if is_one_of(of.carrier_percent) { Network::Carrier } else { Network::Own };
+        let device = if is_one_of(of.plain_percent) {
+            Device::Plain
+        } else {
+            Device::Page
+        };
+        let network = if is_one_of(of.carrier_percent) {
+            Network::Carrier
+        } else {
+            Network::Own
+        };
         let is_slow = is_one_of(of.slow_percent);
         let last_ms = of.leave.map_or(NEVER, |leave| {
             leave.from_s * 1_000 + small(chance.below(u64::from(leave.over_s) * 1_000))

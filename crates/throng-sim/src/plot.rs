@@ -83,27 +83,39 @@ fn panel(svg: &mut String, top: u64, unit: &str, series: &Series, curves: &[Curv
         let value = short(most * tick / TICKS);
         let at = clock(last_s * tick / TICKS);
         let below = bottom + 17;
-        write_line(svg, format_args!(
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y}\" y2=\"{y}\"/>\
+        write_line(
+            svg,
+            format_args!(
+                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y}\" y2=\"{y}\"/>\
              <text x=\"{label_x}\" y=\"{label_y}\" text-anchor=\"end\">{value}</text>\
              <text x=\"{x}\" y=\"{below}\" text-anchor=\"middle\">{at}</text>"
-        ));
+            ),
+        );
     }
     for curve in curves {
         let path = path(&series.second, curve.values, last_s, most, bottom);
-        write_line(svg, format_args!("<path class=\"{}\" d=\"{path}\"/>", curve.class));
+        write_line(
+            svg,
+            format_args!("<path class=\"{}\" d=\"{path}\"/>", curve.class),
+        );
     }
 }
 
 fn legend(svg: &mut String, y: u64, unit: &str, curves: &[Curve<'_>]) {
-    write_line(svg, format_args!("<text x=\"{LEFT}\" y=\"{y}\">{unit}:</text>"));
+    write_line(
+        svg,
+        format_args!("<text x=\"{LEFT}\" y=\"{y}\">{unit}:</text>"),
+    );
     let mut x = LEFT + 84;
     for curve in curves {
         let (end, words, middle) = (x + 22, x + 28, y - 4);
         let (class, name) = (curve.class, curve.name);
-        write_line(svg, format_args!(
-            "<path class=\"{class}\" d=\"M{x} {middle}H{end}\"/><text x=\"{words}\" y=\"{y}\">{name}</text>"
-        ));
+        write_line(
+            svg,
+            format_args!(
+                "<path class=\"{class}\" d=\"M{x} {middle}H{end}\"/><text x=\"{words}\" y=\"{y}\">{name}</text>"
+            ),
+        );
         x += 48 + 7 * name.len() as u64;
     }
 }
@@ -134,7 +146,10 @@ const fn plot_width() -> u64 {
 fn round_up(number: u64) -> u64 {
     let mut unit = 1;
     loop {
-        if let Some(step) = [1, 2, 4, 8].into_iter().find(|step| step * unit >= number.max(4)) {
+        if let Some(step) = [1, 2, 4, 8]
+            .into_iter()
+            .find(|step| step * unit >= number.max(4))
+        {
             return step * unit;
         }
         unit *= 10;
@@ -154,7 +169,9 @@ fn clock(second: u64) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -165,7 +182,10 @@ mod tests {
     fn numbers_are_rounded_up_to_what_an_axis_can_say() {
         let seen = [0, 5, 8, 9, 1_400_000, 8_000_000].map(round_up);
         assert_eq!(seen, [4, 8, 8, 10, 2_000_000, 8_000_000]);
-        assert_eq!([9_999, 20_000, 1_250_000].map(short), ["9999", "20 k", "1.2 M"]);
+        assert_eq!(
+            [9_999, 20_000, 1_250_000].map(short),
+            ["9999", "20 k", "1.2 M"]
+        );
         assert_eq!(clock(605), "10:05");
     }
 }

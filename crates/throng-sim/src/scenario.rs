@@ -63,6 +63,9 @@ pub struct Nodes {
     /// A cache in front answers for pages and for the counter of the queue.
     #[serde(default)]
     pub cache: bool,
+    /// Whether joins are judged by what they waited in the kernel, too, and not only by how late the node is.
+    #[serde(default)]
+    pub judges_backlog: bool,
 }
 
 /// People who are alike.
@@ -165,7 +168,7 @@ pub struct Limits {
     pub in_time_percent_min: Option<f64>,
     /// Percent who never hear anything, at most.
     pub never_percent_max: Option<f64>,
-    /// Seconds after a fault until as many listen as before, at most.
+    /// Seconds after a fault until those whom it put out are in again, at most.
     pub healed_s_max: Option<u32>,
     /// By how many percent people behind one address may be refused more often than others.
     pub carrier_percent_max: Option<f64>,
@@ -185,23 +188,50 @@ impl Scenario {
     }
 
     /// What makes no sense, if anything does not.
-    pub fn fault_in_it(&self) -> Option<String> {
+    pub fn nonsense(&self) -> Option<String> {
         let rises = |points: &[(u32, u64)]| {
             let pairs = points.iter().zip(points.iter().skip(1));
             !points.is_empty() && pairs.clone().all(|(a, b)| a.0 < b.0 && a.1 <= b.1)
         };
         let count = self.nodes.count;
-        let is_known = |fault: &Fault| !matches!(fault, Fault::NodeDies { node, .. } if *node >= count);
+        let is_known =
+            |fault: &Fault| !matches!(fault, Fault::NodeDies { node, .. } if *node >= count);
         let named = [
-            (self.duration_s == 0 || self.duration_s > DURATION_MAX_S, "duration_s must be 1 to 86400"),
-            (count == 0 || count > NODES_MAX, "nodes.count must be 1 to 256"),
-            (self.nodes.cores == 0 || self.nodes.cores > 1_024, "nodes.cores must be 1 to 1024"),
-            (self.nodes.listeners_max == 0, "nodes.listeners_max must not be 0"),
-            (self.people() == 0 || self.people() > PEOPLE_MAX, "1 to 100000000 people must come"),
+            (
+                self.duration_s == 0 || self.duration_s > DURATION_MAX_S,
+                "duration_s must be 1 to 86400",
+            ),
+            (
+                count == 0 || count > NODES_MAX,
+                "nodes.count must be 1 to 256",
+            ),
+            (
+                self.nodes.cores == 0 || self.nodes.cores > 1_024,
+                "nodes.cores must be 1 to 1024",
+            ),
+            (
+                self.nodes.listeners_max == 0,
+                "nodes.listeners_max must not be 0",
+            ),
+            (
+                self.people() == 0 || self.people() > PEOPLE_MAX,
+                "1 to 100000000 people must come",
+            ),
             (self.crowd.len() > CROWDS_MAX, "there are too many crowds"),
-            (!self.crowd.iter().all(|crowd| rises(&crowd.arrive)), "arrive: times must rise, and numbers not fall"),
-            (self.crowd.iter().any(|crowd| crowd.arrive.last().is_none_or(|last| last.1 == 0)), "arrive: nobody comes"),
-            (!self.fault.iter().all(is_known), "a fault names a node that is not there"),
+            (
+                !self.crowd.iter().all(|crowd| rises(&crowd.arrive)),
+                "arrive: times must rise, and numbers not fall",
+            ),
+            (
+                self.crowd
+                    .iter()
+                    .any(|crowd| crowd.arrive.last().is_none_or(|last| last.1 == 0)),
+                "arrive: nobody comes",
+            ),
+            (
+                !self.fault.iter().all(is_known),
+                "a fault names a node that is not there",
+            ),
         ];
         let wrong = named.into_iter().find(|(is_wrong, _)| *is_wrong);
         wrong.map(|(_, words)| words.to_owned())

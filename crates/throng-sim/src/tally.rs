@@ -7,6 +7,8 @@ use crate::outcome::Series;
 pub(crate) struct Tally {
     /// People who want to hear it and have neither left nor given up.
     pub(crate) wanting: u64,
+    /// People who were put out and are not in again.
+    pub(crate) out: u64,
     pub(crate) evicted: u64,
     pub(crate) closed_too_slow: u64,
     pub(crate) interrupted: u64,

@@ -23,6 +23,8 @@ use crate::tally::Tally;
 const STEP_MS: u64 = 40;
 const STEPS_PER_SECOND: u32 = 25;
 const STEPS_PER_PART: u32 = 8;
+/// Arrivals are told in whole people of a shape that may be small, and come evenly between.
+const SHAPE_UNIT: u64 = 1_000_000;
 const _: () = assert!(STEP_MS * STEPS_PER_PART as u64 == PART_DURATION_MS);
 
 /// All there is.
@@ -56,7 +58,7 @@ impl<'a> World<'a> {
         let curves = scenario.crowd.iter().map(|crowd| {
             let point = |(at_s, people): &(u32, u64)| Point {
                 at_us: u64::from(*at_s) * 1_000_000,
-                people: *people,
+                people: *people * SHAPE_UNIT,
             };
             let individuals = u32::try_from(crowd.people / weight).unwrap_or(u32::MAX);
             let points = crowd.arrive.iter().map(point).collect();
@@ -79,7 +81,7 @@ impl<'a> World<'a> {
         }
     }
 
-    pub(crate) fn run(mut self) -> Outcome {
+    pub(crate) fn run(mut self, passed: &mut dyn FnMut(u32)) -> Outcome {
         for step in 0..self.scenario.duration_s * STEPS_PER_SECOND {
             self.step = step;
             if step % STEPS_PER_SECOND == 0 {
@@ -98,7 +100,9 @@ impl<'a> World<'a> {
                 self.pass_part();
             }
             if (step + 1) % STEPS_PER_SECOND == 0 {
-                self.end_second(u64::from((step + 1) / STEPS_PER_SECOND));
+                let second = (step + 1) / STEPS_PER_SECOND;
+                self.end_second(second.into());
+                passed(second);
             }
         }
         self.finish()
@@ -125,7 +129,9 @@ impl<'a> World<'a> {
         for fault in self.scenario.fault.clone() {
             match fault {
                 Fault::NodeDies { node, at_s, .. } if at_s == second => self.stop(node, true),
-                Fault::NodeDies { node, returns_s, .. } if returns_s == Some(second) => {
+                Fault::NodeDies {
+                    node, returns_s, ..
+                } if returns_s == Some(second) => {
                     self.nodes[usize::from(node)].start();
                 }
                 Fault::Outage { at_s, .. } if at_s == second => {
@@ -191,7 +197,9 @@ impl<'a> World<'a> {
         let now_ms = self.now_ms() + STEP_MS;
         for (place, hoard) in self.scenario.hoard.iter().enumerate() {
             let over_ms = u64::from(hoard.over_s.max(1)) * 1_000;
-            let since_ms = now_ms.saturating_sub(u64::from(hoard.from_s) * 1_000).min(over_ms);
+            let since_ms = now_ms
+                .saturating_sub(u64::from(hoard.from_s) * 1_000)
+                .min(over_ms);
             let asked = hoard.tickets / self.weight * since_ms / over_ms;
             for _ in self.hoarded[place]..asked {
                 let node = self.chance.below(self.nodes.len() as u64);
@@ -240,13 +248,22 @@ impl<'a> World<'a> {
         series.second.push(second);
         series.wanting.push(self.tally.wanting * weight);
         series.places.push(sum(Node::capacity) * weight);
-        series.listening.push(sum(|node| node.listeners.len() as u64) * weight);
+        series
+            .listening
+            .push(sum(|node| node.listeners.len() as u64) * weight);
+        series.out.push(self.tally.out * weight);
         series.queued.push(sum(|node| node.board.queued()) * weight);
-        series.cpu_percent.push(mean(sum(Node::cpu_percent), self.nodes.len()));
+        series
+            .cpu_percent
+            .push(mean(sum(Node::cpu_percent), self.nodes.len()));
         let deepest = self.nodes.iter().map(|node| node.rung().number()).max();
         series.rung.push(deepest.unwrap_or(0).into());
-        series.joins.push(std::mem::take(&mut self.tally.joins) * weight);
-        series.refusals.push(std::mem::take(&mut self.tally.refusals) * weight);
+        series
+            .joins
+            .push(std::mem::take(&mut self.tally.joins) * weight);
+        series
+            .refusals
+            .push(std::mem::take(&mut self.tally.refusals) * weight);
         for node in &mut self.nodes {
             self.tally.is_unbalanced |= !node.second(weight, admits);
         }
@@ -255,7 +272,8 @@ impl<'a> World<'a> {
     /// He is no longer among the listeners of his node.
     fn take_out(&mut self, person: u32, why: Closed) {
         let him = &mut self.people[person as usize];
-        let (place, bears, remembered) = (him.place as usize, him.bears_parts, him.remembered.take());
+        let (place, bears, remembered) =
+            (him.place as usize, him.bears_parts, him.remembered.take());
         let node = &mut self.nodes[usize::from(him.node)];
         node.listeners.swap_remove(place);
         if him.is_slow {

@@ -114,7 +114,7 @@ impl World<'_> {
         let guest = Guest {
             player: (him.device == Device::Page).then(|| self.player(item.person)),
             ticket: him.held.map(|held| held.ticket),
-            waited_ms: now_ms - u64::from(item.since_ms),
+            waited_ms: self.waited_ms(number, item),
             chance: self.chance.number(),
         };
         match self.nodes[number].ask(guest, now_ms) {
@@ -129,13 +129,21 @@ impl World<'_> {
         }
     }
 
+    /// What the judge of joins is told: how late the node's loops are, and where the scenario says so what was waited in
+    /// the kernel before.
+    fn waited_ms(&self, number: usize, item: Item) -> u64 {
+        let in_backlog_ms = self.now_ms().saturating_sub(item.since_ms.into());
+        let judged = u64::from(self.scenario.nodes.judges_backlog);
+        self.nodes[number].lag_ms() + judged * in_backlog_ms
+    }
+
     /// Somebody asks for a ticket whom nobody is.
     fn serve_hoard(&mut self, number: usize, item: Item) -> u64 {
         let now_ms = self.now_ms();
         let guest = Guest {
             player: None,
             ticket: None,
-            waited_ms: now_ms.saturating_sub(item.since_ms.into()),
+            waited_ms: self.waited_ms(number, item),
             chance: self.chance.number(),
         };
         self.tally.hoarded += 1;
@@ -187,7 +195,7 @@ impl World<'_> {
         him.remembered = entered.remembered;
         him.place = small(node.listeners.len() as u64);
         him.state = State::Listening;
-        him.is_lost = false;
+        self.tally.out -= u64::from(std::mem::take(&mut him.is_lost));
         him.tries = 0;
         him.retries.heard();
         node.listeners.push(person);
@@ -210,7 +218,10 @@ impl World<'_> {
         let round_trips = cost::ROUND_TRIPS + u64::from(self.scenario.nodes.tls);
         let round_trip_ms = cost::ROUND_TRIP_MS[him.network as usize];
         him.heard_ms = small(now_ms + round_trips * round_trip_ms + cost::DECODE_MS);
-        let stay_ms = about(self.scenario.crowd[usize::from(him.crowd)].stay_s, &mut self.chance);
+        let stay_ms = about(
+            self.scenario.crowd[usize::from(him.crowd)].stay_s,
+            &mut self.chance,
+        );
         him.leaves_ms = him.leaves_ms.min(him.heard_ms.saturating_add(stay_ms));
         let waited_ms = him.heard_ms - him.wanted_ms;
         let before_start = him.heard_ms <= self.scenario.starts_s * 1_000;

@@ -58,7 +58,8 @@ impl World<'_> {
             Kind::Call
         } else {
             let him = &self.people[person as usize];
-            let is_first = !him.has_page && him.device == Device::Page && !self.scenario.nodes.cache;
+            let is_first =
+                !him.has_page && him.device == Device::Page && !self.scenario.nodes.cache;
             let pages = if is_first { cost::PAGES_BEFORE } else { 0 };
             Kind::Ask {
                 pages: u8::try_from(pages).unwrap_or(u8::MAX),
@@ -100,7 +101,11 @@ impl World<'_> {
         if node.push(item) {
             him.state = State::InLine;
             him.has_page = true;
-            let answer_ms = if kind == Kind::Call { cost::NAIVE_ANSWER_MS } else { cost::ANSWER_MS };
+            let answer_ms = if kind == Kind::Call {
+                cost::NAIVE_ANSWER_MS
+            } else {
+                cost::ANSWER_MS
+            };
             return self.wake_after(person, answer_ms);
         }
         self.tally.unseen += 1;
@@ -153,7 +158,7 @@ impl World<'_> {
         let patience_s = self.scenario.crowd[usize::from(him.crowd)].patience_s;
         let until_ms = small(now_ms).saturating_add(about(patience_s, &mut self.chance));
         him.gives_up_ms = until_ms.min(him.leaves_ms);
-        him.is_lost = true;
+        self.tally.out += u64::from(!std::mem::replace(&mut him.is_lost, true));
         him.remembered = None;
         self.fail(person);
     }
@@ -166,11 +171,19 @@ impl World<'_> {
             him.tries += 1;
             him.state = State::Away;
             let is_tired = him.tries > cost::PLAIN_TRIES;
-            let wait_ms = if is_tired { cost::PRESS_AGAIN_MS } else { told_ms };
+            let wait_ms = if is_tired {
+                cost::PRESS_AGAIN_MS
+            } else {
+                told_ms
+            };
             if is_tired {
                 him.tries = 0;
             }
-            let more_ms = self.chance.below(if is_tired { cost::PRESS_AGAIN_MS } else { 1_000 });
+            let more_ms = self.chance.below(if is_tired {
+                cost::PRESS_AGAIN_MS
+            } else {
+                1_000
+            });
             return self.wake_after(person, wait_ms + more_ms);
         }
         let before = him.held.filter(|held| held.ticket == wait.ticket);
@@ -208,7 +221,10 @@ impl World<'_> {
         }
         him.state = State::Waiting;
         let before = held.place - seen.serving;
-        let expected_s = (before * 60).checked_div(seen.per_minute).unwrap_or(u64::MAX) / 2;
+        let expected_s = (before * 60)
+            .checked_div(seen.per_minute)
+            .unwrap_or(u64::MAX)
+            / 2;
         let most_s = u64::from(held.dealt_s).max(cost::LOOK_MIN_S);
         let wait_ms = expected_s.clamp(cost::LOOK_MIN_S, most_s) * 1_000;
         let earlier_ms = self.chance.below(EARLIER_MS);
@@ -233,7 +249,13 @@ impl World<'_> {
     }
 
     fn go(&mut self, person: u32) {
-        self.people[person as usize].state = State::Gone;
+        let is_over = self.now_ms() >= self.people[person as usize].leaves_ms.into();
+        let him = &mut self.people[person as usize];
+        him.state = State::Gone;
+        if is_over {
+            // He would have left by now, wherever he was.
+            self.tally.out -= u64::from(std::mem::take(&mut him.is_lost));
+        }
         self.tally.wanting -= 1;
     }
 }
