@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use throng_rehearsal::chance::Chance;
 use throng_sim::{Outcome, Scenario};
 
 /// Small, so that all of them are quick: each stands for tens or hundreds.
@@ -11,13 +12,19 @@ const INDIVIDUALS: u32 = 4_000;
 const INDIVIDUALS_OF_MANY: u32 = 20_000;
 /// More nodes than this are many.
 const MANY: u16 = 8;
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 8;
+/// Evenings by chance.
+const EVENINGS: u64 = 60;
 
 fn scenario(name: &str) -> Scenario {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let text = fs::read_to_string(path.join(format!("{name}.toml"))).unwrap();
-    let scenario: Scenario = toml::from_str(&text).unwrap();
-    assert_eq!(scenario.nonsense(), None, "{name}");
+    let text = fs::read_to_string(path.join(format!("{name}.toml")));
+    read(&text.expect("the scenario is there"))
+}
+
+fn read(text: &str) -> Scenario {
+    let scenario: Scenario = toml::from_str(text).expect("it is a scenario");
+    assert_eq!(scenario.nonsense(), None, "{text}");
     scenario
 }
 
@@ -120,7 +127,7 @@ fn a_house_that_takes_in_more_than_it_can_serve_on_any_rung_is_found_out() {
     scenario.nodes.listeners_max *= 2;
     let beyond = run(&scenario, 1).beyond(&scenario.limits);
     assert!(
-        beyond.iter().any(|words| words.starts_with("evicted")),
+        beyond.iter().any(|words| words.starts_with("goodput")),
         "{beyond:?}"
     );
 }
@@ -140,4 +147,48 @@ fn joins_judged_by_the_kernels_backlog_keep_every_invariant_too() {
             assert_eq!(broken, (0, 0, true), "{name}, seed {seed}");
         }
     }
+}
+
+#[test]
+fn whatever_an_evening_brings_nobody_is_evicted_the_order_is_kept_and_the_books_balance() {
+    for seed in 0..EVENINGS {
+        let evening = evening(&mut Chance::new(seed));
+        let outcome = throng_sim::run(&read(&evening), seed, 2_000, &mut |_| ());
+        let seen = (
+            outcome.evicted,
+            outcome.queue_order_violations,
+            outcome.ledger_balanced,
+        );
+        assert_eq!(seen, (0, 0, true), "seed {seed}:\n{evening}");
+    }
+}
+
+/// Any crowd, any house, anything that breaks.
+fn evening(chance: &mut Chance) -> String {
+    let mut of = |from: u64, to: u64| from + chance.below(to - from + 1);
+    let (nodes, slots, people) = (of(1, 5), of(50, 600), of(500, 4_000));
+    let (tls, cache, judged) = (of(0, 1) == 1, of(0, 1) == 1, of(0, 1) == 1);
+    let (begin, over, more) = (of(0, 100), of(1, 120), of(0, 60));
+    format!(
+        "title = 'chance'\nduration_s = 360\nstarts_s = {}\n\
+         nodes = {{ count = {nodes}, listeners_max = {slots}, tls = {tls}, cache = {cache}, judges_backlog = {judged} }}\n\
+         fault = [{{ kind = 'node-dies', node = 0, at_s = {}, returns_s = {} }}, {{ kind = 'outage', at_s = {}, for_s = {} }}]\n\
+         [[crowd]]\npeople = {people}\narrive = [[{begin}, 0], [{}, 5], [{}, 9]]\nstay_s = {}\npatience_s = {}\n\
+         plain_percent = {}\ncarrier_percent = 50\nslow_percent = {}\nleave = {{ from_s = {}, over_s = 4 }}\n\
+         [[hoard]]\ntickets = {}\nfrom_s = 20\nover_s = {}\n",
+        of(0, 120),
+        of(50, 150),
+        of(160, 300),
+        of(50, 300),
+        of(1, 20),
+        begin + over,
+        begin + over + more + 1,
+        of(20, 300),
+        of(20, 600),
+        of(0, 50),
+        of(0, 20),
+        of(200, 400),
+        of(0, 5_000),
+        of(1, 200),
+    )
 }
