@@ -5,6 +5,7 @@
 //! what [`signals`] tell.
 
 pub mod climber;
+pub mod reason;
 pub mod signals;
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,17 @@ impl Rung {
         self.0
     }
 
+    /// What it means, in words for everybody.
+    pub const fn words(self) -> &'static str {
+        match self.0 {
+            0 => "everything is as usual",
+            1 => "counts are told less often",
+            2 => "sound is sent in pieces of 2 s",
+            3 => "sound has fewer bits and is sent in pieces of 4 s",
+            _ => "sound has a third of its bits and is sent in pieces of 8 s",
+        }
+    }
+
     /// Parts of one span: 0.96, 0.96, 1.92, 3.84 and 7.68 s. A send costs far more than its bytes.
     pub const fn span_parts(self) -> u64 {
         match self.0 {
@@ -63,11 +75,6 @@ impl Rung {
     pub const fn burst_samples(self) -> u64 {
         let seconds = if self.0 < 2 { 4 } else { 9 };
         seconds * SAMPLE_RATE_HZ
-    }
-
-    /// Whether somebody may listen from the start of what is still on air: on deep rungs that is paused.
-    pub const fn allows_start_over(self) -> bool {
-        self.0 < 3
     }
 
     /// The best rendition that is sent to somebody who asked for this one.

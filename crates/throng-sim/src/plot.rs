@@ -73,7 +73,8 @@ fn curve<'a>(name: &'a str, class: &'a str, values: &'a [u64]) -> Curve<'a> {
 fn panel(svg: &mut String, top: u64, unit: &str, series: &Series, curves: &[Curve<'_>]) {
     let values = curves.iter().flat_map(|curve| curve.values);
     let most = round_up(values.copied().max().unwrap_or(0));
-    let last_s = series.second.last().copied().unwrap_or(1).max(1);
+    let last_s = series.second.last().copied().unwrap_or(0);
+    let last_s = last_s.max(1).next_multiple_of(60);
     let bottom = top + PANEL_HEIGHT;
     legend(svg, top - 12, unit, curves);
     for tick in 0..=TICKS {

@@ -5,7 +5,8 @@
 //! out to have been too early, the next calm has to last twice as long. So a signal that hovers costs nobody a see-saw.
 
 use crate::ladder::Rung;
-use crate::ladder::signals::{Decision, Level, Reasons, Signals};
+use crate::ladder::reason::Reasons;
+use crate::ladder::signals::{Decision, Level, Signals};
 
 #[cfg(test)]
 mod tests;
