@@ -61,6 +61,8 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) board: Board,
+    /// Boards that were lost before this one; a ticket of one is none of another.
+    pub(crate) boards_lost: u16,
     secret: [u8; 32],
     flow: Flow,
     climber: Climber,
@@ -122,6 +124,7 @@ impl Node {
         secret[..2].copy_from_slice(&number.to_be_bytes());
         Self {
             board: board(limits),
+            boards_lost: 0,
             secret,
             flow: Flow::new(),
             climber: Climber::default(),
@@ -223,12 +226,13 @@ impl Node {
 
     /// Calls whose turn it is; often.
     pub(crate) fn call(&mut self, now_ms: u64, is_live: bool) {
-        let clock_ms = CLOCK_BEGINS_MS + now_ms;
-        if self.board.call(clock_ms, self.rung(), is_live).is_some() {
-            // Who was sent back to the queue has been promised nothing.
+        if !self.promised.is_empty() {
+            // Who was sent back to the queue has been promised nothing, though it may come as far again.
             let serving = self.board.progress().serving;
             self.promised.split_off(&(serving + 1));
         }
+        let rung = self.rung();
+        self.board.call(CLOCK_BEGINS_MS + now_ms, rung, is_live);
     }
 
     /// Answers somebody at the door, and books it.
@@ -351,6 +355,7 @@ impl Node {
         (self.spare_us, self.owed_us) = (0, 0);
         if forgets {
             self.board = board(self.limits);
+            self.boards_lost += 1;
         } else {
             self.board.begin(Lane::new(0));
         }

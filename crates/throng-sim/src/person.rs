@@ -50,6 +50,8 @@ pub(crate) enum Network {
 pub(crate) struct Held {
     pub(crate) ticket: Ticket,
     pub(crate) place: u64,
+    /// Boards that his node had lost by then.
+    pub(crate) boards_lost: u16,
     /// Whether the order was not drawn when he got it.
     pub(crate) is_early: bool,
     /// How long he was told to wait at first, which bounds every later wait.

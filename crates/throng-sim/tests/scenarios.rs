@@ -12,6 +12,8 @@ const INDIVIDUALS: u32 = 4_000;
 const INDIVIDUALS_OF_MANY: u32 = 20_000;
 /// More nodes than this are many.
 const MANY: u16 = 8;
+/// Where two groups are compared to a few percent.
+const INDIVIDUALS_COMPARED: u32 = 60_000;
 const SEEDS: u64 = 8;
 /// Evenings by chance.
 const EVENINGS: u64 = 60;
@@ -29,7 +31,9 @@ fn read(text: &str) -> Scenario {
 }
 
 fn run(scenario: &Scenario, seed: u64) -> Outcome {
-    let individuals = if scenario.nodes.count > MANY {
+    let individuals = if scenario.limits.carrier_percent_max.is_some() {
+        INDIVIDUALS_COMPARED
+    } else if scenario.nodes.count > MANY {
         INDIVIDUALS_OF_MANY
     } else {
         INDIVIDUALS

@@ -23,10 +23,8 @@ fn books_that_do_not_balance_are_seen() {
         |node| node.stream.admit(),
         |node| node.page.admit(),
         |node| {
-            assert!(
-                node.board
-                    .enter(Lane::new(0), Rendition::O48, Rung::default())
-            )
+            let rung = Rung::default();
+            assert!(node.board.enter(Lane::new(0), Rendition::O48, rung));
         },
     ];
     for spoil in spoils {

@@ -110,6 +110,10 @@ impl World<'_> {
 
     fn serve_ask(&mut self, number: usize, item: Item) -> u64 {
         let now_ms = self.now_ms();
+        let him = &mut self.people[item.person as usize];
+        // Another machine knows nothing of the tickets of the one before.
+        let boards_lost = self.nodes[number].boards_lost;
+        him.held = him.held.filter(|held| held.boards_lost == boards_lost);
         let him = &self.people[item.person as usize];
         let guest = Guest {
             player: (him.device == Device::Page).then(|| self.player(item.person)),
@@ -187,7 +191,8 @@ impl World<'_> {
         self.tally.joins += 1;
         let him = &mut self.people[person as usize];
         let node = &mut self.nodes[usize::from(him.node)];
-        if let Some(held) = him.held.take() {
+        // What he was told before the order was drawn is not his place any more.
+        if let Some(held) = him.held.take().filter(|held| !held.is_early) {
             node.check_order(held.place, entered.standing, now_ms);
         }
         let bears = cost::bearable_parts(node.rung().burst_samples());

@@ -190,6 +190,7 @@ impl World<'_> {
         him.held = Some(Held {
             ticket: wait.ticket,
             place: wait.place,
+            boards_lost: self.nodes[usize::from(him.node)].boards_lost,
             is_early: wait.reason == Reason::Early,
             dealt_s: before.map_or(wait.ask_again_s, |held| held.dealt_s),
         });
@@ -198,9 +199,10 @@ impl World<'_> {
         self.wake_after(person, told_ms - earlier_ms.min(told_ms));
     }
 
-    /// He wants to know how far the queue has come: a cache says it, or the node.
+    /// He wants to know how far the queue has come: a cache says it while the node is there, or the node.
     fn see_counter(&mut self, person: u32) {
-        if self.scenario.nodes.cache {
+        let him = &self.people[person as usize];
+        if self.scenario.nodes.cache && self.nodes[usize::from(him.node)].is_up {
             self.look(person);
         } else {
             self.send(person, Kind::Look);
@@ -210,7 +212,10 @@ impl World<'_> {
     /// He reads the counter, and asks if it is his turn.
     pub(super) fn look(&mut self, person: u32) {
         let him = &mut self.people[person as usize];
-        let seen = self.nodes[usize::from(him.node)].seen;
+        let node = &self.nodes[usize::from(him.node)];
+        let seen = node.seen;
+        let is_of_board = |held: &Held| held.boards_lost == node.boards_lost;
+        him.held = him.held.filter(is_of_board);
         let Some(held) = him.held else {
             return self.dial(person);
         };
