@@ -9,7 +9,7 @@
 //! With TLS, a layer between a loop and its port does it ([`tls`]); the loop does not know.
 
 mod answer;
-mod cursor;
+pub mod cursor;
 mod epoll;
 pub(crate) mod head;
 mod phase;

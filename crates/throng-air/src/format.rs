@@ -8,7 +8,7 @@ use crate::air::Headers;
 
 /// The container of a progressive stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Format {
+pub enum Format {
     /// ADTS AAC, for players without Opus.
     Aac,
     /// CMAF, for our page.

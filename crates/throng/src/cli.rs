@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::client::interrupt::Interrupt;
-use crate::client::{self, agents, ladder, listen, plan, rehearse, space, speak, verify};
+use crate::client::{self, agents, ladder, listen, plan, rehearse, simulate, space, speak, verify};
 use crate::config::{Config, ServeArgs};
 use crate::demo::{self, DemoArgs};
 use crate::worker::{self, EdgeArgs};
@@ -52,6 +52,7 @@ enum Command {
     #[command(name = rehearse::AGENT, hide = true)]
     RehearseAgent,
     Plan(plan::PlanArgs),
+    Simulate(simulate::SimulateArgs),
     Verify(verify::VerifyArgs),
 }
 
@@ -113,6 +114,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::RehearseAgent => rehearse::run_agent()?,
         Command::Plan(args) => plan::run(&args, &mut io::stdout().lock())?,
+        Command::Simulate(args) => simulate::run(&args, &mut io::stdout().lock())?,
         Command::Verify(args) => verify::run(&args, &mut io::stdout().lock())?,
     }
     Ok(())

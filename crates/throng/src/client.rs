@@ -1,5 +1,5 @@
-//! The blocking clients of the command line: `throng space`, `ladder`, `speak`, `listen`, `rehearse`, `agents`, `plan` and
-//! `verify`.
+//! The blocking clients of the command line: `throng space`, `ladder`, `speak`, `listen`, `rehearse`, `agents`, `plan`,
+//! `simulate` and `verify`.
 //!
 //! Each command is a clap `Args` struct and a `run` that writes its answer to the given output and gives back an
 //! [`Error`] that knows its exit status. Non-goals: but for `rehearse` and `agents` these are clients of one space for one
@@ -18,6 +18,7 @@ pub mod plan;
 pub mod rehearse;
 pub mod session;
 mod signing_key;
+pub mod simulate;
 pub mod space;
 pub mod speak;
 pub mod verify;
@@ -56,6 +57,9 @@ pub enum Error {
         /// What does not hold.
         reason: String,
     },
+    /// What a scenario asks for was not kept.
+    #[error("the limits of the scenario do not hold: {0}")]
+    Limits(String),
     /// The other side sent what its standard does not allow.
     #[error("{url} sent what cannot be understood: {reason}")]
     Malformed {

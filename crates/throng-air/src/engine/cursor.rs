@@ -10,7 +10,7 @@ use throng_core::timeline::{PART_DURATION_MS, PART_SAMPLES, PARTS_PER_SEGMENT, P
 use throng_core::window::Window;
 
 use super::seat::GROUPS;
-use crate::format::Format;
+pub use crate::format::Format;
 
 #[cfg(test)]
 mod tests;
@@ -46,18 +46,18 @@ const JOIN_PARTS_MIN: u64 = 5;
 
 /// The numbers of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct View {
+pub struct View {
     /// The oldest part that is here.
-    pub(crate) oldest: PartIndex,
+    pub oldest: PartIndex,
     /// The part that comes next.
-    pub(crate) next: PartIndex,
+    pub next: PartIndex,
     /// Whether none will come.
-    pub(crate) finished: bool,
+    pub finished: bool,
 }
 
 impl View {
     /// The numbers of this window.
-    pub(crate) fn of(window: &Window) -> Self {
+    pub fn of(window: &Window) -> Self {
         Self {
             oldest: window.oldest(),
             next: window.next(),
@@ -66,7 +66,7 @@ impl View {
     }
 
     /// Whether somebody who begins now gets the cushion that the shortest usual span needs.
-    pub(crate) fn is_joinable(self) -> bool {
+    pub fn is_joinable(self) -> bool {
         self.finished || self.next.0 - self.oldest.0 >= JOIN_PARTS_MIN
     }
 
@@ -80,20 +80,20 @@ impl View {
 
 /// What one send carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Span {
+pub struct Span {
     /// The first part.
-    pub(crate) from: PartIndex,
+    pub from: PartIndex,
     /// How many parts; none where only the end is left to say.
-    pub(crate) parts: u64,
+    pub parts: u64,
     /// In which rendition.
-    pub(crate) rendition: Rendition,
+    pub rendition: Rendition,
     /// Whether the stream ends with it.
-    pub(crate) last: bool,
+    pub last: bool,
 }
 
 /// What is to be done for a listener now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// He cannot keep up, in any rendition.
     Close,
     /// Send this.
@@ -111,7 +111,7 @@ pub(crate) enum Step {
 
 /// One listener's place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cursor {
+pub struct Cursor {
     /// The first part that he was not given.
     next: PartIndex,
     /// Where he last was in trouble, or joined.
@@ -135,7 +135,7 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     /// A newcomer, and the first that he is sent.
-    pub(crate) fn join(format: Format, asked: Rendition, view: View, rung: Rung) -> (Self, Span) {
+    pub fn join(format: Format, asked: Rendition, view: View, rung: Rung) -> (Self, Span) {
         let mut cursor = Self {
             next: view.next,
             calm_since: view.next,
@@ -170,22 +170,22 @@ impl Cursor {
     }
 
     /// Says which tick serves him.
-    pub(crate) fn set_group(&mut self, group: usize) {
+    pub fn set_group(&mut self, group: usize) {
         self.group = u8::try_from(group % GROUPS).unwrap_or_default();
     }
 
     /// The container.
-    pub(crate) fn format(&self) -> Format {
+    pub fn format(&self) -> Format {
         self.format
     }
 
     /// Says that the last span did not fit into the send buffer.
-    pub(crate) fn set_blocked(&mut self) {
+    pub fn set_blocked(&mut self) {
         self.blocked = true;
     }
 
     /// What is to be done now, everything before having been sent.
-    pub(crate) fn step(&mut self, view: View, rung: Rung) -> Step {
+    pub fn step(&mut self, view: View, rung: Rung) -> Step {
         let lag = view.next.0.saturating_sub(self.next.0);
         let skipped = self.next < view.oldest || self.blocked && lag >= LAG_SKIPPED_PARTS;
         if skipped && !view.is_joinable() {
