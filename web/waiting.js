@@ -58,6 +58,7 @@ export default function room({ base, status, number, sleep, keep, recall, leave,
   /** Waits as told, and looks how far the queue has come when dealt. Ends when the ticket is to be shown again. */
   async function turn(told, isOver) {
     began ??= +recall('began') || undefined;
+    if (block.hidden || isLater) spoken = 0;
     isLater = false;
     note = undefined;
     later.textContent = LATER;
