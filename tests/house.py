@@ -97,7 +97,7 @@ def own_network():
 def flags(listeners, rung):
     """For a node that is to hold so many."""
     threads = min(255, max(16, listeners // RING_LISTENERS + 1))
-    return ["--rung", str(rung), "--air-workers", "1", "--air-threads", str(threads)]
+    return ["--rung", str(rung), "--air-workers", "1", "--air-threads", str(threads), "--listeners-max", str(listeners)]
 
 
 def memory_left_bytes():

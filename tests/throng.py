@@ -106,11 +106,12 @@ def command(*arguments, timeout=PATIENCE_SECONDS, env=None):
 class Node:
     """`throng serve` on a data folder of its own. A restart keeps folder and addresses."""
 
-    def __init__(self, data, *flags, listen="127.0.0.1:0", desk="127.0.0.1:0", env=None):
+    def __init__(self, data, *flags, listen="127.0.0.1:0", desk="127.0.0.1:0", env=None, binary=BINARY):
         self.data = pathlib.Path(data)
         self.flags = flags
         self.listen, self.desk = listen, desk
         self.env = env
+        self.binary = pathlib.Path(binary)
         self.links = None
         self.process = None
         self.start()
@@ -121,7 +122,7 @@ class Node:
             addresses = {name: self.links[name].removeprefix("http://") for name in addresses}
         given = [part for name, address in addresses.items() for part in (f"--{name}", address)]
         self.log = open(self.data.with_suffix(".log"), "ab")
-        serve = [BINARY, "serve", *given, "--data", self.data, "--json", *self.flags]
+        serve = [self.binary, "serve", *given, "--data", self.data, "--json", *self.flags]
         self.process = ahead_of_others(subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=self.log, env=self.env))
         first = self.process.stdout.readline()
         assert first, f"the node did not start: {self.log_text()}"

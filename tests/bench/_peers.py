@@ -58,8 +58,9 @@ def sound(*output):
 
 
 @contextlib.contextmanager
-def throng(*flags):
-    with node(*flags) as serving:
+def throng(*flags, rung=0):
+    """At a rung that is kept: what is measured is its spans."""
+    with node("--rung", str(rung), *flags) as serving:
         space = serving.live()
         with space.speak(1, VOICES / "01-ada.flac"):
             wait_until(lambda: any(seat.get("talking") for seat in space.show()["speakers"]), "the talk has begun")
@@ -76,7 +77,7 @@ def throng_over_tls(*crowd_flags):
         # For the commands of this program, which ask the desk over TLS too.
         os.environ["SSL_CERT_FILE"] = str(cert)
         try:
-            with node("--tls-cert", cert, "--tls-key", key) as serving:
+            with node("--rung", "0", "--tls-cert", cert, "--tls-key", key) as serving:
                 yield System(serving.live().listen_url, [serving.process], flags=("--insecure", *crowd_flags))
         finally:
             del os.environ["SSL_CERT_FILE"]

@@ -179,7 +179,7 @@ SYSTEMS = {
     "bare loop": _peers.floor,
     "nginx, HLS of 2 s": _peers.nginx,
     "Icecast": _peers.icecast,
-    "Throng, spans of 3.84 s": lambda: _peers.throng("--rung", "3"),
+    "Throng, spans of 3.84 s": lambda: _peers.throng(rung=3),
 }
 
 PEERS = ["nginx, HLS of 2 s", "Icecast"]

@@ -63,11 +63,41 @@ ROUGH = {
 }
 
 
+# Chromium's false microphone leaves out what a busy machine is late for, and says all that follows so much later: for each
+# half second since the epoch, how far it has fallen behind.
+LAGS = """
+const open = MediaDevices.prototype.getUserMedia;
+MediaDevices.prototype.getUserMedia = async function (...all) {
+  const stream = await open.apply(this, all);
+  const track = stream.getAudioTracks()[0].clone();
+  const sounds = new MediaStreamTrackProcessor({ track, maxBufferSize: 1_000 }).readable.getReader();
+  const lags = window.__lags = []; // the microphone that was opened last is the one that is heard
+  let said = 0, least = Infinity, until = 0;
+  (async () => {
+    for (;;) {
+      const { value, done } = await sounds.read();
+      if (done || window.__lags !== lags) return track.stop();
+      said += 1_000 * value.numberOfFrames / value.sampleRate;
+      value.close();
+      const now = performance.timeOrigin + performance.now();
+      least = Math.min(least, now - said);
+      if (now < until) continue;
+      if (until) lags.push([now / 1_000, least]);
+      least = Infinity;
+      until = now + 500;
+    }
+  })();
+  return stream;
+};
+"""
+
+
 class Voice:
     """One who speaks, the wire and the space."""
 
     def __init__(self, name, lane, space):
         self.name, self.lane, self.space = name, lane, space
+        self.lags = []
         self.started = datetime.datetime.fromisoformat(space.state()["started_at"]).timestamp()
 
     @property
@@ -77,6 +107,11 @@ class Voice:
     def now(self):
         """Where the recording is now."""
         return time.time() - self.started
+
+    def lag_ms(self, second):
+        """How far the microphone has fallen behind when the recording is there."""
+        known = [lag for until, lag in self.lags if until - self.started <= second + 1]
+        return known[-1] - self.lags[0][1] if known else 0
 
 
 @dataclass
@@ -102,12 +137,15 @@ def page(voice, wav, playwright, place):
     desk = voice.space.desk
     chromium = voice.lane.chromium(playwright, place, desk, microphone=wav)
     try:
-        with chromium.page(voice.url, tapped=False) as speaker:
+        with chromium.page("about:blank", tapped=False) as speaker:
+            speaker.add_init_script(LAGS)
+            speaker.goto(voice.url, wait_until="commit")
             # A round trip takes its time: the page is there before its script is.
             ready = "document.documentElement.dataset.state"
             wait_until(lambda: speaker.evaluate(ready), "the page knows its space")
             join_stage(speaker)
             yield
+            voice.lags = speaker.evaluate("__lags")
     finally:
         chromium.close()
 
@@ -186,11 +224,15 @@ def delays_ms(recording, start, end):
     return found
 
 
-def added_ms(recording, calm, start, end):
+def added_ms(voice, recording, calm, start, end):
     """The delays of a stretch, less that of a calm one."""
     length_ms = len(signal_kit.speech("ada")) * 1000 / signal_kit.RATE_HZ
-    usual = np.median([delay for _, delay in delays_ms(recording, *calm)])
-    return [(delay - usual + length_ms / 2) % length_ms - length_ms / 2 for _, delay in delays_ms(recording, start, end)]
+
+    def delays(*stretch):
+        return [delay - voice.lag_ms(second) for second, delay in delays_ms(recording, *stretch)]
+
+    usual = np.median(delays(*calm))
+    return [(delay - usual + length_ms / 2) % length_ms - length_ms / 2 for delay in delays(start, end)]
 
 
 def sounds(recording, start, end):
@@ -203,7 +245,7 @@ def sounds(recording, start, end):
 def say_delay(case, voice, story):
     recording, rough, again = story.recording[voice], story.rough[voice], story.calm_again[voice]
     calm = (rough - CALM_SECONDS, rough)
-    worst = max(added_ms(recording, calm, rough + 1, again), default=0)
+    worst = max(added_ms(voice, recording, calm, rough + 1, again), default=0)
     figure(f"{case}: {voice.name}, delay added, most", f"{worst:.0f} ms", f"<= {ADDED_MS_MAX} ms")
     say_shrunk(case, voice, story)
 
@@ -211,7 +253,9 @@ def say_delay(case, voice, story):
 def say_shrunk(case, voice, story):
     recording, rough, again = story.recording[voice], story.rough[voice], story.calm_again[voice]
     calm = (rough - CALM_SECONDS, rough)
-    left = added_ms(recording, calm, again + SHRUNK_SECONDS, story.end[voice])
+    left = added_ms(voice, recording, calm, again + SHRUNK_SECONDS, story.end[voice])
+    tell = [f"{added:.0f}" for added in added_ms(voice, recording, calm, calm[0], story.end[voice])]
+    print(f"{voice.name}: delay added, each half second from {CALM_SECONDS} s before: {' '.join(tell)}", file=sys.stderr)
     shrunk = f"{np.median(left):.0f} ms" if left else "nothing heard"
     figure(f"{case}: {voice.name}, of it left after {SHRUNK_SECONDS} s", shrunk, f"<= {SHRUNK_MS_MAX} ms")
 

@@ -44,7 +44,7 @@ function show(next) {
   showButtons();
   showClock();
   showLinks();
-  for (const kind of ['speaker', 'recording', 'store', 'clock']) showProblem($(`alarm-${kind}`), alarmOf(space, kind));
+  for (const kind of ['speaker', 'recording', 'store', 'clock', 'ladder']) showProblem($(`alarm-${kind}`), alarmOf(space, kind));
   showProblem($('capacity'), isOver(space) ? undefined : tooMany(space));
   for (const id of ['details', 'monitor-box', 'stage-box']) $(id).hidden = isOver(space);
   if (isOver(space)) setMonitor(false);

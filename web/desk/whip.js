@@ -3,7 +3,6 @@
 import { Problem, problemOf } from './api.js';
 import { Narrow, leaned } from './narrow.js';
 
-const GATHER_MS = 2_000;   // one host address is known at once; more waiting buys nothing
 const ANSWER_MS = 10_000;  // POST to answer
 const CONNECT_MS = 15_000; // answer to connected
 const LOOK_MS = 100;       // between two looks whether packets still come
@@ -25,6 +24,7 @@ const resending = sdp => sdp.replace(/^a=rtpmap:(\d+) opus\/48000\/2\r\n/im, '$&
 export class Whip extends EventTarget {
   #url; #key; #track; #link;
   #run = 0; // every join has a number; whatever belongs to an older one stops
+  isLean = false; // whether the link bears little
   state = 'idle'; // idle, connecting, connected, reconnecting, replaced
 
   constructor(url, key) {
@@ -91,7 +91,6 @@ export class Whip extends EventTarget {
     });
     link.pc.addTransceiver(this.#track, { direction: 'sendrecv' });
     await offers(link.pc);
-    await gathered(link.pc);
     const answer = link.answer = await this.#offer(link);
     if (this.#link !== link) this.#close(link); // left meanwhile: give the seat back
     else await link.pc.setRemoteDescription({ type: 'answer', sdp: answer });
@@ -99,7 +98,8 @@ export class Whip extends EventTarget {
     return link;
   }
 
-  /** POSTs our offer; the answer is the other side's, its Location is what we DELETE in the end. */
+  /** POSTs our offer, without our addresses: the stage answers whoever asks with the right words (ICE lite, RFC 8445), and a
+      browser whose network has just changed learns its new address two seconds later. The answer is the other side's, its Location is what we DELETE in the end. */
   async #offer(link) {
     const response = await fetch(this.#url, {
       method: 'POST',
@@ -117,12 +117,13 @@ export class Whip extends EventTarget {
       answer either, the network is away: what we have goes on when it is back, and nobody has to come in anew. */
   async #untilLost({ pc, answer }) {
     const narrow = new Narrow();
+    this.isLean = false;
     let received = 0, silent = 0, asking = 0, answered = 0; // silent looks until now, and until the answer
     while (!['failed', 'closed'].includes(pc.connectionState)) {
       const before = received, wasLean = narrow.isLean, told = await stats(pc);
       received = told('inbound-rtp')?.packetsReceived ?? 0;
-      narrow.look(told('remote-inbound-rtp'));
-      if (narrow.isLean !== wasLean) await agree(pc, narrow.isLean ? leaned(answer) : answer).catch(() => {}); // better too much than nothing
+      narrow.look(performance.now(), told('remote-inbound-rtp'));
+      if (narrow.isLean !== wasLean) await this.#suit(pc, answer, narrow);
       silent = received > before ? 0 : silent + 1;
       if (!silent) answered = 0;
       if (silent && silent % ASK_LOOKS === 0 && asking < ASKING_MAX && !answered) {
@@ -134,6 +135,18 @@ export class Whip extends EventTarget {
       if (this.#link?.pc === pc && seen !== this.state) this.#tell(seen);
       await sleep(LOOK_MS);
     }
+  }
+
+  /** Sends lean, once what waits on the way is gone, or the usual again. */
+  async #suit(pc, answer, { isLean, queueMs }) {
+    this.isLean = isLean;
+    const [sender] = pc.getSenders();
+    try {
+      if (isLean) await sender.replaceTrack(null);
+      await agree(pc, isLean ? leaned(answer) : answer);
+      if (isLean) await sleep(queueMs);
+    } catch { /* better too much than nothing */ }
+    if (isLean) await sender.replaceTrack(this.#track).catch(() => {}); // closed by us
   }
 
   /** Whether the server answers, be it what it may. */
@@ -177,14 +190,6 @@ async function offers(pc) {
 async function agree(pc, answer) {
   await offers(pc);
   await pc.setRemoteDescription({ type: 'answer', sdp: answer });
-}
-
-function gathered(pc) {
-  if (pc.iceGatheringState === 'complete') return undefined;
-  const complete = new Promise(done => {
-    pc.addEventListener('icegatheringstatechange', () => pc.iceGatheringState === 'complete' && done());
-  });
-  return Promise.race([complete, sleep(GATHER_MS)]);
 }
 
 function settled({ pc, over }) {

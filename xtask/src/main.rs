@@ -24,7 +24,7 @@ usage: cargo xtask COMMAND
   tidy                              the rules that no compiler knows
   doc [--check]                     writes the generated reference, or says that it is stale
   bench [NAME…] [--check] [--write] figures; --check fails over a limit, --write keeps them in docs/benchmarks.md
-        [--listeners N]             for bench air (15000), august (1400000), held (200000), prove soak (5000)
+        [--listeners N]             for bench air (15000), august (1400000), held (200000), prove soak and upgrades (5000)
   prove [NAME…] [--check] [--write] suites too long for `test`; --write keeps the result in docs/proofs.md
         faults [CASE…]              those of its cases, as disk-full or store-locked
         fuzz [TARGET…]              those of its targets

@@ -75,7 +75,7 @@ fn main() {
 
     raise_file_limit();
     let (air, on_air, path) = house();
-    air.set_rung(rung);
+    air.ladder().lock(rung);
     let (_closing, closed) = watch::channel(false);
     let (hand_over, _handed) = hand_over(1);
     let connections = Connections {

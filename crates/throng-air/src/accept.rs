@@ -35,6 +35,8 @@ use crate::tls::stream::TlsStream;
 /// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
 /// close that this one was not needed.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for who came just before the door closed: a round trip or two.
+const LAST_WORD: Duration = Duration::from_millis(400);
 /// Time for a whole request head, and for the next one on an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for a whole request body. The largest that is taken is some 30 KB.
@@ -104,6 +106,12 @@ impl Door {
     }
 }
 
+/// Whoever came before the door closed has had time to say what he wants.
+async fn too_late(closing: &mut watch::Receiver<bool>) {
+    closed(closing).await;
+    sleep(LAST_WORD).await;
+}
+
 async fn closed(closing: &mut watch::Receiver<bool>) {
     // A sender that is gone will not open again either.
     let _ = closing.wait_for(|closing| *closing).await;
@@ -145,7 +153,7 @@ async fn connection(
 ) {
     let speaks = tokio::select! {
         speaks = speaks(&stream) => speaks,
-        () = closed(&mut closing) => false,
+        () = too_late(&mut closing) => false,
     };
     if !speaks || prepare(&stream).is_err() {
         return;

@@ -1,9 +1,8 @@
 //! The audience's address: which path is answered by what.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
@@ -14,7 +13,6 @@ use axum::routing::get;
 use bytes::Bytes;
 use throng_core::admission::Flow;
 use throng_core::caching::{BRIEF, NEVER};
-use throng_core::ladder::Rung;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::space;
 use throng_core::time::UnixMillis;
@@ -24,11 +22,13 @@ use crate::accept::ConnectionId;
 use crate::answer;
 use crate::counting::count;
 use crate::document::Document;
+use crate::drain::{Drain, Successor};
 use crate::feed::hold::HoldParts;
 use crate::feed::reports::Reports;
 use crate::format::Format;
 use crate::hls::{self, Name};
 use crate::hold_file::{self, HoldFile};
+use crate::ladder::Ladder;
 use crate::ledger::Ledger;
 use crate::on_air::OnAir;
 use crate::presence::{self, Player};
@@ -66,11 +66,12 @@ pub struct Air {
     pages: Pages,
     held: Semaphore,
     room: Arc<Room>,
-    rung: AtomicU8,
+    ladder: Ladder,
     hold: watch::Sender<Option<Arc<HoldParts>>>,
     hold_file: watch::Sender<Option<Arc<HoldFile>>>,
     ledger: Arc<Ledger>,
     reports: Reports,
+    drain: OnceLock<(Instant, Drain)>,
     closed: watch::Sender<bool>,
 }
 
@@ -94,11 +95,12 @@ impl Air {
             pages,
             held: hls::ordinary::held_places(),
             room,
-            rung: AtomicU8::new(0),
+            ladder: Ladder::default(),
             hold: watch::Sender::new(None),
             hold_file: watch::Sender::new(None),
             ledger: Arc::default(),
             reports: Reports::default(),
+            drain: OnceLock::new(),
             closed: watch::Sender::new(false),
         })
     }
@@ -154,6 +156,22 @@ impl Air {
         self.hold_file.borrow().clone()
     }
 
+    /// Begins to let everybody go who listens here; how long that takes. A second order changes nothing.
+    pub fn drain(&self, successor: Successor) -> Duration {
+        let order = || (Instant::now(), Drain::new(successor, self.room.inside()));
+        self.drain.get_or_init(order).1.duration()
+    }
+
+    /// The order to let everybody go, and when it came.
+    pub(crate) fn drained(&self) -> Option<(Instant, Drain)> {
+        self.drain.get().copied()
+    }
+
+    /// Who listens here by an endless answer.
+    pub fn listeners(&self) -> u64 {
+        self.room.inside()
+    }
+
     /// This process is about to end: who follows its feed is let go.
     pub fn close(&self) {
         self.closed.send_replace(true);
@@ -184,32 +202,27 @@ impl Air {
         self.index.borrow().clone()
     }
 
-    /// The rung of the ladder on which listeners are served.
-    pub fn rung(&self) -> Rung {
-        Rung::new(self.rung.load(Ordering::Relaxed)).expect("only rungs are stored")
+    /// The ladder, on a rung of which listeners are served.
+    pub fn ladder(&self) -> &Ladder {
+        &self.ladder
     }
 
     /// What `state.json` says of this node.
     pub fn told(&self) -> Told {
         Told {
-            rung: self.rung(),
+            decision: self.ladder.decision(),
             queued: self.room.queued(),
         }
     }
 
     /// Calls those who wait and whose turn it is.
     pub(crate) fn call(&self) {
-        self.room.call(self.rung(), || {
+        self.room.call(self.ladder.rung(), || {
             let spaces = self.spaces.borrow();
             spaces
                 .values()
                 .any(|on_air| on_air.facts().space.state == space::State::Live)
         });
-    }
-
-    /// Moves everybody to a rung.
-    pub fn set_rung(&self, rung: Rung) {
-        self.rung.store(rung.number(), Ordering::Relaxed);
     }
 
     /// The door.
@@ -377,9 +390,12 @@ async fn live(
         return progressive::head(format);
     }
     let everybody = Flow::new().share(0);
-    let entered = air
-        .room
-        .enter(air.room.papers(query), rendition, air.rung(), everybody);
+    let entered = air.room.enter(
+        air.room.papers(query),
+        rendition,
+        air.ladder.rung(),
+        everybody,
+    );
     let inside = match entered {
         Ok(taken) => air.room.seat(taken),
         Err(reply) => return reply.into(),

@@ -1,10 +1,17 @@
 //! Answers: a status, a body, its type, and how long caches may keep it.
 
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use throng_core::caching::BRIEF;
+use throng_core::caching::{BRIEF, NEVER};
+
+/// Seconds after which somebody may come again who was told so without a ticket: some are in sooner, so that all do not
+/// come again at once.
+const COME_AGAIN_S: Range<u32> = 5..16;
 
 /// An answer that is whole, for whichever server gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +60,16 @@ impl Reply {
             ..Self::refuse(StatusCode::SERVICE_UNAVAILABLE, sentence)
         }
     }
+
+    /// `503` to somebody who comes while this process lets everybody go, with a time of his own after which to come again.
+    pub(crate) fn leaving() -> Self {
+        let sentence =
+            "This server is about to be restarted. Please come again in a few seconds.\n";
+        Self {
+            cache_control: NEVER,
+            ..Self::come_again(come_again_s(), sentence)
+        }
+    }
 }
 
 impl From<Reply> for Response {
@@ -71,6 +88,12 @@ impl From<Reply> for Response {
         }
         response
     }
+}
+
+/// When somebody is to come again, drawn for him alone.
+fn come_again_s() -> u32 {
+    let [drawn, ..] = RandomState::new().hash_one(()).to_le_bytes();
+    COME_AGAIN_S.start + u32::from(drawn) % (COME_AGAIN_S.end - COME_AGAIN_S.start)
 }
 
 /// `200` with a body.

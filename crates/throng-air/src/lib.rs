@@ -10,12 +10,14 @@
 pub mod accept;
 pub mod air;
 pub mod document;
+pub mod drain;
 pub mod engine;
 pub mod feed;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hand_over;
+pub mod ladder;
 pub mod ledger;
 pub mod on_air;
 pub mod past;

@@ -72,6 +72,14 @@ pub(crate) const DOOR_REFUSED: &str = "throng_door_refused_total";
 pub(crate) const DOOR_CLOSED: &str = "throng_door_closed_total";
 /// Samples of audio delivered.
 pub(crate) const DOOR_DELIVERED_SAMPLES: &str = "throng_door_delivered_samples_total";
+/// The rung of the ladder.
+pub(crate) const LADDER_RUNG: &str = "throng_ladder_rung";
+/// The rung to which the last second would have moved it.
+pub(crate) const LADDER_WANTED: &str = "throng_ladder_wanted_rung";
+/// Moves along the ladder, by reason.
+pub(crate) const LADDER_MOVES: &str = "throng_ladder_moves_total";
+/// What the ladder is decided by: shares from 0 to 1, the lag in seconds.
+pub(crate) const LADDER_SIGNAL: &str = "throng_ladder_signal";
 /// Handshakes done, full or resumed.
 pub(crate) const HANDSHAKES: &str = "throng_air_handshakes_total";
 /// Handshakes that came to nothing, by reason.

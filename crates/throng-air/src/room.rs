@@ -136,6 +136,11 @@ impl Room {
         }
     }
 
+    /// Places that are taken in this process.
+    pub(crate) fn inside(&self) -> u64 {
+        self.board.held_by(self.lane)
+    }
+
     /// Gives a place back.
     pub(crate) fn leave(&self, taken: Taken) {
         self.board.leave(self.lane, taken.rendition);
@@ -185,6 +190,11 @@ impl Room {
     pub(crate) fn queued(&self) -> u64 {
         self.board.queued()
     }
+}
+
+/// A process of the node has died, whose lane this was.
+pub fn mourn(board: &Board, lane: Lane) {
+    board.mourn(lane, now_ms());
 }
 
 /// A place that is taken until this is dropped.

@@ -1,7 +1,7 @@
 //! `state.json`: what a page and a player want to know, the same for everyone, one second old at most.
 
 use serde::Serialize;
-use throng_core::ladder::Rung;
+use throng_core::ladder::signals::Decision;
 use throng_core::rendition::Rendition;
 use throng_core::space::Space;
 use throng_core::time::UnixMillis;
@@ -26,6 +26,7 @@ struct StateJson<'a> {
     part_seconds: f64,
     newest_segment: Option<u64>,
     rung: u8,
+    rung_reason: Option<String>,
     listening: u64,
     peak: u64,
     joined: u64,
@@ -37,8 +38,8 @@ struct StateJson<'a> {
 /// What is true of the node, whichever space it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// The rung on which listeners are served.
-    pub rung: Rung,
+    /// The rung on which listeners are served, and why.
+    pub decision: Decision,
     /// Tickets that are neither served nor over.
     pub queued: u64,
 }
@@ -119,7 +120,8 @@ fn document(
         segment_seconds: seconds(PARTS_PER_SEGMENT),
         part_seconds: seconds(1),
         newest_segment,
-        rung: told.rung.number(),
+        rung: told.decision.rung.number(),
+        rung_reason: told.decision.words(),
         listening: counts.listening,
         peak: counts.peak,
         joined: counts.joined,

@@ -1,7 +1,12 @@
 //! The ladder: how a node under pressure takes extras, then bit rate, then latency away, and never a listener.
 //!
 //! A rung says how long spans may be, how much a newcomer is given at once, and which rendition is the best that is
-//! still sent. Whether a listener can take a longer span is his cursor's to decide.
+//! still sent. Whether a listener can take a longer span is his cursor's to decide. [`climber`] moves along the ladder by
+//! what [`signals`] tell.
+
+pub mod climber;
+pub mod reason;
+pub mod signals;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +33,32 @@ impl Rung {
         }
     }
 
+    /// So many steps deeper, as far as the ladder goes.
+    #[must_use]
+    pub fn deeper(self, steps: u8) -> Self {
+        Self(self.0.saturating_add(steps)).min(Self::DEEPEST)
+    }
+
+    /// One step nearer to normal.
+    #[must_use]
+    pub const fn back(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// Its number.
     pub const fn number(self) -> u8 {
         self.0
+    }
+
+    /// What it means, in words for everybody.
+    pub const fn words(self) -> &'static str {
+        match self.0 {
+            0 => "everything is as usual",
+            1 => "counts are told less often",
+            2 => "sound is sent in pieces of 2 s",
+            3 => "sound has fewer bits and is sent in pieces of 4 s",
+            _ => "sound has a third of its bits and is sent in pieces of 8 s",
+        }
     }
 
     /// Parts of one span: 0.96, 0.96, 1.92, 3.84 and 7.68 s. A send costs far more than its bytes.

@@ -30,9 +30,9 @@ use crate::codec::{OpusDecode, OpusDecoder, opus_decoder};
 use crate::red::{self, Block};
 use crate::{FRAME_LEN, Frame};
 
-/// A sender all of whose packets come too late for this long in a row has moved its clock: the stream begins anew.
-/// 50 packets are a second of what browsers send.
-const LATE_RUN_MAX: u32 = 50;
+/// A sender all of whose packets come too late for this long, 3 s, has moved its clock, or the way has become longer: the
+/// stream begins anew. A queue that fills before a narrow place is shorter again by then, as the sender hears of it.
+const LATE_RUN_MAX_SAMPLES: i64 = 144_000;
 
 /// Copies remembered after they were decoded: one second of packets, all lost. What comes again later than that came too
 /// late by any measure.
@@ -89,7 +89,7 @@ pub struct Counters {
     pub stretched_samples: u64,
     /// Samples taken out to shorten the delay.
     pub shrunk_samples: u64,
-    /// Samples that were dropped because the mixer was late.
+    /// Samples that were dropped because the mixer was late, or they had waited longer than any may.
     pub skipped_samples: u64,
     /// How long sound should wait above the least transit time.
     pub target_delay_samples: u32,
@@ -111,8 +111,10 @@ pub struct JitterBuffer<D = OpusDecoder> {
     from_copies: VecDeque<i64>,
     /// Samples that were guessed because nothing was there, and that `next` does not count yet.
     owed: i64,
-    late_run: u32,
+    /// When the first of the packets came that have all been late since.
+    late_since: Option<i64>,
     ticks_since_change: u32,
+    packet_samples: i64,
     counters: Counters,
 }
 
@@ -141,8 +143,9 @@ impl<D: OpusDecode> JitterBuffer<D> {
             decoded: None,
             from_copies: VecDeque::new(),
             owed: 0,
-            late_run: 0,
+            late_since: None,
             ticks_since_change: 0,
+            packet_samples: 0,
             counters: Counters::default(),
         }
     }
@@ -180,17 +183,21 @@ impl<D: OpusDecode> JitterBuffer<D> {
                     timestamp,
                 } => (sequence, timestamp),
             };
+        let own_samples = own.samples;
+        self.packet_samples = own_samples;
         if !self.is_heard_from_copy(timestamp) {
             self.delay.arrived(arrival, timestamp);
         }
-        for (before, (offset, copy)) in (1..).zip(copies) {
+        for (offset, copy) in copies {
+            // A sender may leave out some; but those that he repeats follow each other without a pause.
+            let before = i64::from(offset) / own_samples.max(1);
             let copy = Sound {
                 sequence: sequence - before,
                 ..copy
             };
             self.keep_copy(arrival, timestamp - i64::from(offset), copy);
         }
-        self.keep_own(timestamp, Sound { sequence, ..own });
+        self.keep_own(arrival, timestamp, Sound { sequence, ..own });
     }
 
     /// The frame of the tick at `now`. Call it once per frame; `now` is best the frame's nominal time.
@@ -208,6 +215,11 @@ impl<D: OpusDecode> JitterBuffer<D> {
         self.skip_samples(i64::from(frames) * FRAME_SAMPLES);
     }
 
+    /// How much sound is in the packet that came last.
+    pub fn packet_samples(&self) -> i64 {
+        self.packet_samples
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.counters
@@ -219,17 +231,18 @@ impl<D: OpusDecode> JitterBuffer<D> {
         self.arrivals.holds_copy(timestamp) || self.from_copies.contains(&timestamp)
     }
 
-    fn keep_own(&mut self, timestamp: i64, sound: Sound) {
-        if self.next.is_some_and(|next| timestamp < next) {
+    fn keep_own(&mut self, arrival: i64, timestamp: i64, sound: Sound) {
+        let is_past = self.next.is_some_and(|next| timestamp < next);
+        if is_past || self.delay.is_too_late(arrival, timestamp) {
             self.counters.late += 1;
-            self.late_run += 1;
-            if self.late_run >= LATE_RUN_MAX {
+            let since = *self.late_since.get_or_insert(arrival);
+            if arrival - since >= LATE_RUN_MAX_SAMPLES {
                 self.arrivals = Arrivals::default();
                 self.begin_anew();
             }
             return;
         }
-        self.late_run = 0;
+        self.late_since = None;
         self.arrivals.keep(timestamp, sound);
         if self.arrivals.overflows() {
             self.catch_up();
@@ -238,7 +251,8 @@ impl<D: OpusDecode> JitterBuffer<D> {
 
     fn keep_copy(&mut self, arrival: i64, timestamp: i64, copy: Sound) {
         // The stream begins with the first packet that came, and what is decoded is decoded.
-        let wanted = self.next.is_some_and(|next| timestamp >= next);
+        let wanted = self.next.is_some_and(|next| timestamp >= next)
+            && !self.delay.is_too_late(arrival, timestamp);
         if wanted && self.arrivals.keep(timestamp, copy) {
             self.delay.filled(arrival, timestamp);
         }
@@ -263,7 +277,7 @@ impl<D: OpusDecode> JitterBuffer<D> {
         self.pause();
         self.next = None;
         self.decoded = None;
-        self.late_run = 0;
+        self.late_since = None;
     }
 }
 

@@ -4,7 +4,8 @@
 //! A seat is heard while he talks and is not muted; what lies below the talk threshold is gated, so that sixteen quiet
 //! microphones add no noise. A *return* is the mix without the seat himself. Who does not talk is not in the mix, so
 //! all of them share one encoding; only who talks gets an encoder of his own, which is primed with what he heard last,
-//! so that the change is not heard, and kept for a while after he has gone silent.
+//! so that the change is not heard, and kept for a while after he has gone silent. Who sends lean, in packets of 60 ms, has
+//! a link that bears no more, and is answered alike.
 //!
 //! The stage's mix is a plain sum, over full scale where many talk at once: the programme's limiter sees to it. Returns
 //! are bent softly into full scale.
@@ -37,6 +38,11 @@ const GATE: Thresholds = Thresholds {
     hold_dbov: -66.0,
     hold_frames: 50,
 };
+/// Most seats that are answered lean. Bounds the encoding: 1.2 ms each for three frames at once. A further one hears what
+/// all hear.
+const LEAN_MAX: usize = 8;
+/// A packet of the sort that is sent where every header counts: 60 ms.
+const LEAN_PACKET_SAMPLES: i64 = 2_880;
 /// Samples in which a seat comes into the mix or leaves it, 5 ms.
 const RAMP_SAMPLES: f32 = 240.0;
 
@@ -54,8 +60,19 @@ pub struct StageFull;
 pub struct Mixed {
     /// All who are heard, summed; may exceed full scale.
     pub stage: Frame,
-    /// One Opus packet (20 ms) for each seat; equal ones share their bytes.
-    pub returns: Vec<(SeatId, Bytes)>,
+    /// What the seats hear; equal packets share their bytes.
+    pub returns: Vec<Return>,
+}
+
+/// One Opus packet of a seat's return; it ends with this tick's frame.
+#[derive(Clone, Debug)]
+pub struct Return {
+    /// Whose.
+    pub seat: SeatId,
+    /// The sound.
+    pub packet: Bytes,
+    /// Frames in it: one, or on a lean line three.
+    pub frames: u64,
 }
 
 /// A seat as the desk and the metrics see it.
@@ -184,22 +201,33 @@ impl Mixer {
         }
     }
 
-    fn encode_returns(&mut self, stage: &Frame) -> Vec<(SeatId, Bytes)> {
+    fn encode_returns(&mut self, stage: &Frame) -> Vec<Return> {
         if self.seats.is_empty() {
             return Vec::new();
         }
         self.shared.begin_tick();
+        let mut lean_left = LEAN_MAX;
         for seat in self.seats.values_mut() {
             let in_mix = seat.in_mix();
-            OwnReturn::keep_while_needed(&mut seat.own_return, in_mix, &mut self.shared);
+            let is_lean = lean_left > 0 && seat.jitter.packet_samples() >= LEAN_PACKET_SAMPLES;
+            if is_lean {
+                lean_left -= 1;
+                OwnReturn::keep_lean(&mut seat.own_return);
+            } else {
+                OwnReturn::keep_while_needed(&mut seat.own_return, in_mix, &mut self.shared);
+            }
         }
         let shared = self.shared.encode(stage);
-        let returns = self.seats.iter_mut().map(|(&id, seat)| {
-            let packet = match &mut seat.own_return {
-                Some(own) => own.encode(stage, &seat.part),
-                None => shared.clone(),
+        let returns = self.seats.iter_mut().map(|(&seat, place)| {
+            let (packet, frames) = match &mut place.own_return {
+                Some(own) => own.encode(stage, &place.part)?,
+                None => (shared.clone()?, 1),
             };
-            Some((id, packet?))
+            Some(Return {
+                seat,
+                packet,
+                frames,
+            })
         });
         returns.flatten().collect()
     }

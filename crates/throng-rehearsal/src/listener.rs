@@ -411,7 +411,14 @@ impl Listener {
                 self.with_ticket(sticky(funnel.plain.get(usize::try_from(turn).ok()?)?))
             }
             Step::Queue => counter_beside(&funnel.progressive)?,
-            Step::Stream => self.with_ticket(sticky(&funnel.progressive)),
+            Step::Stream => {
+                let path = self.with_ticket(sticky(&funnel.progressive));
+                // Whoever comes back says where he stopped, so that he misses nothing and gets nothing twice.
+                match self.playback.next_part().filter(|_| funnel.sticky) {
+                    Some(part) => format!("{path}&from={part}"),
+                    None => path,
+                }
+            }
             Step::Main => self.with_ticket(sticky(&funnel.hls)),
             Step::Media => self.media_path(sticky(scene.shared.media_path.as_ref()?)),
             Step::Map | Step::Item => self.item_path(scene.shared.media_path.as_ref()?)?,

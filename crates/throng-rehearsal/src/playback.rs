@@ -7,6 +7,8 @@
 pub const AUDIBLE_MIN_US: u64 = 20_000;
 
 const SAMPLE_RATE_HZ: u64 = 48_000;
+/// A part, 320 ms: what servers number, and a player that comes back asks for by number.
+const PART_SAMPLES: u64 = 15_360;
 
 /// One player. Two words per listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +93,11 @@ impl Playback {
         }
     }
 
+    /// The part in which what has come ends, once sound has begun.
+    pub fn next_part(&self) -> Option<u64> {
+        self.is_sounding().then_some(self.end_sample / PART_SAMPLES)
+    }
+
     /// Whether sound has begun.
     pub fn is_sounding(&self) -> bool {
         self.state == State::Sounding
@@ -148,6 +155,7 @@ mod tests {
         playback.deliver(0, Some(0), PART, 0);
         let heard = playback.deliver(10, Some(3 * PART), PART, 0);
         assert_eq!(heard.gap_us, Some(2 * PART_US));
+        assert_eq!(playback.next_part(), Some(4));
         let again = playback.deliver(20, Some(2 * PART), 2 * PART, 0);
         assert_eq!(again, Heard::default());
         let overlapping = playback.deliver(30, Some(3 * PART), 2 * PART, 0);

@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -113,7 +112,6 @@ pub struct Client {
     state: watch::Receiver<ClientState>,
     read: watch::Receiver<Instant>,
     report: watch::Receiver<Option<LinkReport>>,
-    is_lean: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -164,17 +162,12 @@ impl Client {
         self.read.borrow().elapsed()
     }
 
-    /// What the server has said last of the packets that we send, if it is news: at most once a second.
+    /// What the server has said last of the packets that we send, if it is news: some times a second.
     pub fn news(&mut self) -> Option<LinkReport> {
         if self.report.has_changed().unwrap_or(false) {
             return *self.report.borrow_and_update();
         }
         None
-    }
-
-    /// From the next packet on: whether redundancy is left out, for a link that does not bear it.
-    pub fn set_lean(&self, is_lean: bool) {
-        self.is_lean.store(is_lean, Ordering::Relaxed);
     }
 
     /// Waits until packets can flow. At most 15 s pass.
@@ -240,7 +233,6 @@ impl PendingClient {
         let (teller, state) = watch::channel(ClientState::Connecting);
         let (reader, read) = watch::channel(Instant::now());
         let (reporter, report) = watch::channel(None);
-        let is_lean = Arc::new(AtomicBool::new(false));
         let line = run::Line {
             peer,
             link,
@@ -248,7 +240,6 @@ impl PendingClient {
             state: teller,
             read: reader,
             report: reporter,
-            is_lean: Arc::clone(&is_lean),
             silence_limit: match kind {
                 ClientKind::Listener => LISTENER_SILENCE_LIMIT,
                 ClientKind::Speaker => SILENCE_LIMIT,
@@ -264,7 +255,6 @@ impl PendingClient {
             state,
             read,
             report,
-            is_lean,
             thread,
         })
     }

@@ -4,11 +4,13 @@
 //! voice. One thread owns every session; nothing is shared, nothing waits.
 //!
 //! Where to look: `demux` decides whose a datagram is · `endpoint` holds all sessions, without sockets or clock ·
-//! `session` one of them · `peer` the WebRTC library behind our border · `run` the thread, sockets and queues around it
-//! · `tcp` ICE over TCP · `sdp` what may reach the parser · [`client`] the other end, for our commands and tests.
+//! `session` one of them · `asking` when to ask for what is missing · `peer` the WebRTC library behind our border · `run`
+//! the thread, sockets and queues around it · `tcp` ICE over TCP · `sdp` what may reach the parser · [`client`] the other
+//! end, for our commands and tests.
 //!
 //! Non-goals: HTTP (the caller's), decoding, jitter buffering and mixing (throng-media), TURN.
 
+mod asking;
 pub mod client;
 mod counters;
 mod demux;

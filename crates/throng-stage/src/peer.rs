@@ -14,9 +14,10 @@ use str0m::config::DtlsVersion;
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{Protocol, Receive, TcpType, Transmit};
-use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
+use str0m::rtp::{Extension, RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, IceCreds, Input, Output, Rtc, RtcConfig, RtcError};
 
+use crate::asking::Asking;
 use crate::error::OfferRefusal;
 use crate::event::{PacketKind, SpeakerPacket};
 use crate::numbering::Numbering;
@@ -70,8 +71,9 @@ pub(crate) struct Peer {
     redundancy: Redundancy,
     /// Whether the far end sends again what we ask for.
     resends: bool,
-    /// The stream that is asked for what is missing.
-    asked: Option<Ssrc>,
+    /// The stream, and whether it is asked for what is missing.
+    asked: Option<(Ssrc, bool)>,
+    asking: Asking,
     connected: bool,
     dead: bool,
     due: Instant,
@@ -271,13 +273,6 @@ impl Peer {
         self.tick(now, out);
     }
 
-    /// From the next packet on: whether redundancy is left out.
-    pub(crate) fn set_lean(&mut self, is_lean: bool) {
-        if let Some(voice) = &mut self.voice {
-            voice.set_lean(is_lean);
-        }
-    }
-
     /// Says goodbye: RTCP BYE and DTLS `close_notify`.
     pub(crate) fn close(&mut self, out: &mut Vec<PeerOutput>) {
         self.mutate(out, |peer| peer.rtc.close());
@@ -298,6 +293,7 @@ impl Peer {
             redundancy,
             resends: false,
             asked: None,
+            asking: Asking::default(),
             connected: false,
             dead: false,
             due: now,
@@ -376,7 +372,7 @@ impl Peer {
                 self.open_voice();
             }
             RtcEvent::RtpPacket(packet) => {
-                self.ask_for_what_is_missing(packet.header.ssrc);
+                self.ask_for_what_is_missing(&packet);
                 out.extend(self.audio(&packet).map(PeerOutput::Audio));
             }
             RtcEvent::MediaEgressStats(stats) => {
@@ -391,13 +387,21 @@ impl Peer {
 
     /// The library asks by itself only where packets come again in a stream of their own (RTX, RFC 4588), which
     /// browsers do not offer for audio; they send the packet again as it was.
-    fn ask_for_what_is_missing(&mut self, ssrc: Ssrc) {
-        if !self.resends || self.asked == Some(ssrc) {
+    fn ask_for_what_is_missing(&mut self, packet: &RtpPacket) {
+        if !self.resends {
             return;
         }
-        if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc) {
-            stream.suppress_nack(false);
-            self.asked = Some(ssrc);
+        let (sequence, timestamp) = (*packet.seq_no, packet.header.timestamp);
+        let is_worth_while = self
+            .asking
+            .is_worth_while(packet.timestamp, sequence, timestamp);
+        let asked = (packet.header.ssrc, is_worth_while);
+        if self.asked == Some(asked) {
+            return;
+        }
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&packet.header.ssrc) {
+            stream.suppress_nack(!is_worth_while);
+            self.asked = Some(asked);
         }
     }
 
@@ -451,15 +455,21 @@ impl Peer {
     }
 }
 
+/// Under which number we offer to name the media of a packet (RFC 9143); any from 1 to 14 would do.
+const MID_EXTENSION: u8 = 4;
+
 /// How often speaker and stage tell each other what arrives: a link that is too narrow must be known before its queue is
-/// all delay. The 5 s of RFC 3550, section 6.2, are for many.
-const REPORTS_EVERY: Duration = Duration::from_secs(1);
+/// all delay. The 5 s of RFC 3550, section 6.2, are for many; four reports a second are 3 kbit/s.
+const REPORTS_EVERY: Duration = Duration::from_millis(250);
 
 /// Opus only, packets as they come, DTLS 1.2 that both generations of browsers speak, credentials of our own.
 fn config(red: bool) -> RtcConfig {
     RtcConfig::new()
         .clear_codecs()
         .enable_opus(true, red)
+        // Nothing more rides along with each packet, and no feedback on each: nobody here would read it.
+        .clear_extension_map()
+        .set_extension(MID_EXTENSION, Extension::RtpMid)
         .set_rtp_mode(true)
         .set_dtls_version(DtlsVersion::Dtls12)
         .set_local_ice_credentials(fresh_credentials())

@@ -159,7 +159,7 @@ impl Shell {
         })
     }
 
-    /// Runs until the last handle is dropped, then says goodbye to every peer.
+    /// Runs until it is told to end, or the last handle is dropped; then says goodbye to every peer.
     pub(crate) async fn run(
         mut self,
         mut commands: mpsc::Receiver<Command>,
@@ -171,8 +171,8 @@ impl Shell {
             let wake = tokio::time::sleep_until(self.due(now).into());
             tokio::select! {
                 command = commands.recv() => match command {
+                    Some(Command::End) | None => break,
                     Some(command) => self.obey(command),
-                    None => break,
                 },
                 outbound = audio.recv() => self.speak(outbound),
                 readable = self.udp.readable() => if readable.is_ok() { self.read() },
@@ -187,9 +187,12 @@ impl Shell {
         let Self {
             connections,
             mut frames,
+            udp,
+            tcp,
             ..
         } = self;
-        drop(connections);
+        // Whoever waits for the end may take the port.
+        drop((udp, tcp, connections, commands));
         // Each connection's task writes its backlog, then lets go of the inbox. Who reads slower than that is cut.
         let written = async { while frames.recv().await.is_some() {} };
         let _ = tokio::time::timeout(GOODBYE_LIMIT, written).await;
@@ -213,6 +216,7 @@ impl Shell {
             Command::Close { session, reply } => drop(reply.send(self.endpoint.close(&session))),
             Command::CloseProgramme(programme) => self.endpoint.close_programme(programme),
             Command::CloseSeat(seat) => self.endpoint.close_seat(seat),
+            Command::End => {}
             Command::Patch {
                 session,
                 if_match,

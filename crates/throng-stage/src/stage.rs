@@ -94,6 +94,7 @@ pub(crate) enum Command {
     },
     CloseProgramme(ProgrammeKey),
     CloseSeat(SeatKey),
+    End,
     Patch {
         session: SessionId,
         if_match: Option<String>,
@@ -227,7 +228,15 @@ impl Stage {
             .map_err(|_| StageError::Closed)
     }
 
-    /// Sends one Opus packet of 20 ms to the speaker on this seat: the mix without that speaker. Never waits.
+    /// Says goodbye to every peer, frees the port and ends the thread, whoever holds a handle still.
+    pub async fn end(&self) {
+        if self.commands.send(Command::End).await.is_ok() {
+            self.commands.closed().await;
+        }
+    }
+
+    /// Sends one Opus packet, which begins with that frame of 20 ms, to the speaker on this seat: the mix without that
+    /// speaker. Never waits.
     pub fn send_return(&self, seat: SeatKey, frame: u64, packet: Bytes) {
         self.send(Ears::Return(seat), frame, packet);
     }

@@ -1,5 +1,6 @@
 //! One outgoing line of speech: sequence numbers, timestamps and redundancy. Pure.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use str0m::media::Pt;
@@ -9,6 +10,13 @@ use str0m::rtp::{RedEncoder, RedundantBlock};
 pub(crate) const OPUS_MAX_BYTES: usize = 1275;
 /// With redundancy a packet stays below the smallest common path MTU; otherwise it goes alone.
 const REDUNDANT_MAX_BYTES: usize = 1100;
+/// Samples of a frame of 20 ms. Longer packets are sent where a link bears no more: they go alone.
+const FRAME_SAMPLES: u32 = 960;
+/// How many frames before its own a packet repeats, farthest first. Of three lost in a row the next packet brings the first
+/// and the last, and the one after it the second.
+const DISTANCES: [u32; 2] = [3, 1];
+/// Packets that may still be repeated.
+const REPEATED_MAX: usize = 3;
 
 /// What a line is numbered with.
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +32,11 @@ pub(crate) struct Start {
 pub(crate) struct Voice {
     opus: Pt,
     red: Option<Pt>,
-    is_lean: bool,
     sequence: u64,
     offset: u32,
     started: bool,
-    before: Option<(u32, Arc<[u8]>)>,
+    /// Timestamps and bytes of the packets sent last, oldest first.
+    before: VecDeque<(u32, Arc<[u8]>)>,
 }
 
 /// One RTP packet to be written.
@@ -43,23 +51,17 @@ pub(crate) struct Outgoing {
 }
 
 impl Voice {
-    /// A line of Opus; with `red`, each packet also carries the one before it.
+    /// A line of Opus; with `red`, each packet also carries earlier ones.
     pub(crate) fn new(opus: Pt, red: Option<Pt>, start: Start) -> Self {
         let sequence = u64::from(start.sequence & 0x7fff);
         Self {
             opus,
             red,
-            is_lean: false,
             sequence,
             offset: start.timestamp,
             started: false,
-            before: None,
+            before: VecDeque::with_capacity(REPEATED_MAX),
         }
-    }
-
-    /// From the next packet on: whether redundancy is left out, for a link that does not bear it.
-    pub(crate) fn set_lean(&mut self, is_lean: bool) {
-        self.is_lean = is_lean;
     }
 
     /// Numbers the next packet. None if it is empty or longer than Opus can be.
@@ -67,7 +69,7 @@ impl Voice {
         if packet.is_empty() || packet.len() > OPUS_MAX_BYTES {
             return None;
         }
-        let (pt, payload) = match self.red.filter(|_| !self.is_lean) {
+        let (pt, payload) = match self.red {
             Some(red) => (red, self.redundant(timestamp, packet)),
             None => (self.opus, Arc::clone(packet)),
         };
@@ -78,24 +80,39 @@ impl Voice {
             marker: !self.started,
             payload,
         };
-        self.before = self.red.map(|_| (timestamp, Arc::clone(packet)));
+        if self.red.is_some() {
+            if self.before.len() == REPEATED_MAX {
+                self.before.pop_front();
+            }
+            self.before.push_back((timestamp, Arc::clone(packet)));
+        }
         self.sequence += 1;
         self.started = true;
         Some(outgoing)
     }
 
     fn redundant(&self, timestamp: u32, packet: &[u8]) -> Arc<[u8]> {
-        let before = self
+        let is_long = self
             .before
-            .as_ref()
-            .filter(|(_, bytes)| bytes.len() + packet.len() <= REDUNDANT_MAX_BYTES);
-        // A block that is too old or too long for its header is left out by the encoder.
-        let block = before.map(|(at, bytes)| RedundantBlock {
-            pt: *self.opus,
-            timestamp_offset: timestamp.wrapping_sub(*at),
-            payload: bytes.to_vec(),
+            .back()
+            .is_none_or(|(at, _)| timestamp.wrapping_sub(*at) > FRAME_SAMPLES);
+        let mut room = REDUNDANT_MAX_BYTES.saturating_sub(packet.len());
+        let blocks = DISTANCES.iter().filter_map(|distance| {
+            let offset = distance * FRAME_SAMPLES;
+            let (_, bytes) = self
+                .before
+                .iter()
+                .find(|(at, _)| timestamp.wrapping_sub(*at) == offset)?;
+            room = room.checked_sub(bytes.len())?;
+            // A block that is too long for its header is left out by the encoder.
+            Some(RedundantBlock {
+                pt: *self.opus,
+                timestamp_offset: offset,
+                payload: bytes.to_vec(),
+            })
         });
-        RedEncoder::encode(*self.opus, packet, block.as_slice()).into()
+        let blocks: Vec<_> = blocks.filter(|_| !is_long).collect();
+        RedEncoder::encode(*self.opus, packet, &blocks).into()
     }
 }
 
@@ -126,39 +143,36 @@ mod tests {
         assert!(first.marker && !second.marker);
     }
 
-    #[test]
-    fn redundancy_repeats_the_packet_before() {
-        let mut voice = Voice::new(111.into(), Some(63.into()), start());
-        voice.next(0, &packet(1, 10)).unwrap();
-        let second = voice.next(960, &packet(2, 10)).unwrap();
-        let blocks = RedDecoder::decode(&second.payload).unwrap();
-        assert_eq!(blocks.len(), 2);
-        assert_eq!(
-            (blocks[0].timestamp_offset, blocks[0].payload),
-            (960, &[1; 10][..])
-        );
-        assert_eq!(
-            (blocks[1].is_primary, blocks[1].payload),
-            (true, &[2; 10][..])
-        );
-        // After a long pause, or beside a long packet, a packet goes alone (RFC 2198 section 3).
-        let late = voice.next(960 + 20_000, &packet(3, 10)).unwrap();
-        assert_eq!(RedDecoder::decode(&late.payload).unwrap().len(), 1);
-        let long = voice.next(960 + 20_960, &packet(4, 1200)).unwrap();
-        assert_eq!(RedDecoder::decode(&long.payload).unwrap().len(), 1);
+    /// Sends the packet of a frame, whose bytes are the frame's number; the frames in what is sent, its own last.
+    fn frames_in(voice: &mut Voice, frame: u8, length: usize) -> Vec<u8> {
+        let at = u32::from(frame) * 960;
+        let sent = voice.next(at, &packet(frame, length)).unwrap();
+        let blocks = RedDecoder::decode(&sent.payload).unwrap();
+        for block in &blocks {
+            let before = u32::from(frame - block.payload[0]) * 960;
+            assert_eq!(u32::from(block.timestamp_offset), before);
+        }
+        assert!(blocks.last().unwrap().is_primary);
+        blocks.iter().map(|block| block.payload[0]).collect()
     }
 
     #[test]
-    fn on_a_lean_line_packets_go_alone_under_the_numbers_that_go_on() {
+    fn three_packets_lost_in_a_row_come_again_in_the_next_two() {
         let mut voice = Voice::new(111.into(), Some(63.into()), start());
-        let first = voice.next(0, &packet(1, 10)).unwrap();
-        voice.set_lean(true);
-        let alone = voice.next(960, &packet(2, 10)).unwrap();
-        assert_eq!((*alone.pt, &alone.payload[..]), (111, &[2; 10][..]));
-        voice.set_lean(false);
-        let third = voice.next(1920, &packet(3, 10)).unwrap();
-        assert_eq!((*third.pt, third.sequence), (63, first.sequence + 2));
-        assert_eq!(RedDecoder::decode(&third.payload).unwrap().len(), 2);
+        let sent = [0, 1, 2, 3, 4].map(|frame| frames_in(&mut voice, frame, 10));
+        let expected: [&[u8]; 5] = [&[0], &[0, 1], &[1, 2], &[0, 2, 3], &[1, 3, 4]];
+        assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn packets_of_more_than_a_frame_and_those_beside_long_ones_go_alone() {
+        let mut voice = Voice::new(111.into(), Some(63.into()), start());
+        // Three frames each, from the third on, and single ones again.
+        let sent = [0, 1, 4, 7, 10, 11].map(|frame| frames_in(&mut voice, frame, 10).len());
+        assert_eq!(sent, [1, 2, 1, 1, 1, 2]);
+        // RFC 2198, section 3: a block has less than 1,024 bytes.
+        assert_eq!(frames_in(&mut voice, 12, 1_200).len(), 1);
+        assert_eq!(frames_in(&mut voice, 13, 10).len(), 2 - 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use throng_core::time::UnixMillis;
 /// One trouble that lasts, in plain words. It goes away by itself when the trouble does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Alarm {
-    /// What is in trouble: `clock`, `recording`, `speaker` or `store`.
+    /// What is in trouble: `clock`, `ladder`, `recording`, `speaker` or `store`.
     pub(crate) kind: &'static str,
     pub(crate) title: &'static str,
     pub(crate) detail: String,

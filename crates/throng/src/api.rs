@@ -1,5 +1,6 @@
 //! The desk's address: pages, the API of spaces, and WHIP; and WHEP on the audience's address.
 
+mod ladder;
 mod problem;
 mod spaces;
 mod webrtc;
@@ -55,6 +56,7 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             "/api/spaces/{slug}/speakers/{seat}/link",
             post(spaces::renew_link),
         )
+        .route("/api/ladder", get(ladder::show).put(ladder::set))
         .route("/api", any(unknown))
         .route("/api/{*path}", any(unknown))
         .layer(DefaultBodyLimit::max(JSON_MAX_BYTES))

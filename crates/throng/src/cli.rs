@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::client::interrupt::Interrupt;
-use crate::client::{self, agents, listen, plan, rehearse, space, speak, verify};
+use crate::client::{self, agents, ladder, listen, plan, rehearse, space, speak, verify};
 use crate::config::{Config, ServeArgs};
 use crate::demo::{self, DemoArgs};
 use crate::worker::{self, EdgeArgs};
@@ -43,6 +43,7 @@ enum Command {
     #[command(hide = true)]
     AirWorker,
     Space(space::SpaceArgs),
+    Ladder(ladder::LadderArgs),
     Speak(speak::SpeakArgs),
     Listen(listen::ListenArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -99,6 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             runtime()?.block_on(worker::local())?;
         }
         Command::Space(args) => space::run(&args, &mut io::stdout().lock())?,
+        Command::Ladder(args) => ladder::run(&args, &mut io::stdout().lock())?,
         Command::Speak(args) => speak::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?,
         Command::Listen(args) => {
             listen::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?;

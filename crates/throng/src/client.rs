@@ -1,4 +1,4 @@
-//! The blocking clients of the command line: `throng space`, `speak`, `listen`, `rehearse`, `agents`, `plan` and
+//! The blocking clients of the command line: `throng space`, `ladder`, `speak`, `listen`, `rehearse`, `agents`, `plan` and
 //! `verify`.
 //!
 //! Each command is a clap `Args` struct and a `run` that writes its answer to the given output and gives back an
@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod doubt;
 pub mod http;
 pub mod interrupt;
+pub mod ladder;
 pub mod link;
 pub mod listen;
 pub mod narrow;

@@ -2,6 +2,7 @@
 //! default. Unknown keys of the file are refused.
 
 mod engine;
+mod rung;
 mod settings;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,9 +13,9 @@ use std::thread;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use throng_core::ladder::Rung;
 
 pub use self::engine::{AirBackend, EngineArgs, EngineConfig};
+pub use self::rung::RungChoice;
 pub use self::settings::{SETTINGS, Setting, sample};
 
 /// What is wrong with the configuration.
@@ -91,9 +92,9 @@ pub struct ServeArgs {
     /// Sound file (WAV, FLAC, Ogg, MP3) to play as the hold programme instead of our own music
     #[arg(long, env = "THRONG_HOLD", value_name = "FILE")]
     pub hold: Option<PathBuf>,
-    /// Rung of the ladder, 0 to 4: longer spans and, from 3, fewer bits per listener [default: 0]
+    /// Rung of the ladder: `auto`, or 0 to 4 to keep one, with longer spans and, from 3, fewer bits per listener [default: auto]
     #[arg(long, env = "THRONG_RUNG", value_name = "RUNG")]
-    pub rung: Option<u8>,
+    pub rung: Option<RungChoice>,
     /// How listeners are served
     #[command(flatten)]
     #[serde(skip)]
@@ -103,6 +104,8 @@ pub struct ServeArgs {
     pub(crate) air_backend: Option<AirBackend>,
     #[arg(skip)]
     pub(crate) air_threads: Option<NonZeroU8>,
+    #[arg(skip)]
+    pub(crate) memory_max: Option<NonZeroU64>,
     /// Capacity certificate of `throng rehearse`: no more listeners at once than it grants
     #[arg(long, env = "THRONG_CERTIFICATE", value_name = "FILE")]
     pub certificate: Option<PathBuf>,
@@ -146,8 +149,8 @@ pub struct Config {
     pub air_workers: u32,
     /// The operator's own hold programme.
     pub hold: Option<PathBuf>,
-    /// Rung of the ladder.
-    pub rung: Rung,
+    /// The rung of the ladder, or that it is chosen by what is measured.
+    pub rung: RungChoice,
     /// How listeners are served.
     pub engine: EngineConfig,
     /// The certificate that bounds the listeners.
@@ -189,8 +192,6 @@ impl Config {
                 ));
             }
         };
-        let rung = Rung::new(args.rung.or(file.rung).unwrap_or_default())
-            .ok_or(ConfigError::Conflict("rung is a number from 0 to 4"))?;
         Ok(Self {
             listen: address(args.listen, file.listen, 8080),
             desk: address(args.desk, file.desk, 8081),
@@ -217,10 +218,11 @@ impl Config {
                 .or(file.air_workers)
                 .unwrap_or_else(one_per_core),
             hold: args.hold.or(file.hold),
-            rung,
+            rung: args.rung.or(file.rung).unwrap_or_default(),
             engine: args.engine.resolve(EngineArgs {
                 air_backend: file.air_backend,
                 air_threads: file.air_threads,
+                memory_max: file.memory_max,
             }),
             certificate: args.certificate.or(file.certificate),
             listeners_max: args.listeners_max.or(file.listeners_max),

@@ -21,8 +21,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 use throng_air::air::Air;
+use throng_air::ladder::Ladder;
 use throng_air::state::Told;
 use throng_core::key::{Key, Role, SeatNumber};
+use throng_core::ladder::Rung;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::Slug;
 use throng_core::space::{Announcement, Refusal, Space};
@@ -46,6 +48,9 @@ use crate::store::{Kept, Store, StoreError};
 /// Spaces of one node, ended ones included; each costs a task, a page and some hundred bytes a row. More are refused
 /// until old ones are deleted.
 const SPACES_MAX: usize = 10_000;
+
+/// From this rung on listeners can notice it.
+const AUDIBLE: Rung = Rung::new(2).expect("there are five rungs");
 
 /// Why a space was not created.
 #[derive(Debug, Error)]
@@ -174,6 +179,11 @@ impl Origin {
         self.air.told()
     }
 
+    /// The ladder, on a rung of which listeners are served.
+    pub(crate) fn ladder(&self) -> &Ladder {
+        self.air.ladder()
+    }
+
     /// Creates a space and puts it on air.
     pub(crate) async fn create(&self, wish: Wish) -> Result<Created, CreateError> {
         if self.spaces.borrow().len() >= SPACES_MAX {
@@ -250,6 +260,23 @@ impl Origin {
         self.shared.clock.alarm(now())
     }
 
+    /// That listeners get less than usual, where they can hear it.
+    pub(crate) fn ladder_alarm(&self) -> Option<Alarm> {
+        let standing = self.ladder().standing();
+        let rung = standing.decision.rung;
+        (rung >= AUDIBLE).then(|| Alarm {
+            kind: "ladder",
+            title: "Listeners are served more cheaply",
+            detail: format!(
+                "Rung {} of 4: {}. The reason: {}. Nobody has been sent away, and it is undone by itself.",
+                rung.number(),
+                rung.words(),
+                standing.decision.words().unwrap_or_default()
+            ),
+            since: standing.since,
+        })
+    }
+
     /// Whether the database answers.
     pub(crate) async fn is_ready(&self) -> bool {
         self.shared.store.answers().await
@@ -261,6 +288,7 @@ impl Origin {
         for handle in spaces {
             handle.close().await;
         }
+        self.shared.stage.end().await;
         self.shared.store.close().await;
     }
 

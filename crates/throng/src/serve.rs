@@ -21,6 +21,8 @@ use bytes::Bytes;
 use rustls::ServerConfig;
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
+use throng_air::drain::Successor;
+use throng_air::ladder;
 use throng_air::room::{Room, shared};
 use throng_air::tls::tickets::TicketSecret;
 use throng_archive::DataLock;
@@ -47,10 +49,11 @@ use self::links::links;
 pub(crate) use self::ports::{bind_plain, keep};
 use crate::api::Desk;
 use crate::capacity::Capacity;
-use crate::config::Config;
+use crate::config::{Config, EngineConfig, RungChoice};
 use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
 use crate::store::Store;
 use crate::supervisor;
+pub use crate::supervisor::SuccessionError;
 use crate::supervisor::child::{self, OriginOrder, OriginReady, RESTARTS};
 use crate::tls::{Certificate, TlsError};
 use crate::worker::socket;
@@ -58,9 +61,15 @@ use crate::{pages, sound_file};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// Who was due is gone so long after: every listener is visited within the time of a part, and who takes nothing is not
+/// waited for.
+const LAST_MOVES: Duration = Duration::from_secs(1);
 /// What an earlier process still holds is free within this time, where it was killed just now: its rings are torn down a
 /// moment after it is gone. A port that is taken for longer belongs to somebody who lives.
 pub(crate) const HAND_OVER_MAX: Duration = Duration::from_secs(3);
+/// The origin of a program before lets the data folder go within this time: it writes what waits, to a disk that may be
+/// slow.
+const FOLDER_FREE_MAX: Duration = Duration::from_secs(15);
 /// Pause between two looks at what an earlier process still holds.
 const HAND_OVER_PAUSE: Duration = Duration::from_millis(20);
 
@@ -73,7 +82,7 @@ pub struct Node {
     air: Arc<Air>,
     closing: watch::Sender<bool>,
     doors: Doors,
-    _lock: DataLock,
+    lock: DataLock,
 }
 
 /// The addresses that were bound.
@@ -107,6 +116,7 @@ pub async fn run(config: Config, json: bool) -> Result<(), ServeError> {
 
 /// The origin of a node whose audience is served by workers; its order comes over standard input.
 pub async fn run_origin() -> Result<(), ServeError> {
+    let (order, sockets) = child::take_order(c"throng-origin")?;
     let OriginOrder {
         config,
         supervisor,
@@ -114,15 +124,14 @@ pub async fn run_origin() -> Result<(), ServeError> {
         capacity,
         board,
         queue,
-    } = child::take_order(c"throng-origin")?;
+    } = order;
+    let listeners = Listeners::given(sockets).ok_or(ServeError::Order)?;
     // It lets nobody in itself; what its desk says of the queue is the board's.
     let room = Room::shared(shared::open(&board)?, Lane::new(0), queue);
-    let node = Node::assemble(config, capacity, room, Some(supervisor)).await?;
+    let node = Node::assemble(config, capacity, room, Some((supervisor, listeners))).await?;
     metrics::counter!(RESTARTS).absolute(restarts);
     child::say(&OriginReady {
         links: node.links.clone(),
-        desk: node.addresses.desk,
-        internal: node.addresses.internal,
         stage: node.addresses.stage,
     })?;
     node.until_stopped().await
@@ -153,20 +162,20 @@ impl Node {
         config: Config,
         capacity: Capacity,
         room: Arc<Room>,
-        supervisor: Option<u32>,
+        supervisor: Option<(u32, Listeners)>,
     ) -> Result<Self, ServeError> {
         raise_file_limit();
         let metrics = recorder();
         // That another node has the folder is told at once; only what a supervisor starts again waits for its forerunner.
-        let patience = supervisor.map_or(Duration::ZERO, |_| HAND_OVER_MAX);
+        let (supervisor, given) = supervisor.unzip();
+        let patience = supervisor.map_or(Duration::ZERO, |_| FOLDER_FREE_MAX);
         let holder = supervisor.unwrap_or_else(std::process::id);
         let lock = taken_over(patience, || data::open(&config.data, holder)).await?;
         let operator = data::key(&config.data.join("operator.key"))?;
         let feed_key = data::key(&config.data.join("feed.key"))?;
         let store = Store::open_when_free(&config.data.join("throng.db")).await?;
         let hold = own_hold(config.hold.clone());
-        let bind = || Listeners::bind(&config, supervisor.is_some());
-        let listeners = taken_over(HAND_OVER_MAX, bind).await?;
+        let listeners = Listeners::of(given, &config).await?;
         let certificate = certificate(&config)?;
         let (stage, mixers) = taken_over(HAND_OVER_MAX, || start_stage(&config)).await?;
         let addresses = Addresses::of(&listeners, &stage)?;
@@ -215,7 +224,7 @@ impl Node {
             air,
             closing,
             doors,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -228,15 +237,29 @@ impl Node {
         }
     }
 
-    /// Stops accepting, ends the threads, writes what waits.
+    /// Lets its listeners go, stops accepting, ends the threads, writes what waits.
     pub async fn stop(mut self) {
+        let_listeners_go(&self.air, Successor::Elsewhere).await;
         self.closing.send_replace(true);
         self.air.close();
         self.origin.close().await;
+        // A successor goes on from here, while the last answers are still read.
+        drop(self.lock);
         let finish = self.doors.ended();
         if tokio::time::timeout(DRAIN_TIMEOUT, finish).await.is_err() {
             tracing::warn!("some connections did not finish in time");
         }
+    }
+}
+
+/// Sends everybody away who listens, each at his time, and waits until they have gone or were to have.
+pub(crate) async fn let_listeners_go(air: &Air, successor: Successor) {
+    if air.listeners() == 0 && successor == Successor::Elsewhere {
+        return;
+    }
+    let last_at = tokio::time::Instant::now() + air.drain(successor) + LAST_MOVES;
+    while air.listeners() > 0 && tokio::time::Instant::now() < last_at {
+        tokio::time::sleep(HAND_OVER_PAUSE).await;
     }
 }
 
@@ -276,8 +299,19 @@ fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> 
 /// The audience's side of this node, before any space is on air.
 fn own_air(config: &Config, room: Arc<Room>, inits: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
     let air = empty_air(room, inits, Some(pages::index(std::iter::empty())));
-    air.set_rung(config.rung);
+    if let RungChoice::Fixed(rung) = config.rung {
+        air.ladder().lock(rung);
+    }
+    keep_ladder(&air, config.engine);
     air
+}
+
+/// Measures each second how pressed this process is.
+pub(crate) fn keep_ladder(air: &Arc<Air>, engine: EngineConfig) {
+    if let Some(bytes) = engine.memory_max {
+        air.ladder().set_memory_max(bytes.get());
+    }
+    tokio::spawn(ladder::keep(Arc::downgrade(air)));
 }
 
 /// TLS with a certificate that is kept current.

@@ -40,6 +40,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0003_corrections.sql"),
     ),
 ];
+/// A newer version that only added to the schema leaves what we read; one that did more notes in the file who may read it
+/// (`PRAGMA user_version`): the newest of these steps that a reader has to know.
+const NEWEST_KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 /// Connections to SQLite: readers beside the one writer.
 const CONNECTIONS_MAX: u32 = 4;
 /// A writer that waits longer for its turn, or for a connection, gets an error that says so.
@@ -66,6 +69,11 @@ pub enum StoreError {
         "the database cannot be used by this version: {0}; use the version that wrote it, or another data folder"
     )]
     Version(#[from] sqlx::migrate::MigrateError),
+    /// The file was changed by a newer version in a way that this one does not understand.
+    #[error(
+        "the database was changed by a newer version (schema {0}, and this one knows {NEWEST_KNOWN}); use that version, or another data folder"
+    )]
+    Newer(i64),
     /// A row says what no version of ours writes.
     #[error("space {slug} has an unreadable {field}: {value}")]
     Unreadable {
@@ -125,6 +133,12 @@ impl Store {
                 path: file.to_owned(),
                 source,
             })?;
+        let oldest_reader: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&pool)
+            .await?;
+        if oldest_reader > NEWEST_KNOWN {
+            return Err(StoreError::Newer(oldest_reader));
+        }
         let steps = MIGRATIONS.iter().map(|&(version, description, sql)| {
             Migration::new(
                 version,
@@ -134,9 +148,10 @@ impl Store {
                 false,
             )
         });
-        Migrator::with_migrations(steps.collect())
-            .run(&pool)
-            .await?;
+        let mut migrator = Migrator::with_migrations(steps.collect());
+        // After a rollback: what a newer version added is left alone.
+        migrator.set_ignore_missing(true);
+        migrator.run(&pool).await?;
         Ok(Self {
             pool,
             trouble: Arc::default(),

@@ -20,6 +20,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use rustls::ServerConfig;
 use throng_air::air::Air;
+use throng_air::drain::Successor;
 use throng_air::feed::mirror::{Mirror, StandIn};
 use throng_air::room::Room;
 use throng_air::tls::tickets::TicketSecret;
@@ -35,7 +36,9 @@ use self::follow::Following;
 pub use self::local::run as local;
 use self::upstream::Upstream;
 pub use self::upstream::UpstreamError;
-use crate::serve::{Audience, DRAIN_TIMEOUT, Doors, ServeError, empty_air, offer};
+use crate::serve::{
+    Audience, DRAIN_TIMEOUT, Doors, ServeError, empty_air, let_listeners_go, offer,
+};
 use crate::tls::Certificate;
 
 /// Time for the windows of the spaces on air. One whose origin has no parts keeps no worker from serving the others.
@@ -132,10 +135,13 @@ impl Worker {
         let _ = timeout(FILL_MAX, self.filled.wait_for(|filled| *filled)).await;
     }
 
-    /// Lets nobody in any more, sends listeners away, tells what was counted; they come back to whoever is there then.
-    async fn stop(mut self) {
-        // Who is sent away comes back at once, and must not be let in here again.
-        self.doors.begin_no_more();
+    /// Sends listeners away, each at his time, lets nobody in any more, tells what was counted.
+    async fn stop(mut self, successor: Successor) {
+        let_listeners_go(&self.air, successor).await;
+        // The sockets of one who has a successor go on without it.
+        if successor == Successor::Elsewhere {
+            self.doors.begin_no_more();
+        }
         sleep(ON_THE_WAY).await;
         self.closing.send_replace(true);
         self.air.close();

@@ -36,6 +36,11 @@ const SKIPS_MAX: u8 = 3;
 /// A listener who was never blocked for so long, two minutes, is calm: his skips are forgotten, and he gets one
 /// rendition back.
 const CALM_PARTS: u64 = 375;
+/// Who was elsewhere goes on where he stopped if that is so long ago at most, 9.6 s: nobody begins with a longer cushion,
+/// so that an earlier part would only be played late.
+const REACH_PARTS: u64 = 30;
+/// He may be ahead by so much, 3.84 s: whoever served him before may have had parts that are not here yet.
+const AHEAD_PARTS_MAX: u64 = 12;
 /// A joiner waits until the window holds so much, 1.6 s: with less he would never own the cushion for a span of 0.96 s.
 const JOIN_PARTS_MIN: u64 = 5;
 
@@ -146,6 +151,22 @@ impl Cursor {
         };
         let span = cursor.burst(view, rung);
         (cursor, span)
+    }
+
+    /// Somebody who was elsewhere before waits for this part: what he is sent first instead of a join's burst, whose cushion
+    /// he owns already. One who asks for what is out of reach begins as everybody does.
+    pub(crate) fn go_on(&mut self, from: PartIndex, burst: Span, view: View) -> Span {
+        let reach = view.oldest.0.max(view.next.0.saturating_sub(REACH_PARTS))
+            ..=view.next.0 + if view.finished { 0 } else { AHEAD_PARTS_MAX };
+        if !reach.contains(&from.0) {
+            return burst;
+        }
+        self.next = from.max(view.next);
+        Span {
+            from,
+            parts: view.next.0.saturating_sub(from.0),
+            ..burst
+        }
     }
 
     /// Says which tick serves him.

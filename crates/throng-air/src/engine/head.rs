@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use axum::http::StatusCode;
 use httparse::{Error, Header, Request, Status};
 use throng_core::rendition::Rendition;
+use throng_core::timeline::PartIndex;
 
 use crate::document::takes_gzip;
 use crate::format::Format;
@@ -48,6 +49,8 @@ pub(crate) struct Asked<'b> {
     pub(crate) rendition: Rendition,
     /// What follows the question mark.
     pub(crate) query: &'b str,
+    /// The part for which he waits, if he was elsewhere before.
+    pub(crate) from: Option<PartIndex>,
 }
 
 /// Something that somebody asked for, and what is to be known for the answer.
@@ -266,10 +269,11 @@ fn what(target: &str) -> Option<What<'_>> {
 /// The stream of `live.{format}` with parameters that we know.
 fn live<'b>(slug: &'b str, file: &str, query: &'b str) -> Option<Asked<'b>> {
     let format = Format::of(file)?;
-    let mut asked = None;
+    let (mut asked, mut from) = (None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=')? {
             ("rendition", name) if asked.is_none() => asked = Some(Rendition::parse(name)?),
+            ("from", part) if from.is_none() => from = Some(PartIndex(part.parse().ok()?)),
             ("l" | "ticket", _) => {}
             _ => return None,
         }
@@ -279,5 +283,6 @@ fn live<'b>(slug: &'b str, file: &str, query: &'b str) -> Option<Asked<'b>> {
         format,
         rendition: format.rendition(asked)?,
         query,
+        from,
     })
 }

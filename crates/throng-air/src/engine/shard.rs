@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use throng_core::admission::Flow;
-use throng_core::timeline::PART_DURATION_MS;
+use throng_core::timeline::{PART_DURATION_MS, PartIndex};
 use tokio::sync::watch;
 
 use super::cursor::{Cursor, Span, Step};
@@ -22,6 +22,7 @@ use super::slot::{Holding, Listener, Said, Slot, Waiting};
 use super::span::{Key, Spans};
 use super::tally::{Closed, Refused, Tally};
 use crate::air::Air;
+use crate::drain::{Drain, Successor};
 use crate::hand_over::{self, HandOver};
 use crate::presence;
 use crate::room::Taken;
@@ -85,6 +86,8 @@ pub(crate) struct Shard<P> {
     woke: Instant,
     now_ms: u64,
     group: usize,
+    /// The order to let everybody go, and when it came.
+    drain: Option<(Instant, Drain)>,
     is_closing: bool,
 }
 
@@ -122,6 +125,7 @@ impl<P: Port> Shard<P> {
             woke: Instant::now(),
             now_ms: 0,
             group: 0,
+            drain: None,
             is_closing: false,
         }
     }
@@ -139,7 +143,7 @@ impl<P: Port> Shard<P> {
                 // A sender that is gone will not open again either.
                 self.is_closing = *closing.borrow() || closing.has_changed().is_err();
                 self.tick();
-                self.tally.settle(self.air.ledger());
+                self.tally.settle(&self.air, self.rests.len());
                 if self.is_closing && self.connections == 0 {
                     return;
                 }
@@ -177,7 +181,7 @@ impl<P: Port> Shard<P> {
         for place in places_of_all(self.slots.len()) {
             self.lose(place);
         }
-        self.tally.settle(self.air.ledger());
+        self.tally.settle(&self.air, 0);
     }
 
     fn note_time(&mut self) -> Instant {
@@ -190,6 +194,7 @@ impl<P: Port> Shard<P> {
     fn tick(&mut self) {
         self.group = (self.group + 1) % GROUPS;
         self.asked = 0;
+        self.drain = self.air.drained();
         if self.group == 0 {
             self.begin_round();
         }
@@ -201,7 +206,10 @@ impl<P: Port> Shard<P> {
         }
         self.seats.report(self.now_ms);
         self.air.call();
-        let is_open = !self.is_closing && self.connections < self.connections_max;
+        let is_left = |(_, drain): (Instant, Drain)| drain.successor == Successor::Here;
+        let is_open = !self.is_closing
+            && !self.drain.is_some_and(is_left)
+            && self.connections < self.connections_max;
         self.port.set_accepting(is_open);
     }
 
@@ -237,6 +245,7 @@ impl<P: Port> Shard<P> {
 
     /// What a visit does for a listener.
     fn serve(&mut self, place: Place, mut listener: Listener) {
+        let is_to_go = self.is_to_go(place);
         let seat = self.seats.at(listener.seat);
         if seat.is_closed && !listener.is_ending {
             return self.dismiss(place, Closed::Cut);
@@ -252,10 +261,14 @@ impl<P: Port> Shard<P> {
         if listener.is_ending {
             return;
         }
+        if is_to_go {
+            self.part_with(place, Closed::Moved);
+            return self.linger(place);
+        }
         if !self.air.room().is_his(listener.taken) {
             return self.dismiss(place, Closed::Replaced);
         }
-        match listener.cursor.step(seat.view(), self.air.rung()) {
+        match listener.cursor.step(seat.view(), self.air.ladder().rung()) {
             Step::Wait => {}
             Step::Close => return self.dismiss(place, Closed::Slow),
             Step::Send {
@@ -280,17 +293,30 @@ impl<P: Port> Shard<P> {
         self.slots[place as usize] = Slot::Listening(listener);
     }
 
+    /// Whether the time has come that was dealt to a listener for his leave.
+    fn is_to_go(&self, place: Place) -> bool {
+        let number = u64::from(self.number.0) << 32 | u64::from(place);
+        let now = self.started + Duration::from_millis(self.now_ms);
+        self.drain.is_some_and(|(began, drain)| {
+            drain.is_due(number, now.saturating_duration_since(began))
+        })
+    }
+
     /// Begins to serve a listener: the head, the stream's header and the burst in one send.
     fn join(&mut self, place: Place, waiting: Waiting, taken: Taken) {
         let Waiting {
             seat: index,
             format,
             rendition,
+            from,
             ..
         } = waiting;
         let seat = self.seats.at(index);
-        let (mut cursor, span): (Cursor, Span) =
-            Cursor::join(format, rendition, seat.view(), self.air.rung());
+        let (mut cursor, mut span): (Cursor, Span) =
+            Cursor::join(format, rendition, seat.view(), self.air.ladder().rung());
+        if let Some(from) = from {
+            span = cursor.go_on(PartIndex(from.get()), span, seat.view());
+        }
         cursor.set_group(group_of(place));
         let key = Key {
             seat: index,

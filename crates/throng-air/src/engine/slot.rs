@@ -1,5 +1,7 @@
 //! What a shard knows of one connection. A listener has a socket, a place in the programme, and this; nothing else.
 
+use std::num::NonZeroU64;
+
 use throng_core::rendition::Rendition;
 
 use super::cursor::Cursor;
@@ -88,6 +90,8 @@ pub(crate) struct Waiting {
     pub(crate) rendition: Rendition,
     /// What he says of himself.
     pub(crate) papers: Papers,
+    /// The part for which he waits, if he was elsewhere before; who waits for the first of all has heard nothing.
+    pub(crate) from: Option<NonZeroU64>,
     /// When he is told to come again.
     pub(crate) until_ms: u64,
 }

@@ -8,9 +8,11 @@ use metrics::{Counter, Gauge, counter, gauge};
 use throng_core::timeline::PART_SAMPLES;
 
 use super::head::Refusal;
+use crate::air::Air;
 use crate::counting::Verdict;
 use crate::format::Format;
-use crate::ledger::{self, Account, Accounts, Door, Ledger};
+use crate::ladder::strain::Told;
+use crate::ledger::{self, Account, Accounts, Door};
 use crate::metric;
 use crate::presence::Shard;
 use crate::tls::handshake::Failure;
@@ -26,6 +28,8 @@ pub(crate) enum Refused {
     Gone,
     /// His head was not fit to be answered.
     Head(Refusal),
+    /// The process is about to end.
+    Leaving,
     /// He said nothing, and so did too many of his network.
     Network,
     /// He said nothing in time.
@@ -37,10 +41,11 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Crowded,
         Self::Full,
         Self::Gone,
+        Self::Leaving,
         Self::Network,
         Self::Silent,
         Self::Unfinished,
@@ -54,7 +59,7 @@ impl Refused {
     /// The reason as the ledger has it.
     const fn entry(self) -> ledger::Refused {
         match self {
-            Self::Crowded | Self::Full | Self::Unready => ledger::Refused::Busy,
+            Self::Crowded | Self::Full | Self::Leaving | Self::Unready => ledger::Refused::Busy,
             Self::Gone => ledger::Refused::Left,
             Self::Head(_) => ledger::Refused::Malformed,
             Self::Network | Self::Silent | Self::Unfinished => ledger::Refused::Silent,
@@ -67,6 +72,7 @@ impl Refused {
             Self::Full => "full",
             Self::Gone => "gone",
             Self::Head(refusal) => refusal.name(),
+            Self::Leaving => "leaving",
             Self::Network => "network",
             Self::Silent => "silent",
             Self::Unfinished => "unfinished",
@@ -84,6 +90,8 @@ pub(crate) enum Closed {
     Ended,
     /// He went.
     Left,
+    /// He was sent away at his time, because the process is about to end.
+    Moved,
     /// Somebody came in by his number after him: he himself, as a rule, by another way.
     Replaced,
     /// He could not keep up in any rendition.
@@ -93,10 +101,11 @@ pub(crate) enum Closed {
 }
 
 impl Closed {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Cut,
         Self::Ended,
         Self::Left,
+        Self::Moved,
         Self::Replaced,
         Self::Slow,
         Self::Stalled,
@@ -105,7 +114,7 @@ impl Closed {
     /// The reason as the ledger has it.
     const fn entry(self) -> ledger::Closed {
         match self {
-            Self::Cut | Self::Slow | Self::Stalled => ledger::Closed::Stopped,
+            Self::Cut | Self::Moved | Self::Slow | Self::Stalled => ledger::Closed::Stopped,
             Self::Ended => ledger::Closed::Ended,
             Self::Left | Self::Replaced => ledger::Closed::Left,
         }
@@ -116,6 +125,7 @@ impl Closed {
             Self::Cut => "cut",
             Self::Ended => "ended",
             Self::Left => "left",
+            Self::Moved => "moved",
             Self::Replaced => "replaced",
             Self::Slow => "slow",
             Self::Stalled => "stalled",
@@ -131,8 +141,8 @@ pub(crate) struct Tally {
     answers: Counter,
     held: Gauge,
     joins: [(Format, Counter); 3],
-    refused: [(Refused, Counter); 11],
-    closed: [(Closed, Counter); 6],
+    refused: [(Refused, Counter); 12],
+    closed: [(Closed, Counter); 7],
     sends: Counter,
     bytes: Counter,
     blocked: Counter,
@@ -145,6 +155,7 @@ pub(crate) struct Tally {
     listeners: Gauge,
     listening: u32,
     accounts: Accounts,
+    strain: Told,
 }
 
 impl Tally {
@@ -186,6 +197,7 @@ impl Tally {
             listeners: gauge(metric::SHARD_LISTENERS),
             listening: 0,
             accounts: Accounts::default(),
+            strain: Told::default(),
         }
     }
 
@@ -285,6 +297,7 @@ impl Tally {
     pub(crate) fn sent(&mut self, bytes: usize, parts: u64, missed_parts: u64, is_late: bool) {
         self.of(Door::Stream).deliver(parts * PART_SAMPLES);
         self.sends.increment(1);
+        self.strain.sent(is_late);
         self.bytes.increment(bytes as u64);
         if missed_parts > 0 {
             self.skips.increment(1);
@@ -300,9 +313,17 @@ impl Tally {
         self.blocked.increment(1);
     }
 
+    /// So many of a thousand newcomers are not taken on.
+    pub(crate) fn keep_out(&mut self, per_mille: u32) {
+        self.strain.keep_out(per_mille);
+    }
+
     /// A tick began so late.
-    pub(crate) fn ticked(&self, late: Duration, is_too_late: bool, connections: u32) {
+    pub(crate) fn ticked(&mut self, late: Duration, is_too_late: bool, connections: u32) {
         self.lag.set(late);
+        if self.listening > 0 {
+            self.strain.ticked(late);
+        }
         self.connections.set(connections);
         self.listeners.set(self.listening);
         if is_too_late {
@@ -310,9 +331,12 @@ impl Tally {
         }
     }
 
-    /// Gives to the ledger what was counted since the last time.
-    pub(crate) fn settle(&mut self, ledger: &Ledger) {
-        ledger.settle(&mut self.accounts);
+    /// Gives to the ledger and the ladder what was counted since the last time; so many are blocked now.
+    pub(crate) fn settle(&mut self, air: &Air, blocked: usize) {
+        air.ledger().settle(&mut self.accounts);
+        air.ladder()
+            .strain()
+            .settle(&mut self.strain, self.listening, blocked);
     }
 
     /// A connection has asked for something: what becomes of that is counted at its door.

@@ -1,6 +1,7 @@
 //! What a feed says: the messages in both directions, and how each is written.
 
 mod down;
+mod ladder;
 mod ledger;
 mod space;
 #[cfg(test)]

@@ -129,14 +129,18 @@ impl Mirror {
             .borrow()
             .as_ref()
             .map_or(0, |hold| hold.fingerprint());
-        Hello { hold, here }
+        Hello {
+            hold,
+            decision: self.air.ladder().told(),
+            here,
+        }
     }
 
     /// Takes what the upstream tells.
     pub fn apply(&mut self, message: Down, now: Instant) -> Result<(), MirrorError> {
         match message {
             Down::Beat => {}
-            Down::Decided { rung } => self.air.set_rung(rung),
+            Down::Decided(decision) => self.air.ladder().tell(decision, now.into_std()),
             Down::Headers { init, stream } => {
                 if *self.air.headers() != (Headers { init, stream }) {
                     return Err(MirrorError::OtherHeaders);

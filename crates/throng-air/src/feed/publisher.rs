@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use throng_core::ladder::Rung;
 use throng_core::slug::Slug;
 use throng_core::timeline::PartIndex;
 use throng_core::window::{Part, Window};
@@ -41,7 +40,6 @@ pub fn publish(air: &Arc<Air>, hello: Hello) -> mpsc::Receiver<Bytes> {
         line: Line(line),
         following: BTreeMap::new(),
         followers: JoinSet::new(),
-        rung: None,
     };
     tokio::spawn(async move {
         metrics::gauge!(metric::CONSUMERS).increment(1.0);
@@ -88,8 +86,6 @@ struct Publisher {
     line: Line,
     following: BTreeMap<String, Following>,
     followers: JoinSet<Result<(), Lost>>,
-    /// The rung that it was told last.
-    rung: Option<Rung>,
 }
 
 async fn over(closed: &mut watch::Receiver<bool>) {
@@ -114,6 +110,7 @@ impl Publisher {
         self.line.tell(&Down::Headers { init, stream }).await?;
         let (mut spaces, mut index) = (self.air.spaces(), self.air.watch_index());
         let mut hold = self.air.hold();
+        self.air.ladder().learn(hello.decision);
         let mut here: BTreeMap<Slug, Here> = hello
             .here
             .into_iter()
@@ -123,7 +120,7 @@ impl Publisher {
         self.tell_spaces(&mut spaces, &mut here).await?;
         self.tell_index(&mut index).await?;
         self.line.tell(&Down::Listed).await?;
-        self.tell_rung().await?;
+        self.tell_decision().await?;
         self.tell_hold(&mut hold, hello.hold).await?;
         let (mut beat, mut closed) = (interval(BEAT_EVERY), self.air.closed());
         // A sender lives as long as the Air that is held here, so that `changed` fails for none of them.
@@ -229,13 +226,10 @@ impl Publisher {
         Ok(())
     }
 
-    /// Tells the rung where it has changed; a second later is soon enough.
-    async fn tell_rung(&mut self) -> Result<(), Lost> {
-        let rung = self.air.rung();
-        if self.rung.replace(rung) == Some(rung) {
-            return Ok(());
-        }
-        self.line.tell(&Down::Decided { rung }).await
+    /// Tells the rung. With each beat: a second later is soon enough, and a consumer that hears nothing decides for itself.
+    async fn tell_decision(&self) -> Result<(), Lost> {
+        let decision = self.air.ladder().decision();
+        self.line.tell(&Down::Decided(decision)).await
     }
 
     /// Tells the hold loop to who has another.
@@ -261,7 +255,7 @@ impl Publisher {
     /// Says that the line is alive, and what the counts are where they have changed.
     async fn beat(&mut self) -> Result<(), Lost> {
         self.line.tell(&Down::Beat).await?;
-        self.tell_rung().await?;
+        self.tell_decision().await?;
         for following in self.following.values_mut() {
             let message = counts(&following.slug, &following.on_air);
             let frame = message.to_frame();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use throng_core::ladder::signals::Signals;
 use throng_core::slug::Slug;
 
 use super::SECONDS_MAX;
@@ -64,6 +65,7 @@ impl Reporter {
         &mut self,
         counts: impl IntoIterator<Item = (Slug, Counts)>,
         asked: Vec<Slug>,
+        signals: Signals,
     ) -> &Report {
         if self.pending.is_none() {
             self.number += 1;
@@ -74,6 +76,7 @@ impl Reporter {
                 number: self.number,
                 present,
                 asked,
+                signals,
                 seconds: self.seconds.drain(..).collect(),
             });
         }
@@ -138,27 +141,34 @@ mod tests {
     fn a_report_is_told_until_it_is_taken_and_each_admission_once() {
         let mut reporter = Reporter::new(1, 2);
         reporter.end_second(100, arrived(3));
-        let first = reporter.report(counts(2, 5), Vec::new()).clone();
+        let first = reporter
+            .report(counts(2, 5), Vec::new(), Signals::default())
+            .clone();
         assert_eq!((first.number, told(&first)), (1, vec![(2, 5)]));
         reporter.end_second(101, arrived(4));
         assert_eq!(
-            *reporter.report(counts(3, 6), Vec::new()),
+            *reporter.report(counts(3, 6), Vec::new(), Signals::default()),
             first,
             "not taken"
         );
         reporter.taken();
-        let second = reporter.report(counts(3, 7), Vec::new()).clone();
+        let second = reporter
+            .report(counts(3, 7), Vec::new(), Signals::default())
+            .clone();
         assert_eq!((second.number, told(&second)), (2, vec![(3, 2)]));
         assert_eq!(second.seconds.len(), 1);
         assert_eq!(second.seconds[0].accounts[0].arrived, 1);
         reporter.taken();
         assert_eq!(
-            told(reporter.report(counts(0, 7), Vec::new())),
+            told(reporter.report(counts(0, 7), Vec::new(), Signals::default())),
             [(0, 0)],
             "the last has left"
         );
         reporter.taken();
-        assert_eq!(told(reporter.report(counts(0, 7), Vec::new())), []);
+        assert_eq!(
+            told(reporter.report(counts(0, 7), Vec::new(), Signals::default())),
+            []
+        );
     }
 
     #[test]
@@ -169,7 +179,7 @@ mod tests {
             reporter.end_second(second, arrived(second));
         }
         reporter.end_second(seconds + 1, arrived(seconds));
-        let report = reporter.report([], Vec::new());
+        let report = reporter.report([], Vec::new(), Signals::default());
         assert_eq!(
             report.seconds.len(),
             SECONDS_MAX,

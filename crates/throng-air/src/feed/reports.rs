@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::SECONDS_MAX;
 use super::message::{Report, Second};
@@ -32,6 +33,8 @@ struct Books {
 
 /// The number by which a process is its own consumer; others draw theirs from 128 bits.
 const HERE: u128 = 0;
+/// The place of an edge. It has a machine of its own, which decides for itself how much it can do.
+const EDGE: u32 = 0;
 
 /// What one consumer has reported.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +54,10 @@ impl Reports {
     pub fn take(&self, air: &Air, report: &Report) {
         if !self.enter(report) {
             return;
+        }
+        if report.place != EDGE {
+            let ladder = air.ladder();
+            ladder.hear(report.consumer, report.signals, Instant::now());
         }
         for present in &report.present {
             if let Some(on_air) = air.find(present.slug.as_str()) {

@@ -16,6 +16,10 @@ impl Reader {
         self.0.try_get_u8().map_err(|_| SHORT)
     }
 
+    pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
+        self.0.try_get_u16().map_err(|_| SHORT)
+    }
+
     pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
         self.0.try_get_u32().map_err(|_| SHORT)
     }

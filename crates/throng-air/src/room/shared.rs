@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
@@ -59,6 +59,21 @@ impl SharedBoard {
         Ok(Self { file, board })
     }
 
+    /// One that a program before this kept.
+    pub fn adopt(file: OwnedFd) -> io::Result<Self> {
+        let file = File::from(file);
+        let board = Board::over(mapped(&file)?);
+        Ok(Self {
+            file: file.into(),
+            board,
+        })
+    }
+
+    /// Where it lies, for a program that takes this one's place.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
     /// The board.
     pub fn board(&self) -> &Board {
         &self.board
@@ -73,10 +88,15 @@ impl SharedBoard {
 /// The board that another process keeps at this path.
 pub fn open(path: &PathBuf) -> io::Result<Board> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
+    Ok(Board::over(mapped(&file)?))
+}
+
+/// A file that is a board of this layout.
+fn mapped(file: &File) -> io::Result<Mapped> {
     if file.metadata()?.len() != BYTES as u64 {
         return Err(io::Error::other("another version keeps this board"));
     }
-    Ok(Board::over(Mapped::new::<File>(&file)?))
+    Mapped::new(file)
 }
 
 /// The file, in memory.

@@ -11,8 +11,9 @@ use super::{gate, queue, sticky};
 use crate::ladder::Rung;
 use crate::rendition::{RENDITION_COUNT, Rendition};
 
-/// Processes that let listeners in on one node: as many as there may be workers, and the origin.
-pub(super) const LANES_MAX: usize = 257;
+/// Processes that let listeners in on one node: the origin, and four times as many as there may be workers, because one
+/// that is replaced counts on until its last listener has gone.
+pub(super) const LANES_MAX: usize = 1_025;
 /// Cells of a lane: one for each rendition, one for listeners by playlist.
 const LANE_CELLS: usize = 8;
 /// Who listens by playlist is counted in this cell of a lane.
@@ -24,6 +25,9 @@ const SLOTS: usize = 0;
 const EGRESS: usize = 1;
 /// Lanes that were ever used.
 const LANES: usize = 2;
+/// Places of processes that died, and until when they are kept for those who had them.
+const ORPHANED: usize = 3;
+const ORPHANED_UNTIL_MS: usize = 4;
 /// Where the numbers of the queue begin.
 pub(super) const QUEUE: usize = 16;
 const LANES_FROM: usize = QUEUE + queue::CELLS;
@@ -34,6 +38,8 @@ const CELLS: usize = STICKY_FROM + sticky::CELLS;
 /// Who was inside may come back when this part of all slots is taken beyond the last: a process that died took its
 /// listeners' places with it, and newcomers may have been faster.
 const RETURN_SHARE: u64 = 16;
+/// Who lost his process is back within so long, our own players within seconds.
+const RETURN_MS: u64 = 8_000;
 
 /// Where the cells lie.
 pub trait Cells: Send + Sync {
@@ -141,10 +147,29 @@ impl Board {
 
     /// A process begins, in a lane that may have been another's before.
     pub fn begin(&self, lane: Lane) {
+        self.cell(LANES).fetch_max(lane.0 as u64 + 1, SeqCst);
         for cell in self.lane(lane) {
             cell.store(0, SeqCst);
         }
-        self.cell(LANES).fetch_max(lane.0 as u64 + 1, SeqCst);
+    }
+
+    /// A process has died. Its places are free, and for a moment kept for those who had them.
+    pub fn mourn(&self, lane: Lane, now_ms: u64) {
+        let orphaned: u64 = self
+            .lane(lane)
+            .iter()
+            .map(|cell| cell.swap(0, SeqCst))
+            .sum();
+        let before = self.orphaned(now_ms);
+        self.cell(ORPHANED).store(before + orphaned, SeqCst);
+        self.cell(ORPHANED_UNTIL_MS)
+            .store(now_ms + RETURN_MS, SeqCst);
+    }
+
+    /// Places that are kept for those whose process died.
+    pub(super) fn orphaned(&self, now_ms: u64) -> u64 {
+        let is_over = now_ms >= self.read(ORPHANED_UNTIL_MS);
+        if is_over { 0 } else { self.read(ORPHANED) }
     }
 
     /// Takes a place for a listener of this rendition, if there is one. Each that is taken is given back by
@@ -181,6 +206,11 @@ impl Board {
         let cell = &self.lane(lane)[rendition.index()];
         // A lane that was wiped meanwhile owes nothing.
         let _ = cell.fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
+    }
+
+    /// Places that a process has taken.
+    pub fn held_by(&self, lane: Lane) -> u64 {
+        self.lane(lane).iter().map(|cell| cell.load(SeqCst)).sum()
     }
 
     /// So many listen by playlist in this process.

@@ -28,9 +28,9 @@ impl Share {
         number % (WHOLE as u64) < self.0 as u64
     }
 
-    /// Of one.
-    pub fn of_one(self) -> f64 {
-        f64::from(self.0) / f64::from(WHOLE)
+    /// How many of a thousand are not.
+    pub const fn kept_out_per_mille(self) -> u32 {
+        WHOLE - self.0
     }
 }
 

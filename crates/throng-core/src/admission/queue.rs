@@ -221,12 +221,16 @@ impl Board {
 
     /// Whether a newcomer would take the place of somebody who waits.
     fn is_waited_for(&self, asking: &Asking) -> bool {
-        let of = self.read(NEXT);
-        if of == 0 || !self.is_bounded() {
+        if !self.is_bounded() {
             return false;
         }
-        let standing = self.standing(0..u64::MAX, asking.now_ms / 1_000);
-        self.read(SERVING) < of || self.room(asking.rung).free <= self.read(KEPT) + standing
+        let of = self.read(NEXT);
+        let standing = match of {
+            0 => 0,
+            _ => self.standing(0..u64::MAX, asking.now_ms / 1_000),
+        };
+        let kept = self.read(KEPT) + standing + self.orphaned(asking.now_ms);
+        self.read(SERVING) < of || self.room(asking.rung).free <= kept && kept > 0
     }
 
     /// Somebody with a ticket of this queue.

@@ -322,10 +322,39 @@ fn a_process_that_dies_gives_its_places_back() {
         (0..6).filter(|_| enter(one)).count() + (0..6).filter(|_| enter(two)).count(),
         10
     );
-    board.begin(one);
+    board.mourn(one, 1_000);
     assert_eq!(board.room(normal).held, 4);
     board.leave(one, Rendition::A64);
     assert_eq!(board.room(normal).held, 4, "an empty lane owes nothing");
+}
+
+#[test]
+fn places_of_a_process_that_died_are_kept_for_those_who_had_them() {
+    let mut house = House::new(100, 600_000, 4);
+    house.arrive(100);
+    let (dead, now_ms) = (Lane::new(0), house.now_ms);
+    house.board.mourn(dead, now_ms);
+    let stranger = house.asking(None, Some(424_242));
+    assert!(matches!(
+        house.board.ask(&stranger, &SECRET),
+        Verdict::Wait(_)
+    ));
+    let back = (0..100).filter(|person| {
+        let asking = house.asking(None, Some(number(*person)));
+        matches!(house.board.ask(&asking, &SECRET), Verdict::Enter(_))
+    });
+    assert_eq!(back.count(), 100);
+    house.board.mourn(dead, now_ms);
+    house.now_ms += 8_000;
+    let called = (0..2).filter_map(|_| {
+        house.now_ms += STEP_MS;
+        house.board.call(house.now_ms, Rung::default(), true)
+    });
+    assert_eq!(
+        called.map(|call| call.called).sum::<u64>(),
+        1,
+        "the stranger's turn has come"
+    );
 }
 
 #[test]
@@ -489,24 +518,22 @@ fn who_comes_too_late_begins_anew_and_is_told() {
 fn joins_that_wait_long_are_taken_on_less_and_less_and_then_again() {
     let mut flow = Flow::new();
     let mut now_ms = 0;
-    let mut drive = |flow: &mut Flow, waited_us: u64, windows: u64| {
+    let mut kept_out = |flow: &mut Flow, waited_us: u64, windows: u64| {
         for _ in 0..windows * 2_000 {
             flow.note(waited_us, now_ms);
         }
         now_ms += 1;
-        flow.share(now_ms).of_one()
+        flow.share(now_ms).kept_out_per_mille()
     };
-    assert!((drive(&mut flow, 99_000, 5) - 1.0).abs() < 1e-9);
-    let after_ten = drive(&mut flow, 150_000, 10);
-    assert!((0.55..0.65).contains(&after_ten), "{after_ten}");
-    let at_worst = drive(&mut flow, 150_000, 400);
-    assert!((0.009..0.021).contains(&at_worst), "{at_worst}");
-    assert!(drive(&mut flow, 100, 200) > 0.99);
-    drive(&mut flow, 150_000, 50);
-    assert!(
-        (flow.share(now_ms + 5_000).of_one() - 1.0).abs() < 1e-9,
-        "nobody asked"
-    );
+    assert_eq!(kept_out(&mut flow, 99_000, 5), 0);
+    let after_ten = kept_out(&mut flow, 150_000, 10);
+    assert!((350..450).contains(&after_ten), "{after_ten}");
+    let at_worst = kept_out(&mut flow, 150_000, 400);
+    assert!((979..=990).contains(&at_worst), "{at_worst}");
+    assert_eq!(kept_out(&mut flow, 100, 200), 0);
+    assert!(kept_out(&mut flow, 150_000, 50) > 0);
+    let later = flow.share(now_ms + 5_000);
+    assert_eq!(later.kept_out_per_mille(), 0, "nobody asked");
 }
 
 /// What his player made up.

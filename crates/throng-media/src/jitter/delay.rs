@@ -10,7 +10,7 @@ use super::FRAME_SAMPLES;
 
 /// Width of a histogram bucket, 5 ms.
 const BUCKET_SAMPLES: i64 = 240;
-/// Buckets: with 50 the histogram ends just above [`TARGET_MAX_SAMPLES`]; what is later counts in the last.
+/// Buckets: with 50 the histogram ends above [`TARGET_MAX_SAMPLES`]; what is later counts in the last.
 const BUCKETS: usize = 50;
 /// The part of all packets that shall be in time.
 const IN_TIME: f32 = 0.97;
@@ -25,9 +25,9 @@ const FILL_WEIGHT: u32 = 2;
 /// Time on top of lateness, 40 ms: one frame because the mixer asks once per frame, and one so that the next packet,
 /// which carries the copy of a lost one (RED, in-band FEC), is there too.
 const MARGIN_SAMPLES: i64 = 2 * FRAME_SAMPLES;
-/// Most that sound waits, 240 ms: no more than 200 ms beyond a calm network's, or people talk into each other. What comes
-/// later is late.
-pub(super) const TARGET_MAX_SAMPLES: i64 = 11_520;
+/// Most that sound waits, 180 ms: with what packets of 60 ms and a narrow place add to the way itself, no more than 200 ms
+/// beyond a calm network's, or people talk into each other. What comes later is late.
+pub(super) const TARGET_MAX_SAMPLES: i64 = 8_640;
 /// The target before the first packet was measured, 80 ms.
 const TARGET_FIRST_SAMPLES: i64 = 3_840;
 /// By how much the target may shrink in one frame: 20 ms in a second.
@@ -113,6 +113,13 @@ impl Delay {
     /// The least transit time of the last seconds.
     pub(super) fn least_transit(&self) -> Option<i64> {
         self.transits.front().map(|&(_, transit)| transit)
+    }
+
+    /// Whether sound that arrives then could only be heard later than the most that sound waits. Heard all the same, it
+    /// would push all that follows back, and people would talk into each other for as long as it takes to catch up.
+    pub(super) fn is_too_late(&self, arrival: i64, timestamp: i64) -> bool {
+        self.least_transit()
+            .is_some_and(|least| arrival - timestamp - least > TARGET_MAX_SAMPLES)
     }
 
     /// How long after the least transit time sound should be heard.

@@ -5,6 +5,7 @@
 //! transit time, plus the target delay: so every pause sets the delay right without changing any sound.
 
 use super::arrivals::Sound;
+use super::delay::TARGET_MAX_SAMPLES;
 use super::stretch::{Repeat, SILENT_REPEAT};
 use super::voice::CONCEAL_MAX_SAMPLES;
 use super::{FRAME_SAMPLES, FROM_COPIES_MAX, JitterBuffer, opus_packet, stretch};
@@ -54,6 +55,10 @@ impl<D: OpusDecode> JitterBuffer<D> {
         };
         let delay = now - (next - self.voice.len()) - least;
         self.counters.delay_samples = u32::try_from(delay.max(0)).unwrap_or(u32::MAX);
+        if delay > TARGET_MAX_SAMPLES + SLACK_SAMPLES {
+            // A queue on the way has become shorter: what waited in it is the past.
+            return self.skip_samples(delay - self.delay.target());
+        }
         let excess = delay - self.delay.target();
         let guessing = self.owed > 0 || self.voice.concealed_in_a_row() > 0;
         if excess.abs() < SILENT_SLACK_SAMPLES || guessing || excess > 0 && !self.read_ahead() {

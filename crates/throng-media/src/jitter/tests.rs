@@ -9,6 +9,8 @@
 
 mod network;
 
+use std::collections::BTreeMap;
+
 use self::network::{
     CALM, CLOCK_SCALE, Chance, Network, Outcome, SENDER, Sender, StandIn, Wave, run, time,
 };
@@ -486,6 +488,46 @@ fn a_second_held_back_and_sent_at_once_is_skipped_up_to_the_newest() {
         "{:?}",
         ages[480..].iter().max()
     );
+}
+
+#[test]
+fn a_queue_that_fills_before_a_narrow_place_adds_no_more_than_is_promised() {
+    // The queue fills within 0.4 s, stands for half a second, and is empty again after 1.3 s more.
+    let queued = |at: i64| match at - 10 * 48_000 {
+        filling @ 0..19_200 => filling * 5 / 4,
+        19_200..43_200 => 24_000,
+        emptying @ 43_200..103_200 => 24_000 - (emptying - 43_200) * 2 / 5,
+        _ => 0,
+    };
+    let mut buffer = JitterBuffer::with_decoder(StandIn::new(Wave::Clock));
+    let mut way = BTreeMap::new();
+    let mut ages = Vec::new();
+    for n in 0..3_000_i64 {
+        let now = n * 960;
+        way.insert(now + queued(now), n);
+        while let Some(entry) = way.first_entry().filter(|entry| *entry.key() <= now) {
+            let (arrival, n) = entry.remove_entry();
+            buffer.push(time(arrival), &SENDER.packet(n).unwrap());
+        }
+        let frame = buffer.pull(time(now));
+        let age = now - (frame[0] * CLOCK_SCALE) as i64;
+        // What is silent or fades looks older than a second.
+        ages.push((age < 48_000).then_some(age));
+    }
+    let usual = ages[499].unwrap();
+    let most = ages[500..].iter().flatten().max().unwrap();
+    assert!(
+        most - usual <= 9_600 + 960,
+        "200 ms, to the tick: {}",
+        most - usual
+    );
+    let silent = ages[500..].iter().filter(|age| age.is_none()).count();
+    assert!(
+        silent < 75,
+        "heard again as soon as it is in time: {silent}"
+    );
+    assert_eq!(buffer.counters().restarts, 0);
+    assert!((ages[2_999].unwrap() - usual).abs() <= 1_920);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! A speaker's decoder gets one stream of packets from two encoders in turn. A decoder predicts from what it heard, so
 //! an encoder that takes over has to have heard the same. An own encoder is primed with the last frames of the shared
-//! one; and before the shared one takes over again both have encoded the same mix for a while.
+//! one; and before the shared one takes over again both have encoded the same mix for a while. A lean line has an encoder
+//! of its own all the time, which is not primed: what is heard is rough anyhow when a link has proved too narrow.
 
 use std::collections::VecDeque;
 
@@ -58,6 +59,8 @@ impl SharedReturn {
 pub(super) struct OwnReturn {
     encoder: OpusEncoder,
     frames_left: u32,
+    /// On a lean line: what the next packet waits for, less than three frames.
+    waiting: Option<Vec<f32>>,
 }
 
 impl OwnReturn {
@@ -67,6 +70,7 @@ impl OwnReturn {
         in_mix: bool,
         shared: &mut SharedReturn,
     ) {
+        own.take_if(|own| own.waiting.is_some());
         match own {
             _ if in_mix => {
                 let own = own.get_or_insert_with(|| Self::primed(shared));
@@ -78,10 +82,29 @@ impl OwnReturn {
         }
     }
 
-    /// The packet of the mix without the speaker's part.
-    pub(super) fn encode(&mut self, mix: &Frame, part: &Frame) -> Option<Bytes> {
+    /// Sees to it that there is a lean one.
+    pub(super) fn keep_lean(own: &mut Option<Self>) {
+        if own.as_ref().is_none_or(|own| own.waiting.is_none()) {
+            *own = Some(Self {
+                encoder: opus_encoder(OpusSettings::lean()),
+                frames_left: 0,
+                waiting: Some(Vec::new()),
+            });
+        }
+    }
+
+    /// The packet of the mix without the speaker's part, and the frames in it; none on a lean line until the third frame.
+    pub(super) fn encode(&mut self, mix: &Frame, part: &Frame) -> Option<(Bytes, u64)> {
         let frame = core::array::from_fn(|i| bend(mix[i] - part[i]));
-        self.encoder.encode(&frame).ok()
+        let Some(waiting) = &mut self.waiting else {
+            return Some((self.encoder.encode(&frame).ok()?, 1));
+        };
+        waiting.extend_from_slice(&frame);
+        let packet = self
+            .encoder
+            .encode_long(waiting.as_slice().try_into().ok()?);
+        waiting.clear();
+        Some((packet.ok()?, 3))
     }
 
     fn primed(shared: &mut SharedReturn) -> Self {
@@ -96,6 +119,7 @@ impl OwnReturn {
         Self {
             encoder,
             frames_left: OWN_AFTER_FRAMES,
+            waiting: None,
         }
     }
 }

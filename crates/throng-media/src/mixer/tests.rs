@@ -87,9 +87,10 @@ impl Stage {
             "a packet for every seat"
         );
         self.shared.push(
-            mixed.returns.len() > 1 && mixed.returns[0].1.as_ptr() == mixed.returns[1].1.as_ptr(),
+            mixed.returns.len() > 1
+                && mixed.returns[0].packet.as_ptr() == mixed.returns[1].packet.as_ptr(),
         );
-        for (speaker, (seat, packet)) in self.speakers.iter_mut().zip(&mixed.returns) {
+        for (speaker, Return { seat, packet, .. }) in self.speakers.iter_mut().zip(&mixed.returns) {
             assert_eq!(speaker.seat, *seat);
             speaker
                 .heard
@@ -246,6 +247,52 @@ fn a_full_stage_refuses_and_a_second_join_replaces_the_first() {
     );
     stage.mixer.leave(SeatId(5));
     assert_eq!(stage.mixer.join(SeatId(99)), Ok(()));
+}
+
+#[test]
+fn who_sends_packets_of_60_ms_hears_such_packets_and_hears_the_others() {
+    let mut mixer = Mixer::new();
+    mixer.join(SeatId(0)).unwrap();
+    mixer.join(SeatId(1)).unwrap();
+    let mut usual = opus_encoder(OpusSettings::conversation());
+    let mut lean = opus_encoder(OpusSettings::lean());
+    let (mut decoder, mut heard) = (opus_decoder(), Vec::new());
+    for frame in 0..300_u64 {
+        let now = Duration::from_millis(frame * 20);
+        let tone = |i: usize| {
+            let at = (frame * 960 + i as u64) % 48_000;
+            (at as f32 / 48_000.0 * 410.0 * TAU).sin() * 0.2
+        };
+        let packet = |sequence, timestamp: u64, bytes| SpeakerPacket {
+            sequence,
+            timestamp: timestamp as u32,
+            kind: PacketKind::Opus,
+            bytes,
+        };
+        let bytes = usual.encode(&std::array::from_fn(tone)).unwrap();
+        mixer.push(SeatId(0), now, &packet(frame as u16, frame * 960, bytes));
+        if frame % 3 == 2 {
+            let bytes = lean.encode_long(&[0.0; 2_880]).unwrap();
+            let timestamp = (frame - 2) * 960;
+            mixer.push(SeatId(1), now, &packet(frame as u16 / 3, timestamp, bytes));
+        }
+        let mixed = mixer.tick(now);
+        for part in mixed.returns.iter().filter(|part| part.seat == SeatId(1)) {
+            let pcm = decoder.decode(&part.packet).unwrap();
+            assert_eq!(pcm.len() as u64, part.frames * 960);
+            if frame > 10 {
+                assert_eq!(part.frames, 3);
+                heard.extend_from_slice(pcm);
+            }
+        }
+    }
+    assert!(
+        heard.len() >= 285 * 960,
+        "as long as it lasted: {}",
+        heard.len()
+    );
+    let tone = amplitude(&heard[heard.len() - 48_000..], 410.0);
+    assert!((tone - 0.2).abs() < 0.02, "{tone}");
 }
 
 #[test]

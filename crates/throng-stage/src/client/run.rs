@@ -1,7 +1,6 @@
 //! The client's thread: one connection, one socket, one clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -19,8 +18,6 @@ pub(crate) struct Line {
     /// When the server was heard last.
     pub(crate) read: watch::Sender<Instant>,
     pub(crate) report: watch::Sender<Option<LinkReport>>,
-    /// Set by the one who speaks.
-    pub(crate) is_lean: Arc<AtomicBool>,
     pub(crate) silence_limit: Duration,
     pub(crate) unwrap: Unwrap,
 }
@@ -39,7 +36,6 @@ impl Line {
                 biased;
                 packet = outbox.recv() => match packet {
                     Some((packet, timestamp)) => {
-                        self.peer.set_lean(self.is_lean.load(Ordering::Relaxed));
                         self.peer.send(Instant::now(), timestamp, &packet, &mut out);
                     }
                     None => break,

@@ -27,7 +27,7 @@ use crate::origin::{SpaceHandle, Wish, now};
 /// Seats of a space where nothing else is asked for.
 const SPEAKERS_DEFAULT: u32 = 2;
 
-type Answer = Result<Response, Problem>;
+pub(super) type Answer = Result<Response, Problem>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -325,13 +325,15 @@ impl Desk {
             )
             .collect();
         document.insert("speakers".to_owned(), Value::from(speakers));
-        document.insert("alarms".to_owned(), json!(handle.alarms()));
+        let mut alarms = handle.alarms();
+        alarms.extend(self.origin.ladder_alarm());
+        document.insert("alarms".to_owned(), json!(alarms));
         document
     }
 }
 
 /// Keys and live states are not for caches.
-fn uncached(json: impl IntoResponse) -> Response {
+pub(super) fn uncached(json: impl IntoResponse) -> Response {
     let mut response = json.into_response();
     response
         .headers_mut()
@@ -339,7 +341,7 @@ fn uncached(json: impl IntoResponse) -> Response {
     response
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         let detail = format!("The body is not the JSON that is expected here: {error}.");
         Problem::new(

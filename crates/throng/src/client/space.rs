@@ -43,6 +43,20 @@ pub struct DeskArgs {
     pub json: bool,
 }
 
+impl DeskArgs {
+    /// Asks the desk, as its operator.
+    pub(super) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Error> {
+        let key = operator_key(self.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
+        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        Client::towards(&url).call(method, &url, &key, body)
+    }
+}
+
 /// A step in the life of a space.
 #[derive(Clone, Debug, Subcommand)]
 pub enum SpaceCommand {
@@ -102,11 +116,9 @@ pub struct Slug {
 
 /// Does what the command says and prints the answer.
 pub fn run(args: &SpaceArgs, output: &mut dyn Write) -> Result<(), Error> {
-    let key = operator_key(args.desk.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
-    let server = args.desk.server.trim_end_matches('/');
     let (method, path, body) = request(&args.command);
-    let url = format!("{server}/api/spaces{path}");
-    let answer = Client::towards(&url).call(method, &url, &key, body.as_ref())?;
+    let path = format!("/api/spaces{path}");
+    let answer = args.desk.call(method, &path, body.as_ref())?;
     if args.desk.json {
         let answer = if answer.is_null() { json!({}) } else { answer };
         writeln!(output, "{answer}")?;

@@ -100,6 +100,8 @@ struct Speaker<'a> {
     encoder: OpusEncoder,
     narrow: Narrow,
     is_lean: bool,
+    /// Until then nothing is sent.
+    hushed: Instant,
     /// What a lean line's next packet waits for: less than three frames.
     waiting: Vec<f32>,
     ears: JitterBuffer,
@@ -140,6 +142,7 @@ fn speak<'a>(
         encoder: opus_encoder(OpusSettings::conversation()),
         narrow: Narrow::default(),
         is_lean: false,
+        hushed: Instant::now(),
         waiting: Vec::new(),
         ears: JitterBuffer::new(),
         talk,
@@ -202,6 +205,9 @@ impl Speaker<'_> {
 
     /// Sends a frame; on a lean line, three together once the third is there.
     fn say(&mut self, session: &mut Session, frame: &Frame) -> Result<(), Error> {
+        if Instant::now() < self.hushed {
+            return Ok(());
+        }
         let (packet, frames) = if self.is_lean {
             self.waiting.extend_from_slice(frame);
             let Ok(three) = self.waiting.as_slice().try_into() else {
@@ -233,6 +239,9 @@ impl Speaker<'_> {
         let is_lean = self.narrow.report(Instant::now(), lost, round_trip);
         if is_lean != self.is_lean {
             self.is_lean = is_lean;
+            if is_lean {
+                self.hushed = Instant::now() + self.narrow.queue();
+            }
             self.waiting.clear();
             self.encoder = opus_encoder(if is_lean {
                 OpusSettings::lean()
@@ -240,7 +249,6 @@ impl Speaker<'_> {
                 OpusSettings::conversation()
             });
         }
-        session.line.set_lean(is_lean);
     }
 
     /// A pipe that brought nothing for a while, or a machine that slept: that was a pause, not a burst to be sent now.

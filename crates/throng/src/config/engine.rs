@@ -1,6 +1,6 @@
 //! How listeners are served: the settings that a node and an edge have alike.
 
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU64};
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ pub struct EngineArgs {
     /// Threads of each process that serve listeners [default: all processes together one per core; with `io_uring` at least 4, for 16,000 listeners each]
     #[arg(long, env = "THRONG_AIR_THREADS", value_name = "N")]
     pub air_threads: Option<NonZeroU8>,
+    /// Bytes of memory for all processes together; as they are used up, listeners are served more cheaply
+    #[arg(long, env = "THRONG_MEMORY_MAX", value_name = "BYTES")]
+    pub memory_max: Option<NonZeroU64>,
 }
 
 impl EngineArgs {
@@ -23,6 +26,7 @@ impl EngineArgs {
         EngineConfig {
             backend: self.air_backend.or(file.air_backend).unwrap_or_default(),
             threads: self.air_threads.or(file.air_threads),
+            memory_max: self.memory_max.or(file.memory_max),
         }
     }
 }
@@ -34,6 +38,8 @@ pub struct EngineConfig {
     pub backend: AirBackend,
     /// Threads of each process that serve listeners; chosen by the machine where absent.
     pub threads: Option<NonZeroU8>,
+    /// Bytes of memory for all processes together, as far as the operator bounds them.
+    pub memory_max: Option<NonZeroU64>,
 }
 
 /// How loops speak with the system.

@@ -91,9 +91,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "rung",
-        "0",
+        "\"auto\"",
         true,
-        "Rung of the ladder, 0 to 4: longer spans and, from 3, fewer bits per listener.",
+        "Rung of the ladder: `auto` goes by what is measured; 0 to 4 keeps one, with longer spans and, from 3, fewer bits per listener.",
     ),
     setting(
         "air_backend",
@@ -106,6 +106,12 @@ pub const SETTINGS: &[Setting] = &[
         "4",
         false,
         "Threads of each process that serve listeners. By default all processes together have one per core; with io_uring at least 4, for 16,000 listeners each.",
+    ),
+    setting(
+        "memory_max",
+        "8000000000",
+        false,
+        "Bytes of memory for all processes together. As they are used up, listeners are served more cheaply; nobody is sent away.",
     ),
     setting(
         "certificate",

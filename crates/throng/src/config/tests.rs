@@ -23,8 +23,8 @@ fn every_setting_of_the_sample_is_read_and_none_is_left_out() {
     let shown = format!("{args:?}");
     assert_eq!(
         shown.matches("None").count(),
-        3,
-        "only `config` and the two flags of the engine are not settings of the file: {shown}"
+        4,
+        "only `config` and the three flags of the engine are not settings of the file: {shown}"
     );
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 use throng_media::jitter::{Counters, SpeakerPacket};
-use throng_media::mixer::{Mixer, SeatId};
+use throng_media::mixer::{Mixer, Return, SeatId};
 use throng_media::programme::Programme;
 use throng_media::{Frame, SILENCE};
 use throng_stage::{SessionId, Stage};
@@ -273,12 +273,15 @@ impl Ticker {
     fn tick(&mut self) {
         let now = self.due().saturating_duration_since(self.epoch);
         let mixed = self.mixer.tick(now);
-        for (seat, packet) in &mixed.returns {
-            self.stage.send_return(
-                seat_key(self.space_number, *seat),
-                self.frame,
-                packet.clone(),
-            );
+        for Return {
+            seat,
+            packet,
+            frames,
+        } in mixed.returns
+        {
+            let first = self.frame + 1 - frames;
+            let seat = seat_key(self.space_number, seat);
+            self.stage.send_return(seat, first, packet);
         }
         if self.frame.is_multiple_of(LEVELS_EVERY_FRAMES) {
             self.tell_levels();

@@ -71,11 +71,19 @@ pub(crate) struct Audience {
 impl Audience {
     /// Binds the port.
     pub(crate) fn bind(address: SocketAddr, plan: Plan) -> Result<Self, ServeError> {
+        Self::of(Self::sockets(address, plan)?, plan)
+    }
+
+    /// The sockets that a process of this plan needs at the port.
+    pub(crate) fn sockets(address: SocketAddr, plan: Plan) -> Result<Vec<TcpListener>, ServeError> {
         let backend = Backend::from(plan.engine.backend).choose()?;
-        Ok(Self {
-            listeners: bind_for_threads(address, threads(plan, backend), plan.is_kept)?,
-            backend,
-        })
+        bind_for_threads(address, threads(plan, backend), plan.is_kept)
+    }
+
+    /// The port by sockets that were bound before.
+    pub(crate) fn of(listeners: Vec<TcpListener>, plan: Plan) -> Result<Self, ServeError> {
+        let backend = Backend::from(plan.engine.backend).choose()?;
+        Ok(Self { listeners, backend })
     }
 
     /// Its address.

@@ -17,7 +17,7 @@ use super::audience::{Audience, Doors, Plan};
 use super::feed::{self, feed_behind_key};
 use super::gathered::Gathered;
 use super::ports::bind_plain;
-use super::{ServeError, internal};
+use super::{HAND_OVER_MAX, ServeError, internal, taken_over};
 use crate::api::{self, Desk};
 use crate::config::Config;
 use crate::pages;
@@ -52,15 +52,31 @@ impl Listeners {
         self.internal.local_addr()
     }
 
-    /// Binds every address, so that a taken one is told before anything starts. The audience's belongs to the workers
-    /// where there are some.
-    pub(super) fn bind(config: &Config, workers: bool) -> Result<Self, ServeError> {
-        let audience = || Audience::bind(config.listen, Plan::alone(config.engine));
+    /// Those that were given, or else bound now.
+    pub(super) async fn of(given: Option<Self>, config: &Config) -> Result<Self, ServeError> {
+        match given {
+            Some(given) => Ok(given),
+            None => taken_over(HAND_OVER_MAX, || Self::bind(config)).await,
+        }
+    }
+
+    /// Binds every address, so that a taken one is told before anything starts.
+    fn bind(config: &Config) -> Result<Self, ServeError> {
         let desk = || bind_plain("--desk", config.desk);
         Ok(Self {
-            audience: (!workers).then(audience).transpose()?,
+            audience: Some(Audience::bind(config.listen, Plan::alone(config.engine))?),
             desk: (!config.shares_desk()).then(desk).transpose()?,
             internal: bind_plain("--internal", config.internal)?,
+        })
+    }
+
+    /// Those that a supervisor gives to its origin: the internal address, and the desk's where it has its own.
+    pub(super) fn given(sockets: Vec<TcpListener>) -> Option<Self> {
+        let mut sockets = sockets.into_iter();
+        Some(Self {
+            internal: sockets.next()?,
+            desk: sockets.next(),
+            audience: None,
         })
     }
 

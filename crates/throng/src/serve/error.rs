@@ -12,6 +12,7 @@ use crate::client;
 use crate::origin::OriginError;
 use crate::sound_file::SoundFileError;
 use crate::store::StoreError;
+use crate::supervisor::SuccessionError;
 use crate::tls::TlsError;
 use crate::worker::UpstreamError;
 
@@ -55,6 +56,9 @@ pub enum ServeError {
     /// The order of the supervisor did not come.
     #[error("this command is for the supervisor of a node alone: use `throng serve`")]
     Order,
+    /// The place of another program cannot be taken.
+    #[error(transparent)]
+    Succession(#[from] SuccessionError),
     /// Another process has the data folder.
     #[error(transparent)]
     Lock(#[from] LockError),

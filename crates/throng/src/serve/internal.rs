@@ -112,6 +112,7 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
     metrics::gauge!("throng_spaces").set(as_gauge(spaces.len() as u64));
     let spoilt = spaces.iter().map(|handle| handle.spoilt_parts()).sum();
     metrics::counter!("throng_archive_spoilt_parts_total").absolute(spoilt);
+    alarms("ladder", desk.origin.ladder_alarm().iter().count() as u64);
     let recordings = spaces
         .iter()
         .filter(|handle| handle.recording_alarm().is_some());

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::routing::get;
 use clap::Args;
 use serde::Serialize;
+use throng_air::drain::Successor;
 use throng_air::feed::routes as feed;
 use throng_air::room::Room;
 use throng_air::tls::tickets::TicketSecret;
@@ -20,7 +21,7 @@ use super::{Identity, Worker};
 use crate::capacity::Capacity;
 use crate::config::EngineArgs;
 use crate::serve::{
-    Audience, HAND_OVER_MAX, Plan, ServeError, bind_plain, feed_behind_key, ledger,
+    Audience, HAND_OVER_MAX, Plan, ServeError, bind_plain, feed_behind_key, keep_ladder, ledger,
     raise_file_limit, readiness, recorder, render_edge, taken_over, wait_for_signal,
 };
 
@@ -86,7 +87,8 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
         .transpose()?;
     let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
     let scheme = if files.is_some() { "https" } else { "http" };
-    let plan = Plan::alone(args.engine.resolve(EngineArgs::default()));
+    let engine = args.engine.resolve(EngineArgs::default());
+    let plan = Plan::alone(engine);
     let (listen, internal) = taken_over(HAND_OVER_MAX, || {
         let internal = args
             .internal
@@ -112,6 +114,8 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
         desk: false,
     };
     let mut worker = Worker::start(identity, room);
+    worker.air.ladder().decide_alone();
+    keep_ladder(&worker.air, engine);
     let fed = feed::routes(&worker.air, worker.routes.clone());
     let mut routes = worker.routes.clone();
     if let Some(key) = key {
@@ -129,7 +133,7 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
     wait_for_signal().await?;
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
-        () = worker.stop() => Ok(()),
+        () = worker.stop(Successor::Elsewhere) => Ok(()),
         stopped = wait_for_signal() => Ok(stopped?),
     }
 }

@@ -197,7 +197,8 @@ impl Reporting {
             let slug = Slug::parse(name).ok()?;
             Some((slug, on_air.counts_here()))
         });
-        let report = Up::Report(self.reporter.report(counts, asked).clone());
+        let signals = self.air.ladder().here();
+        let report = Up::Report(self.reporter.report(counts, asked, signals).clone());
         match self.upstream.report(&report).await {
             Ok(answer) if answer.status().is_success() => self.reporter.taken(),
             Ok(answer) => tracing::debug!(status = %answer.status(), "a report was refused"),

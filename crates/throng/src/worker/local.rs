@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use throng_air::drain::Successor;
 use throng_air::room::{Room, shared};
 use throng_core::admission::Lane;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
 use crate::serve::{
-    Audience, Plan, ServeError, raise_file_limit, recorder_of_worker, render_worker,
+    Audience, Plan, ServeError, keep_ladder, raise_file_limit, recorder_of_worker, render_worker,
     wait_for_signal,
 };
 use crate::supervisor::child::{self, RESTARTS, WorkerOrder};
@@ -22,30 +24,32 @@ const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// Runs until the supervisor says stop, or is gone. The order comes over standard input.
 pub async fn run() -> Result<(), ServeError> {
     raise_file_limit();
+    let mut replaced = signal(SignalKind::user_defined2())?;
+    let (order, sockets) = child::take_order(c"throng-air")?;
     let WorkerOrder {
         config,
         place,
+        lane,
         restarts,
         board,
         queue,
         tickets,
-    } = child::take_order(c"throng-air")?;
+    } = order;
     let upstream = Upstream::local(config.data.clone());
     let metrics = recorder_of_worker(place);
     metrics::counter!(RESTARTS).absolute(restarts);
     tokio::spawn(tell_metrics(upstream.clone(), metrics, place));
-    // The first lane is the origin's.
-    let lane = Lane::new(place as usize);
-    let room = Room::shared(shared::open(&board)?, lane, queue);
+    let room = Room::shared(shared::open(&board)?, Lane::new(lane), queue);
     let identity = Identity {
         place,
         upstream,
         desk: config.shares_desk(),
     };
     let mut worker = Worker::start(identity, room);
+    keep_ladder(&worker.air, config.engine);
     worker.wait_until_filled().await;
     let routes = worker.routes.clone();
-    let port = Audience::bind(config.listen, Plan::of_worker(&config))?;
+    let port = Audience::of(sockets, Plan::of_worker(&config))?;
     let files = config.tls.as_ref();
     let tls = worker.offer(
         files.map(|(cert, key)| (cert.as_path(), key.as_path())),
@@ -53,9 +57,12 @@ pub async fn run() -> Result<(), ServeError> {
     )?;
     worker.open(port, tls, routes)?;
     child::say(&serde_json::json!({ "ready": place }))?;
-    wait_for_signal().await?;
+    let successor = tokio::select! {
+        stopped = wait_for_signal() => stopped.map(|()| Successor::Elsewhere)?,
+        _ = replaced.recv() => Successor::Here,
+    };
     tokio::select! {
-        () = worker.stop() => Ok(()),
+        () = worker.stop(successor) => Ok(()),
         stopped = wait_for_signal() => Ok(stopped?),
     }
 }

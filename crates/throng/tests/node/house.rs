@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use throng::config::{Config, EngineConfig};
+use throng::config::{Config, EngineConfig, RungChoice};
 use throng::serve::Node;
 use throng::sound_file::WavWriter;
-use throng_core::ladder::Rung;
 
 use crate::wire::{Answer, Wire};
 
@@ -59,7 +58,7 @@ impl House {
             tls,
             air_workers: 0,
             hold: Some(hold(folder.path())),
-            rung: Rung::default(),
+            rung: RungChoice::default(),
             engine: EngineConfig::default(),
             certificate: None,
             listeners_max: None,

@@ -11,6 +11,7 @@ mod wire;
 
 mod desk;
 mod house;
+mod ladder;
 mod life;
 mod pages;
 mod rehearsal;

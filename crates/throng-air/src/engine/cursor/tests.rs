@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod walks;
+
 /// Chance from a seed (splitmix64).
 struct Chance(u64);
 
@@ -402,5 +404,30 @@ fn the_end_is_said_once_with_the_last_part_or_alone() {
         });
         assert!(ended);
         assert_eq!(given, rest);
+    }
+}
+
+#[test]
+fn who_was_elsewhere_goes_on_where_he_stopped_and_misses_nothing() {
+    for from in 70..=112 {
+        let (mut cursor, burst) = Cursor::join(Format::Mp4, Rendition::O48, view(0, 100), rung(0));
+        let first = cursor.go_on(PartIndex(from), burst, view(0, 100));
+        assert_eq!(
+            (first.from.0, first.parts),
+            (from, 100_u64.saturating_sub(from))
+        );
+        let mut next = from.max(100);
+        for span in spans(&mut cursor, 101, 130, rung(0)) {
+            assert_eq!(span.from.0, next, "in order, and none twice");
+            next += span.parts;
+        }
+        assert!(next >= 128, "the cushion of a join is his still: {next}");
+    }
+    for elsewhere in [0, 69, 113, u64::MAX] {
+        let (mut cursor, burst) = Cursor::join(Format::Mp4, Rendition::O48, view(0, 100), rung(0));
+        assert_eq!(
+            cursor.go_on(PartIndex(elsewhere), burst, view(0, 100)),
+            burst
+        );
     }
 }

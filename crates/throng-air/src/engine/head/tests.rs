@@ -19,7 +19,7 @@ fn a_live_stream_is_ours() {
         ("/s/a-b/live.mp4", "a-b", Format::Mp4, Rendition::O48),
         ("/s/a/live.aac?l=1", "a", Format::Aac, Rendition::A64),
         (
-            "/s/a/live.webm?l=x&rendition=o24&ticket=",
+            "/s/a/live.webm?l=x&rendition=o24&ticket=&from=77",
             "a",
             Format::Webm,
             Rendition::O24,
@@ -30,6 +30,7 @@ fn a_live_stream_is_ours() {
             format,
             rendition,
             query: target.split_once('?').map_or("", |(_, query)| query),
+            from: target.contains("from").then_some(PartIndex(77)),
         };
         let text = get(target);
         assert_eq!(read(text.as_bytes()), Head::Live(asked), "{target}");
@@ -164,6 +165,8 @@ fn whatever_else_is_a_request_is_handed_on() {
         "/s/a/live.webm?rendition=a64",
         "/s/a/live.mp4?rendition=o24&rendition=o48",
         "/s/a/live.mp4?seek=1",
+        "/s/a/live.mp4?from=-1",
+        "/s/a/live.mp4?from=1&from=2",
         "/s/a/live.mp4?l",
     ] {
         assert_eq!(read(get(target).as_bytes()), Head::HandOn, "{target}");

@@ -1,11 +1,13 @@
 //! The way in: from an accepted connection to a listener, to the ordinary server, or out again.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use throng_core::space::State;
 
 use super::{Interest, Place, Port, READ_MAX_BYTES, Refused, Said, Shard, Slot, Waiting};
 use crate::answer::Reply;
+use crate::drain::Successor;
 use crate::engine::answer::{Framed, refusal, reply};
 use crate::engine::head::{self, Asked, Head};
 use crate::engine::port::Taken;
@@ -148,6 +150,7 @@ impl<P: Port> Shard<P> {
             format: asked.format,
             rendition: asked.rendition,
             papers: self.air.room().papers(asked.query),
+            from: asked.from.and_then(|part| NonZeroU64::new(part.0)),
             until_ms: self.now_ms + FILL_MS,
         };
         self.tally.asked(Door::Stream);
@@ -168,6 +171,12 @@ impl<P: Port> Shard<P> {
 
     /// Joins as soon as the programme is ready.
     pub(super) fn try_join(&mut self, place: Place, waiting: Waiting) {
+        if self
+            .drain
+            .is_some_and(|(_, drain)| drain.successor == Successor::Elsewhere)
+        {
+            return self.refuse(place, &reply(&Reply::leaving(), false), Refused::Leaving);
+        }
         let is_over = self.now_ms >= waiting.until_ms;
         let seat = self.seats.at(waiting.seat);
         let view = seat.view();
@@ -175,10 +184,11 @@ impl<P: Port> Shard<P> {
         if seat.is_closed || is_over && !(seat.flowing && is_ready) {
             self.refuse(place, &reply(&hls::unfilled(), false), Refused::Unready);
         } else if seat.flowing && is_ready {
-            let (room, rung) = (self.air.room(), self.air.rung());
+            let (room, rung) = (self.air.room(), self.air.ladder().rung());
             let waited = u64::try_from(self.woke.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.flow.note(waited, self.now_ms);
             let share = self.flow.share(self.now_ms);
+            self.tally.keep_out(share.kept_out_per_mille());
             match room.enter(waiting.papers, waiting.rendition, rung, share) {
                 Ok(taken) => self.join(place, waiting, taken),
                 Err(told) => self.refuse(place, &reply(&told, false), Refused::Full),

@@ -53,7 +53,8 @@ impl<P: Port> Shard<P> {
     /// Somebody asks for something that is answered in one piece. `whole` is what he has said and was not answered.
     pub(super) fn fulfil(&mut self, place: Place, wish: Wish<'_>, whole: &[u8]) {
         let mut manner = wish.manner;
-        manner.keeps &= self.keep(place, &whole[wish.length..]) && !self.is_closing;
+        manner.keeps &=
+            self.keep(place, &whole[wish.length..]) && self.drain.is_none() && !self.is_closing;
         if let What::Hls(file) = wish.what
             && let Some(on_air) = self.air.find(file.slug)
         {

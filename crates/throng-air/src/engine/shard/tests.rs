@@ -194,3 +194,60 @@ fn three_ticks_visit_every_place_once() {
         assert_eq!(visited, all);
     }
 }
+
+const LIVE: &str = "GET /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// A loop with listeners of a space of some parts, whose process is ordered to let them go.
+fn drained(successor: Successor) -> Shard<Wires> {
+    let on_air = on_air();
+    (0..20).for_each(|index| push(&on_air, index));
+    let mut shard = shard(&on_air);
+    for place in 0..300 {
+        shard.hear(place, LIVE);
+        shard.react(Event::Arrived(place));
+        assert!(!shard.told(place).is_empty(), "he listens");
+    }
+    shard.air.drain(successor);
+    shard
+}
+
+fn listening(shard: &Shard<Wires>) -> usize {
+    let slots = shard.slots.iter();
+    slots
+        .filter(|slot| matches!(slot, Slot::Listening(_)))
+        .count()
+}
+
+#[test]
+fn listeners_are_sent_away_one_by_one_after_all_that_they_were_sent() {
+    let mut shard = drained(Successor::Here);
+    let mut left = Vec::new();
+    for now_ms in (300..800).step_by(20) {
+        shard.now_ms = now_ms;
+        (0..GROUPS).for_each(|_| shard.tick());
+        left.push(listening(&shard));
+    }
+    assert_eq!((left[0], *left.last().unwrap()), (300, 0), "{left:?}");
+    let most = left.windows(2).map(|pair| pair[0] - pair[1]).max().unwrap();
+    assert!(most < 60, "not all at once: {left:?}");
+    let lingers = |slot: &Slot| matches!(slot, Slot::Lingering { .. });
+    assert!(
+        shard.slots.iter().all(lingers),
+        "what they were sent is theirs"
+    );
+    assert_eq!(shard.air.listeners(), 0);
+}
+
+#[test]
+fn newcomers_are_told_to_come_again_only_where_nobody_takes_over() {
+    for (successor, status) in [(Successor::Elsewhere, "503"), (Successor::Here, "200")] {
+        let mut shard = drained(successor);
+        shard.tick();
+        shard.hear(300, LIVE);
+        shard.react(Event::Arrived(300));
+        let told = shard.told(300).concat();
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{told}");
+        assert_eq!(told.contains("retry-after: "), status == "503", "{told}");
+    }
+}

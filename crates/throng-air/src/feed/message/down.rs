@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
-use throng_core::ladder::Rung;
+use throng_core::ladder::signals::Decision;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::{self, Slug};
 use throng_core::timeline::PartIndex;
@@ -14,6 +14,7 @@ use super::super::wire::{Malformed, Reader, put_bytes, put_flag, put_option};
 use super::super::{
     DOCUMENT_MAX_BYTES, DOWN_FRAME_MAX_BYTES, HEADER_MAX_BYTES, HOLD_PARTS_MAX, PACKAGED_MAX_BYTES,
 };
+use super::ladder::{decision, put_decision};
 use super::space::{put_space, space};
 use crate::document::{Document, Head};
 use crate::on_air::Facts;
@@ -34,11 +35,8 @@ pub enum Down {
         /// How much is recorded.
         recorded: Recorded,
     },
-    /// What the ladder decided.
-    Decided {
-        /// The rung.
-        rung: Rung,
-    },
+    /// On which rung of the ladder listeners are served, and why.
+    Decided(Decision),
     /// The programme of a space has ended, all its parts are told.
     Finished(Slug),
     /// Whether parts flow into the window of a space, so that it can be served as it stands.
@@ -107,9 +105,7 @@ impl Message for Down {
                     bytes: reader.u64()?,
                 },
             },
-            2 => Self::Decided {
-                rung: Rung::new(reader.u8()?).ok_or(Malformed("there is no such rung"))?,
-            },
+            2 => Self::Decided(decision(&mut reader)?),
             3 => Self::Finished(slug(&mut reader)?),
             4 => Self::Flowing {
                 slug: slug(&mut reader)?,
@@ -157,7 +153,10 @@ impl Message for Down {
                 out.put_u64(recorded.parts);
                 out.put_u64(recorded.bytes);
             }
-            Self::Decided { rung } => out.put_slice(&[2, rung.number()]),
+            Self::Decided(decision) => {
+                out.put_u8(2);
+                put_decision(out, *decision);
+            }
             Self::Finished(slug) => put_kind(out, 3, slug),
             Self::Flowing { slug, flowing } => {
                 put_kind(out, 4, slug);

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use throng_core::dates::Now;
 use throng_core::ladder::Rung;
+use throng_core::ladder::reason::Reasons;
+use throng_core::ladder::signals::{Decision, Share, Signals};
 use throng_core::slug::Slug;
 use throng_core::space::{Act, Actor, Announcement, Space};
 use throng_core::time::UnixMillis;
@@ -78,9 +80,7 @@ fn down() -> impl Strategy<Value = Down> {
             init: five.clone(),
             stream: five
         }),
-        (0..=Rung::DEEPEST.number()).prop_map(|rung| Down::Decided {
-            rung: Rung::new(rung).unwrap()
-        }),
+        decision().prop_map(Down::Decided),
         slug().prop_map(Down::Finished),
         slug().prop_map(Down::Removed),
         (slug(), any::<bool>()).prop_map(|(slug, flowing)| Down::Flowing { slug, flowing }),
@@ -130,6 +130,36 @@ fn accounts() -> impl Strategy<Value = Accounts> {
     })
 }
 
+fn decision() -> impl Strategy<Value = Decision> {
+    let rungs = 0..=Rung::DEEPEST.number();
+    (rungs, any::<bool>(), any::<u8>()).prop_map(|(rung, locked, bits)| Decision {
+        rung: Rung::new(rung).unwrap(),
+        locked,
+        reasons: Reasons::from_bits(bits),
+    })
+}
+
+fn signals() -> impl Strategy<Value = Signals> {
+    let shares = prop::array::uniform7(0..=Share::ALL.thousandths());
+    (any::<[u32; 5]>(), shares, any::<bool>()).prop_map(|(counts, shares, bounded)| {
+        let shares = shares.map(|share| Share::new(share).unwrap());
+        Signals {
+            lag_ms: counts[0],
+            spans: counts[1],
+            late_spans: counts[2],
+            listeners: counts[3],
+            blocked: counts[4],
+            cpu: shares[0],
+            cpu_serving: shares[1],
+            cpu_waiting: shares[2],
+            memory_of_budget: shares[3],
+            memory_of_machine: shares[4],
+            memory_waiting: shares[5],
+            joins: bounded.then_some(shares[6]),
+        }
+    })
+}
+
 fn up() -> impl Strategy<Value = Up> {
     let here = (slug(), any::<i64>(), 0_u64..1 << 48).prop_map(|(slug, epoch, next)| Here {
         slug,
@@ -146,25 +176,35 @@ fn up() -> impl Strategy<Value = Up> {
         unix_seconds,
         accounts,
     });
-    let hello = (any::<u64>(), prop::collection::vec(here, 0..5))
-        .prop_map(|(hold, here)| Up::Hello(Hello { hold, here }));
+    let here = prop::collection::vec(here, 0..5);
+    let hello = (any::<u64>(), decision(), here).prop_map(|(hold, decision, here)| {
+        Up::Hello(Hello {
+            hold,
+            decision,
+            here,
+        })
+    });
     let report = (
         any::<u128>(),
         any::<(u32, u64)>(),
         prop::collection::vec(present, 0..5),
         prop::collection::vec(slug(), 0..5),
+        signals(),
         prop::collection::vec(second, 0..5),
     )
-        .prop_map(|(consumer, (place, number), present, asked, seconds)| {
-            Up::Report(Report {
-                consumer,
-                place,
-                number,
-                present,
-                asked,
-                seconds,
-            })
-        });
+        .prop_map(
+            |(consumer, (place, number), present, asked, signals, seconds)| {
+                Up::Report(Report {
+                    consumer,
+                    place,
+                    number,
+                    present,
+                    asked,
+                    signals,
+                    seconds,
+                })
+            },
+        );
     prop_oneof![hello, report]
 }
 

@@ -1,6 +1,7 @@
 //! Upwards: what a consumer has already, and then, every second, who listens there and what its doors counted.
 
 use bytes::{BufMut, Bytes};
+use throng_core::ladder::signals::{Decision, Signals};
 use throng_core::slug::Slug;
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
@@ -9,6 +10,7 @@ use super::super::decoder::Message;
 use super::super::wire::{Malformed, Reader, put_list};
 use super::super::{SECONDS_MAX, SPACES_MAX, UP_FRAME_MAX_BYTES};
 use super::down::{index, put_slug, slug};
+use super::ladder::{decision, put_decision, put_signals, signals};
 use super::ledger::{accounts, put_accounts};
 use crate::ledger::Accounts;
 
@@ -26,6 +28,8 @@ pub enum Up {
 pub struct Hello {
     /// The fingerprint of the hold loop that he has; 0 for none.
     pub hold: u64,
+    /// What its upstream had last decided about the ladder, if it follows that.
+    pub decision: Decision,
     /// The spaces into whose windows parts have come.
     pub here: Vec<Here>,
 }
@@ -54,6 +58,8 @@ pub struct Report {
     pub present: Vec<Present>,
     /// Spaces that somebody there waits for or listens to.
     pub asked: Vec<Asked>,
+    /// How much its listeners press it.
+    pub signals: Signals,
     /// Its doors, second by second.
     pub seconds: Vec<Second>,
 }
@@ -89,6 +95,7 @@ impl Message for Up {
         let message = match reader.u8()? {
             0 => Self::Hello(Hello {
                 hold: reader.u64()?,
+                decision: decision(&mut reader)?,
                 here: reader.list(SPACES_MAX, here)?,
             }),
             1 => Self::Report(Report {
@@ -97,6 +104,7 @@ impl Message for Up {
                 number: reader.u64()?,
                 present: reader.list(SPACES_MAX, present)?,
                 asked: reader.list(SPACES_MAX, slug)?,
+                signals: signals(&mut reader)?,
                 seconds: reader.list(SECONDS_MAX, second)?,
             }),
             _ => return Err(Malformed("a kind that does not exist")),
@@ -110,6 +118,7 @@ impl Message for Up {
             Self::Hello(hello) => {
                 out.put_u8(0);
                 out.put_u64(hello.hold);
+                put_decision(out, hello.decision);
                 put_list(out, &hello.here, |out, here| {
                     put_slug(out, &here.slug);
                     out.put_i64(here.epoch.0);
@@ -127,6 +136,7 @@ impl Message for Up {
                     out.put_u64(present.joined);
                 });
                 put_list(out, &report.asked, put_slug);
+                put_signals(out, &report.signals);
                 put_list(out, &report.seconds, |out, second| {
                     out.put_u64(second.unix_seconds);
                     put_accounts(out, &second.accounts);

@@ -18,8 +18,6 @@ const TICK_MS: u64 = 250;
 const COMING_TICKS: u64 = 20;
 /// After so many, 60 s, a place is over: longer than any wait that is dealt.
 const OVER_TICKS: u64 = 240;
-/// A place is free when it has been for so many ticks, 8 s: who lost his connection is back by then.
-const SETTLED_TICKS: u64 = 32;
 /// Called in one tick at most.
 const CALLED_MAX: u64 = 65_536;
 /// Called in a tick after one in which nobody was, at most, where not all come.
@@ -34,12 +32,11 @@ const JUDGED_MIN: u64 = 8;
 /// One person per second.
 pub(super) const RATE_UNIT: u64 = 256;
 
-/// What each tick leaves behind: where the queue stood, what was free, and how many were let in.
+/// What each tick leaves behind: where the queue stood, and how many were let in.
 const RING: usize = 256;
 const STOOD: usize = HISTORY;
-const FREE: usize = STOOD + RING;
-const LET_IN: usize = FREE + RING;
-pub(super) const CELLS: usize = 3 * RING;
+const LET_IN: usize = STOOD + RING;
+pub(super) const CELLS: usize = 2 * RING;
 
 /// A free place is a small number even where there is no bound.
 const FREE_MAX: u64 = 1 << 32;
@@ -78,12 +75,12 @@ impl Board {
             return None;
         }
         for missed in (last + 1).max(tick.saturating_sub(RING as u64 - 1))..tick {
-            self.note(missed, rung);
+            self.note(missed);
         }
-        self.note(tick, rung);
+        self.note(tick);
         let drew = is_live && self.draw();
         let lapsed = self.lapse(tick);
-        let called = self.call_out(tick, now_ms / 1_000);
+        let called = self.call_out(tick, now_ms, rung);
         self.cell(at(STOOD, tick)).store(self.read(SERVING), SeqCst);
         if !is_live {
             self.begin_anew();
@@ -95,10 +92,8 @@ impl Board {
         })
     }
 
-    fn note(&self, tick: u64, rung: Rung) {
+    fn note(&self, tick: u64) {
         self.cell(at(STOOD, tick)).store(self.read(SERVING), SeqCst);
-        let free = self.room(rung).free.min(FREE_MAX);
-        self.cell(at(FREE, tick)).store(free, SeqCst);
         let served = self.read(SERVED);
         self.cell(at(LET_IN, tick)).store(served, SeqCst);
         let before = self.read(at(LET_IN, tick.saturating_sub(COMING_TICKS)));
@@ -129,14 +124,16 @@ impl Board {
         lapsed
     }
 
-    fn call_out(&self, tick: u64, now_s: u64) -> u64 {
+    fn call_out(&self, tick: u64, now_ms: u64, rung: Rung) -> u64 {
+        let now_s = now_ms / 1_000;
         let (serving, of) = (self.read(SERVING), self.read(NEXT));
         let young = self.stood(tick.saturating_sub(COMING_TICKS)).min(serving)..serving;
         let shown = self.shown(tick, &young, now_s);
         let came = self.used(young.clone());
         let coming = ((young.end - young.start) * shown / ALL_COME).saturating_sub(came);
         let standing = self.standing(0..u64::MAX, now_s);
-        let free = self.settled(tick).saturating_sub(standing + coming);
+        let free = self.room(rung).free.min(FREE_MAX);
+        let free = free.saturating_sub(standing + coming + self.orphaned(now_ms));
         let called = if self.read(DRAWN) == 0 {
             0
         } else {
@@ -182,15 +179,6 @@ impl Board {
         shown
     }
 
-    /// What was free all the time that it takes to come back.
-    fn settled(&self, tick: u64) -> u64 {
-        let ticks = tick.saturating_sub(SETTLED_TICKS)..=tick;
-        ticks
-            .map(|tick| self.read(at(FREE, tick)))
-            .min()
-            .unwrap_or(0)
-    }
-
     fn stood(&self, tick: u64) -> u64 {
         self.read(at(STOOD, tick))
     }
@@ -204,7 +192,7 @@ impl Board {
             for cell in [NEXT, SERVING, FLOOR, SHOWN, KEPT, DRAWN, EARLY, CALLED] {
                 self.cell(cell).store(0, SeqCst);
             }
-            for cell in self.cells(STOOD..FREE) {
+            for cell in self.cells(STOOD..LET_IN) {
                 cell.store(0, SeqCst);
             }
         }

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::thread;
 
 use throng_core::rendition::Rendition;
+use throng_core::timeline::PART_SAMPLES;
 
 use super::cmaf::Reader;
 use super::queueing::{self, Next, Progress, Told};
@@ -54,7 +55,7 @@ impl Progressive {
 
     /// One connection, to its end.
     fn listen_once(&self, delivery: &Delivery, visit: &mut Visit) -> Result<Ending, Stop> {
-        let url = self.url("");
+        let url = self.url(visit.next_sample, "");
         let answer = self.enter(delivery, visit)?;
         if visit.is_returning && !answer.path().ends_with("/live.mp4") {
             // Sent on to the recording: the space ended while we were away.
@@ -79,18 +80,22 @@ impl Progressive {
             reader
                 .push(&buffer[..read], &mut packets)
                 .map_err(|cause| malformed(&url, &cause))?;
-            if !packets.is_empty() {
+            if let Some(last) = packets.last() {
                 visit.had_sound = true;
+                visit.next_sample = Some(last.sample + u64::from(last.samples));
             }
             delivery.packets(packets.drain(..))?;
         }
     }
 
-    fn url(&self, more: &str) -> String {
-        format!(
-            "{}/live.mp4?rendition={}&l={}{more}",
-            self.space_url, self.rendition, self.listener
-        )
+    /// Who comes back says for which part he waits, so that he misses nothing.
+    fn url(&self, next_sample: Option<u64>, ticket: &str) -> String {
+        let (space, rendition, listener) = (&self.space_url, self.rendition, &self.listener);
+        let url = format!("{space}/live.mp4?rendition={rendition}&l={listener}{ticket}");
+        match next_sample {
+            Some(sample) => format!("{url}&from={}", sample / PART_SAMPLES),
+            None => url,
+        }
     }
 
     /// Comes in, through the queue if the house is full. What is dictated there is obeyed, and spends no tries.
@@ -98,7 +103,9 @@ impl Progressive {
         loop {
             let shown = visit.ticket.as_ref();
             let ticket = shown.map_or_else(String::new, |ticket| format!("&ticket={ticket}"));
-            let entry = self.client.enter::<Told>(&self.url(&ticket))?;
+            let entry = self
+                .client
+                .enter::<Told>(&self.url(visit.next_sample, &ticket))?;
             if !std::mem::replace(&mut visit.was_answered, true) {
                 delivery.connected()?;
             }
@@ -168,6 +175,8 @@ struct Visit {
     had_sound: bool,
     /// Tries since the last sound.
     fruitless: u32,
+    /// Where the last sound ended.
+    next_sample: Option<u64>,
     ticket: Option<String>,
 }
 

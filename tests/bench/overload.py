@@ -1,0 +1,161 @@
+"""A house of few places and a crowd ten and twenty times as large: what those inside hear, what the doors still do, and what a refusal costs.
+
+The same places are filled by the same number of people alone first, in the same minute and on a node of the same build,
+so that goodput is a ratio of two counts of audio. The crowd and the node share the machine.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from urllib.parse import urlsplit
+
+import house
+from figures import VOICES, cpu_seconds, figure, node, percentile
+from throng import BINARY, ahead_of_others
+
+SLOTS = int(os.environ.get("THRONG_BENCH_LISTENERS", "2000"))
+TIMES = [10, 20]
+# Some are in before the flood; their share of the places.
+INSIDE = SLOTS // 2
+FLOOD_SECONDS = 40
+SETTLE_SECONDS = 8
+# Workers tell what they counted every five seconds.
+METRICS_SECONDS = 6
+HOST_ACTS_EVERY_SECONDS = 0.1
+HOST_ADDRESS = "127.0.0.99"
+# A player with a tenth of a second too little has heard it.
+GOODPUT_MIN = {("plain", 10): 0.9, ("plain", 20): 0.8}
+REFUSAL_MAX_US = 40
+
+
+def apart(method, url, body=None, headers={}):
+    """A request on a connection of its own, from an address at which the crowd has not used up the ports."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30, source_address=(HOST_ADDRESS, 0))
+    with contextlib.closing(connection):
+        connection.request(method, parts.path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+class Crowd:
+    """`throng rehearse`, and the last second that it told."""
+
+    def __init__(self, space, listeners, stay, *more, env=None):
+        words = ["rehearse", f"{space.listen_url}/live.mp4", "--listeners", listeners, "--via", "progressive", "--stay", stay, "--json", *more]
+        popen = subprocess.Popen([BINARY, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
+        self.process = ahead_of_others(popen)
+        self.seconds, self.report = [], None
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            told = json.loads(line)
+            if "asked" in told:
+                self.report = told
+            else:
+                self.seconds.append(told)
+
+    def over(self):
+        self.process.wait()
+        self.thread.join()
+        return self.report
+
+    def leave(self):
+        self.process.send_signal(signal.SIGINT)
+        return self.over()
+
+
+class Host:
+    """Asks for his space and changes why it waits, again and again, each time on a new connection."""
+
+    def __init__(self, space):
+        self.space, self.over, self.took_ms, self.failed = space, False, [], 0
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        turn = 0
+        while not self.over:
+            turn += 1
+            began = time.monotonic()
+            body = json.dumps({"title": f"A conversation, {turn}"})
+            headers = {"content-type": "application/json", "authorization": f"Bearer {self.space.host_key}"}
+            status, _ = apart("PATCH", f"{self.space.desk}/api/spaces/{self.space.slug}", body, headers)
+            self.took_ms.append((time.monotonic() - began) * 1000)
+            self.failed += status != 200
+            time.sleep(HOST_ACTS_EVERY_SECONDS)
+
+    def leave(self):
+        self.over = True
+        self.thread.join()
+
+
+def metrics(serving, name):
+    _, text = apart("GET", f"{serving.links['internal']}/metrics")
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+
+def flood(times, tls):
+    """A node whose places are half taken, and a crowd of so many times its places at once."""
+    # The ports of a crowd that has gone are not free again for a minute.
+    with house.own_network(), node("--listeners-max", str(SLOTS), *tls.flags) as serving:
+        space = serving.live()
+        with space.speak(1, VOICES / "01-ada.flac"):
+            time.sleep(SETTLE_SECONDS)
+            inside = Crowd(space, INSIDE, "300s", "--arrive", "ramp:2s", env=tls.env)
+            time.sleep(SETTLE_SECONDS)
+            host = Host(space)
+            before = cpu_seconds(serving.process)
+            crowd = Crowd(space, int(SLOTS * times), f"{FLOOD_SECONDS}s", "--arrive", "vertical", env=tls.env)
+            report = crowd.over()
+            spent = cpu_seconds(serving.process) - before
+            host.leave()
+            time.sleep(METRICS_SECONDS)
+            asked = metrics(serving, "throng_air_waits_total"), metrics(serving, "throng_air_answers_total")
+            incumbents = inside.leave()
+    return report, incumbents, host, spent, asked
+
+
+def tell(name, times, alone, seen):
+    report, incumbents, host, spent, (refused, answered) = seen
+    alone_report, _, _, alone_spent, _ = alone
+    label = f"{name}, {times}x"
+    goodput = report["delivered_audio_seconds"] / alone_report["delivered_audio_seconds"]
+    limit = GOODPUT_MIN.get((name, times))
+    figure(f"{label}: goodput", f"{goodput:.3f}", f">= {limit}" if limit else "-")
+    figure(f"{label}: came in", f"{report['joined']} of {SLOTS - INSIDE} places", "-")
+    figure(f"{label}: queued", report["queued"])
+    figure(f"{label}: failed", report["failed"], "<= 0" if limit else "-")
+    figure(f"{label}: listeners inside with a gap", incumbents["gaps"]["listeners"], "<= 0")
+    figure(f"{label}: listeners inside who were lost", incumbents["failed"], "<= 0")
+    first = report["first_sound_ms"]
+    figure(f"{label}: first sound of those let in, p50, p99", f"{first['p50']}, {first['p99']} ms", "target <= 500 ms")
+    figure(f"{label}: refusals", f"{refused:.0f}")
+    figure(f"{label}: looks at how far the queue has come", f"{answered:.0f}")
+    if refused:
+        each = (spent - alone_spent) / (refused + answered) * 1e6
+        figure(f"{label}: CPU of a refusal or a look, with its connection", f"{each:.0f} us", f"target <= {REFUSAL_MAX_US} us")
+    took = host.took_ms
+    figure(f"{label}: host's acts, p50, p99", f"{percentile(took, 50):.0f}, {percentile(took, 99):.0f} ms", "target <= 100 ms")
+    figure(f"{label}: host's acts that failed", host.failed, "<= 0")
+
+
+class Plain:
+    flags, env, name = [], None, "plain"
+
+
+def main():
+    for tls in [Plain]:
+        alone = flood(0.5, tls)
+        for times in TIMES:
+            tell(tls.name, times, alone, flood(times, tls))
+
+
+main()
