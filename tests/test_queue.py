@@ -121,7 +121,7 @@ def test_the_hold_music_goes_round(talk, chromium):
           round.currentTime = round.duration - 1;
         }""", f"{talk.listen_url}/hold.mp4")
         again = "!__round.paused && !__round.seeking && __round.currentTime > 0.2 && __round.currentTime < 60"
-        page.wait_for_function(again)
+        wait_until(lambda: page.evaluate(again), "it begins anew")
 
 
 def test_a_reload_keeps_the_place_of_who_waits_and_of_who_is_inside(talk, crowd, chromium):
@@ -143,7 +143,7 @@ def test_a_pause_leaves_the_queue_and_the_ticket_keeps_the_place(talk, crowd, ch
         waits(page)
         ticket = place(page)
         page.click("#listen")
-        page.wait_for_function("document.documentElement.dataset.pressed === 'false'")
+        wait_until(lambda: page.evaluate("document.documentElement.dataset.pressed") == "false", "the pause")
         assert "keeps your place" in page.inner_text("#status")
         assert not page.is_visible("#position")
         page.click("#listen")
