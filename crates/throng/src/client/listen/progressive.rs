@@ -127,9 +127,9 @@ impl Progressive {
     /// Waits until the ticket is to be shown again.
     fn wait(&self, delivery: &Delivery, told: &Told) -> Result<(), Stop> {
         let counter = format!("{}/now-serving.json", self.space_url);
-        delivery.queued(Some(told.standing()))?;
-        let (mut again, mut failed) = (told.again(), 0);
+        let (mut standing, mut again, mut failed) = (told.standing(), told.again(), 0);
         loop {
+            delivery.queued(Some(standing.clone()))?;
             thread::sleep(queueing::spread(again, chance::fraction()));
             if told.is_called() {
                 return Ok(());
@@ -137,13 +137,12 @@ impl Progressive {
             let progress = self.client.get(&counter).and_then(Answer::json::<Progress>);
             let Ok(progress) = progress else {
                 failed += 1;
-                again =
-                    queueing::LOOK_MAX.min(told.again() * (1 << failed.min(LOOK_DOUBLINGS_MAX)));
+                again = told.after_failure(failed);
                 continue;
             };
             failed = 0;
-            let (standing, next) = told.next(&progress);
-            delivery.queued(Some(standing))?;
+            let (now, next) = told.next(&progress);
+            standing = now;
             match next {
                 Next::Ask => return Ok(()),
                 Next::Look(after) => again = after,
@@ -192,5 +191,3 @@ enum Ending {
 const READ_BYTES: usize = 16 << 10;
 /// Tries without any sound before we give up; with their waits they span some 12 s.
 const RECONNECTS_MAX: u32 = 8;
-/// A wait from look to look doubles so often at most.
-const LOOK_DOUBLINGS_MAX: u32 = 6;

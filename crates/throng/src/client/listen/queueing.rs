@@ -61,6 +61,12 @@ impl Told {
         Duration::from_secs(self.ask_again_seconds.into())
     }
 
+    /// When he looks again who could not see the counter, so often in a row: each time twice as far.
+    pub(super) fn after_failure(&self, failed: u32) -> Duration {
+        let longer = self.again().max(NEAR) * (1 << failed.min(LOOK_DOUBLINGS_MAX));
+        longer.min(LOOK_MAX)
+    }
+
     /// Whether he was called already, and is to show his ticket again when he was told.
     pub(super) fn is_called(&self) -> bool {
         self.place <= self.serving
@@ -124,7 +130,9 @@ const NEAR: Duration = Duration::from_secs(2);
 /// Close is what takes no longer than so many seconds, at the pace of the last.
 const NEAR_S: u64 = 20;
 /// The longest time from look to look while the counter does not come.
-pub(super) const LOOK_MAX: Duration = Duration::from_secs(60);
+const LOOK_MAX: Duration = Duration::from_mins(1);
+/// Doublings that reach it.
+const LOOK_DOUBLINGS_MAX: u32 = 6;
 
 #[cfg(test)]
 mod tests {
@@ -164,6 +172,13 @@ mod tests {
         let (standing, next) = told.next(&stuck);
         assert_eq!(next, Next::Look(Duration::from_secs(15)));
         assert!(standing.to_string().contains("nobody knows"));
+    }
+
+    #[test]
+    fn who_cannot_see_the_counter_looks_ever_more_seldom() {
+        let told = told(r#"{"ticket":"t","place":9,"ask_again_seconds":15}"#);
+        let waits = [1, 2, 3, 9].map(|failed| told.after_failure(failed).as_secs());
+        assert_eq!(waits, [30, 60, 60, 60]);
     }
 
     #[test]
