@@ -394,7 +394,7 @@ fn who_finds_the_house_full_goes_in_with_his_ticket_when_it_is_his_turn() {
         "/s/night/now-serving.json" => {
             looks.set(looks.get() + 1);
             let serving = looks.get() + 1;
-            let told = format!(r#"{{"serving":{serving},"of":9,"per_minute":600,"drawn":true}}"#);
+            let told = format!(r#"{{"serving":{serving},"of":9,"per_minute":0,"drawn":true}}"#);
             TestServer::answer("200 OK", "application/json", told.as_bytes())
         }
         _ => state(),
