@@ -54,12 +54,11 @@ def passes(space, seconds):
 @pytest.fixture
 def house(tmp_path, voices):
     """A node of its own, in which Ada talks."""
-    node = Node(tmp_path / "data", "--rung", "0")
-    space = node.live("On the ladder")
-    with space.speak(1, voices["ada"]):
-        passes(space, 16)
-        yield node, space
-    node.close()
+    with contextlib.closing(Node(tmp_path / "data", "--rung", "0")) as node:
+        space = node.live("On the ladder")
+        with space.speak(1, voices["ada"]):
+            passes(space, 16)
+            yield node, space
 
 
 def throng_hears(space, via, seconds, folder):

@@ -50,7 +50,7 @@ impl Asking {
             }
             // What was overtaken, or asked for, says nothing.
             Some(newest) if sequence > newest.sequence => {
-                self.follow(now, newest, sequence, timestamp)
+                self.follow(now, newest, sequence, timestamp);
             }
             Some(_) => {}
         }

@@ -313,9 +313,9 @@ impl Tally {
         self.blocked.increment(1);
     }
 
-    /// So many of a thousand newcomers are not taken on.
-    pub(crate) fn keep_out(&mut self, per_mille: u32) {
-        self.strain.keep_out(per_mille);
+    /// Newcomers wait so long, in thousandths of what is overload.
+    pub(crate) fn note_joins(&mut self, per_mille: u32) {
+        self.strain.note_joins(per_mille);
     }
 
     /// A tick began so late.

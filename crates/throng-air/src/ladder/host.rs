@@ -59,7 +59,7 @@ impl Host {
             }),
             memory_of_machine: machine().max(container()).unwrap_or_default(),
             memory_waiting: of_time(waited_us.1, self.waited_us.1),
-            joins: Some(Share::of(second.kept_out.into(), 1_000)),
+            joins: Some(Share::of(second.joins.into(), 1_000)),
         };
         (self.at, self.cpu_us, self.waited_us) = (now, cpu_us, waited_us);
         signals
@@ -193,6 +193,7 @@ mod tests {
             late_spans: 1,
             listeners: 3,
             blocked: 1,
+            joins: 0,
             cpu_us: 500_000 * host.cores,
         };
         let signals = host.look(host.at + Duration::from_secs(1), nothing);

@@ -14,7 +14,7 @@ pub(crate) struct Strain {
     cpu_us: AtomicU64,
     listeners: AtomicU32,
     blocked: AtomicU32,
-    kept_out: AtomicU32,
+    joins: AtomicU32,
 }
 
 /// What a second brought.
@@ -26,8 +26,8 @@ pub(super) struct Second {
     pub(super) listeners: u32,
     pub(super) blocked: u32,
     pub(super) cpu_us: u64,
-    /// Newcomers who were not taken on, of a thousand.
-    pub(super) kept_out: u32,
+    /// How long newcomers waited, in thousandths of what is overload.
+    pub(super) joins: u32,
 }
 
 /// What one thread has counted and told.
@@ -39,7 +39,7 @@ pub(crate) struct Told {
     listeners: u32,
     blocked: u32,
     cpu_us: u64,
-    kept_out: u32,
+    joins: u32,
 }
 
 impl Told {
@@ -49,9 +49,9 @@ impl Told {
         self.lag_ms = self.lag_ms.max(late_ms);
     }
 
-    /// So many of a thousand newcomers are not taken on.
-    pub(crate) fn keep_out(&mut self, per_mille: u32) {
-        self.kept_out = self.kept_out.max(per_mille);
+    /// Newcomers wait so long, in thousandths of what is overload.
+    pub(crate) fn note_joins(&mut self, per_mille: u32) {
+        self.joins = self.joins.max(per_mille);
     }
 
     /// A span was sent.
@@ -68,7 +68,7 @@ impl Strain {
         let blocked = u32::try_from(blocked).unwrap_or(u32::MAX).min(listeners);
         let cpu_us = thread_cpu_us();
         self.lag_ms.fetch_max(told.lag_ms, Ordering::Relaxed);
-        self.kept_out.fetch_max(told.kept_out, Ordering::Relaxed);
+        self.joins.fetch_max(told.joins, Ordering::Relaxed);
         self.spans.fetch_add(told.spans, Ordering::Relaxed);
         self.late_spans
             .fetch_add(told.late_spans, Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl Strain {
             listeners: self.listeners.load(Ordering::Relaxed),
             blocked: self.blocked.load(Ordering::Relaxed),
             cpu_us: self.cpu_us.swap(0, Ordering::Relaxed),
-            kept_out: self.kept_out.swap(0, Ordering::Relaxed),
+            joins: self.joins.swap(0, Ordering::Relaxed),
         }
     }
 }
@@ -118,15 +118,15 @@ mod tests {
         let (strain, mut one, mut other) = (Strain::default(), Told::default(), Told::default());
         one.ticked(Duration::from_millis(30));
         one.sent(true);
-        one.keep_out(50);
-        one.keep_out(20);
+        one.note_joins(50);
+        one.note_joins(20);
         other.ticked(Duration::from_millis(7));
         other.sent(false);
         strain.settle(&mut one, 5, 7);
         strain.settle(&mut other, 3, 1);
         let second = strain.end_second();
         assert_eq!((second.lag_ms, second.spans, second.late_spans), (30, 2, 1));
-        assert_eq!(second.kept_out, 50);
+        assert_eq!(second.joins, 50);
         assert_eq!((second.listeners, second.blocked), (8, 6));
         strain.settle(&mut one, 1, 0);
         let second = strain.end_second();

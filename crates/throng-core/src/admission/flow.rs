@@ -27,11 +27,6 @@ impl Share {
     pub const fn takes(self, number: u64) -> bool {
         number % (WHOLE as u64) < self.0 as u64
     }
-
-    /// How many of a thousand are not.
-    pub const fn kept_out_per_mille(self) -> u32 {
-        WHOLE - self.0
-    }
 }
 
 /// The judge of one loop.
@@ -41,6 +36,8 @@ pub struct Flow {
     since_ms: u64,
     asked: u32,
     waited_us: u64,
+    /// How long they waited in the window before.
+    mean_us: u64,
 }
 
 impl Flow {
@@ -51,7 +48,14 @@ impl Flow {
             since_ms: 0,
             asked: 0,
             waited_us: 0,
+            mean_us: 0,
         }
+    }
+
+    /// How long newcomers wait, in thousandths of what is overload; that is the most it says.
+    pub fn strain_per_mille(&self) -> u32 {
+        let strain = self.mean_us * u64::from(WHOLE) / DELAY_MAX_US;
+        u32::try_from(strain).map_or(WHOLE, |strain| strain.min(WHOLE))
     }
 
     /// Somebody asked who had waited so long for his turn.
@@ -78,7 +82,8 @@ impl Flow {
     }
 
     fn judge(&mut self, now_ms: u64) {
-        self.share = if self.waited_us / u64::from(self.asked) > DELAY_MAX_US {
+        let mean_us = self.waited_us / u64::from(self.asked);
+        self.share = if mean_us > DELAY_MAX_US {
             (self.share - self.share * CUT / WHOLE).max(LEAST)
         } else {
             (self.share + RAISE).min(WHOLE)
@@ -88,6 +93,7 @@ impl Flow {
             since_ms: now_ms,
             asked: 0,
             waited_us: 0,
+            mean_us,
         };
     }
 }

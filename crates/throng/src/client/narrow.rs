@@ -38,7 +38,7 @@ impl Narrow {
         }
         self.lean_until = Some(now + LEAN_AT_FIRST * (1 << self.tries.min(TRIES_MAX)));
         self.tries += 1;
-        self.queue = (round_trip - least).min(QUEUE_MAX);
+        self.queue = round_trip.saturating_sub(least).min(QUEUE_MAX);
         true
     }
 

@@ -47,7 +47,8 @@ impl Queue {
     /// A lane that no living process has: one that is replaced counts on until its last listener has gone.
     pub(super) fn free_lane(&self) -> usize {
         let taken = |lane: &usize| self.lanes.values().any(|other| other == lane);
-        (1..).find(|lane| !taken(lane)).unwrap_or(1)
+        let next = self.lanes.len() + 1;
+        (1..next).find(|lane| !taken(lane)).unwrap_or(next)
     }
 
     /// This process has it from now on.

@@ -188,7 +188,7 @@ impl<P: Port> Shard<P> {
             let waited = u64::try_from(self.woke.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.flow.note(waited, self.now_ms);
             let share = self.flow.share(self.now_ms);
-            self.tally.keep_out(share.kept_out_per_mille());
+            self.tally.note_joins(self.flow.strain_per_mille());
             match room.enter(waiting.papers, waiting.rendition, rung, share) {
                 Ok(taken) => self.join(place, waiting, taken),
                 Err(told) => self.refuse(place, &reply(&told, false), Refused::Full),
