@@ -369,7 +369,7 @@ impl<P: Port> Shard<P> {
             }
             (Slot::Listening(listener), Sent::Whole) => self.sent_whole(place, listener),
             (Slot::Answering { keeps, door, .. }, Sent::Whole) => {
-                self.sent_piece(place, keeps, door)
+                self.sent_piece(place, keeps, door);
             }
             // Whoever else was sent something is not waited for.
             _ => {}
