@@ -405,7 +405,9 @@ fn who_finds_the_house_full_goes_in_with_his_ticket_when_it_is_his_turn() {
     assert!(report.queued_ms <= report.first_sound_ms, "{report:?}");
     assert!(report.queued_ms.is_some());
     let asked = server.asked();
-    let entries = asked.iter().filter(|asked| asked.path().ends_with(".mp4"));
+    let entries = asked
+        .iter()
+        .filter(|asked| asked.path().ends_with("/live.mp4"));
     assert_eq!(
         entries.count(),
         2,
