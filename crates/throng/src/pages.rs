@@ -59,8 +59,13 @@ const ASSETS: &[(&str, &str, &str)] = &[
 
 /// The page of a space, with the state it is in.
 pub(crate) fn listen(space: &Space, state_json: &str) -> Document {
+    // Remarks between its lines are for who reads the source: everybody loads the page.
+    let lines = LISTEN.split_inclusive('\n');
+    let template: String = lines
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
     let text = filled(
-        LISTEN,
+        &template,
         &[
             ("title", &escaped(&space.title)),
             ("slug", space.slug.as_str()),
