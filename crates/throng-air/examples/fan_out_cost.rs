@@ -293,7 +293,14 @@ fn house() -> (Arc<Air>, Arc<OnAir>, String) {
         init: Rendition::ALL.map(|_| Bytes::from_static(&[0; 700])),
         stream: Rendition::ALL.map(|_| Bytes::new()),
     };
-    let air = Air::new(headers, Pages { not_found: page() }, page());
+    let air = Air::new(
+        headers,
+        Pages {
+            not_found: page(),
+            waiting: page(),
+        },
+        page(),
+    );
     let on_air = Arc::new(on_air);
     air.add(space.slug.as_str(), Arc::clone(&on_air));
     (air, on_air, format!("/s/{}", space.slug))

@@ -27,6 +27,7 @@ use crate::feed::hold::HoldParts;
 use crate::feed::reports::Reports;
 use crate::format::Format;
 use crate::hls::{self, Name};
+use crate::hold_file::{self, HoldFile};
 use crate::ladder::Ladder;
 use crate::ledger::Ledger;
 use crate::on_air::OnAir;
@@ -49,6 +50,8 @@ pub struct Headers {
 pub struct Pages {
     /// The page for an unknown path or slug.
     pub not_found: Document,
+    /// The module that the page of a space loads when the house is full.
+    pub waiting: Document,
 }
 
 /// What a script of another origin may read of an answer.
@@ -65,6 +68,7 @@ pub struct Air {
     room: Arc<Room>,
     ladder: Ladder,
     hold: watch::Sender<Option<Arc<HoldParts>>>,
+    hold_file: watch::Sender<Option<Arc<HoldFile>>>,
     ledger: Arc<Ledger>,
     reports: Reports,
     drain: OnceLock<(Instant, Drain)>,
@@ -93,6 +97,7 @@ impl Air {
             room,
             ladder: Ladder::default(),
             hold: watch::Sender::new(None),
+            hold_file: watch::Sender::new(None),
             ledger: Arc::default(),
             reports: Reports::default(),
             drain: OnceLock::new(),
@@ -134,14 +139,21 @@ impl Air {
         &self.headers
     }
 
-    /// Keeps the hold loop, to stand in for parts that do not come.
+    /// Keeps the hold loop, to stand in for parts that do not come and for those who wait.
     pub fn set_hold(&self, hold: HoldParts) {
+        let file = HoldFile::new(&self.headers, &hold);
+        self.hold_file.send_replace(Some(Arc::new(file)));
         self.hold.send_replace(Some(Arc::new(hold)));
     }
 
     /// The hold loop, once it is there.
     pub fn hold(&self) -> watch::Receiver<Option<Arc<HoldParts>>> {
         self.hold.subscribe()
+    }
+
+    /// The hold loop as a file, once it is there.
+    pub(crate) fn hold_file(&self) -> Option<Arc<HoldFile>> {
+        self.hold_file.borrow().clone()
     }
 
     /// Begins to let everybody go who listens here; how long that takes. A second order changes nothing.
@@ -246,6 +258,11 @@ impl Air {
         &self.pages.not_found
     }
 
+    /// The module for those who wait.
+    pub(crate) fn waiting(&self) -> &Document {
+        &self.pages.waiting
+    }
+
     fn unknown(&self, headers: &HeaderMap) -> Response {
         self.not_found().respond(StatusCode::NOT_FOUND, headers)
     }
@@ -328,8 +345,13 @@ async fn file(
             BRIEF,
         ),
         "now-serving.json" => answer::ok(air.room.now_serving(), "application/json", BRIEF),
+        "hold.mp4" => match air.hold_file() {
+            Some(file) => recording::file(file, &headers, hold_file::KEPT),
+            None => answer::come_again(2, "The hold music is still being made.\n"),
+        },
         "recording.mp4" => recording::recording(on_air, Rendition::O48, headers).await,
         "recording.m4a" => recording::recording(on_air, Rendition::A64, headers).await,
+        "waiting.js" => air.waiting().respond(StatusCode::OK, &headers),
         file => match Format::of(file) {
             Some(format) => live(&air, on_air, &method, format, &query, connection).await,
             None => air.unknown(&headers),

@@ -31,6 +31,7 @@ mod behind;
 mod counting;
 mod format;
 mod hls;
+mod hold_file;
 mod metric;
 mod progressive;
 mod recording;

@@ -29,7 +29,10 @@ pub(crate) async fn recording(
         .await
         .expect("reading does not panic");
     match found {
-        Ok(Some(recording)) => file(Arc::from(recording), &request, ended),
+        Ok(Some(recording)) => {
+            let kept = if ended { "public, max-age=3600" } else { BRIEF };
+            file(Arc::from(recording), &request, kept)
+        }
         Ok(None) => answer::refuse(
             StatusCode::NOT_FOUND,
             "Nothing has been recorded yet: the space was not live.\n",
@@ -47,8 +50,12 @@ pub(crate) fn unreadable(error: &io::Error) -> Response {
     )
 }
 
-/// One recording, as these headers want it.
-pub(crate) fn file(recording: Arc<dyn Recording>, request: &HeaderMap, ended: bool) -> Response {
+/// One recording, as these headers want it, to be kept by caches for so long.
+pub(crate) fn file(
+    recording: Arc<dyn Recording>,
+    request: &HeaderMap,
+    kept: &'static str,
+) -> Response {
     let len = recording.len();
     let name = recording.etag();
     let etag = HeaderValue::from_str(&name).expect("an entity tag is visible ASCII");
@@ -63,12 +70,7 @@ pub(crate) fn file(recording: Arc<dyn Recording>, request: &HeaderMap, ended: bo
         }
     };
     let headers = response.headers_mut();
-    if ended {
-        headers.insert(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("public, max-age=3600"),
-        );
-    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::ETAG, etag);
     response

@@ -101,6 +101,14 @@ pub enum Error {
         /// The problem's title and detail (RFC 9457), or what else the answer says.
         reason: String,
     },
+    /// The house was full for as long as we would wait.
+    #[error("the house is full; gave up after {seconds} s in the queue ({standing})")]
+    StillQueued {
+        /// How long we waited.
+        seconds: u64,
+        /// Where we stood.
+        standing: listen::queueing::Standing,
+    },
     /// Somebody with the same link took the seat.
     #[error(
         "the seat was taken over by a newer connection with the same link; to take it back, speak again"

@@ -9,6 +9,8 @@ use throng_core::space::{Space, State};
 use throng_core::time::UnixMillis;
 
 const LISTEN: &str = include_str!("../../../web/listen.html");
+/// Loaded by that page when the house is full: most people never need it.
+const WAITING: &str = include_str!("../../../web/waiting.js");
 const INDEX: &str = include_str!("../../../web/index.html");
 const INDEX_ITEM: &str = include_str!("../../../web/index-item.html");
 const NOT_FOUND: &str = include_str!("../../../web/not-found.html");
@@ -57,8 +59,13 @@ const ASSETS: &[(&str, &str, &str)] = &[
 
 /// The page of a space, with the state it is in.
 pub(crate) fn listen(space: &Space, state_json: &str) -> Document {
+    // Remarks between its lines are for who reads the source: everybody loads the page.
+    let lines = LISTEN.split_inclusive('\n');
+    let template: String = lines
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
     let text = filled(
-        LISTEN,
+        &template,
         &[
             ("title", &escaped(&space.title)),
             ("slug", space.slug.as_str()),
@@ -66,7 +73,12 @@ pub(crate) fn listen(space: &Space, state_json: &str) -> Document {
             ("state", &state_json.replace('<', "\\u003c")),
         ],
     );
-    audience_page(text, ONE_SECOND)
+    audience_page(text, ONE_SECOND, "'self' ")
+}
+
+/// The module of those who wait.
+pub(crate) fn waiting() -> Document {
+    Document::new(WAITING.to_owned(), MODULE, ONE_MINUTE)
 }
 
 /// The public list of spaces, newest first.
@@ -75,7 +87,7 @@ pub(crate) fn index<'a>(spaces: impl Iterator<Item = &'a Space>) -> Document {
         .filter(|space| space.state != State::Cancelled)
         .map(item)
         .collect();
-    audience_page(filled(INDEX, &[("spaces", &items)]), ONE_SECOND)
+    audience_page(filled(INDEX, &[("spaces", &items)]), ONE_SECOND, "")
 }
 
 fn item(space: &Space) -> String {
@@ -110,7 +122,7 @@ pub(crate) fn not_found() -> Document {
             ),
         ],
     );
-    audience_page(text, ONE_SECOND)
+    audience_page(text, ONE_SECOND, "")
 }
 
 /// The operator's desk: all spaces.
@@ -154,9 +166,10 @@ fn desk_page(template: &str) -> Document {
         .with_policy(HeaderValue::from_static(DESK_POLICY))
 }
 
-fn audience_page(text: String, cache_control: &'static str) -> Document {
+/// A page that may run its own script, and load `modules` besides.
+fn audience_page(text: String, cache_control: &'static str, modules: &str) -> Document {
     let policy = format!(
-        "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; media-src 'self' blob:; \
+        "default-src 'none'; script-src {modules}{}; style-src {}; connect-src 'self'; media-src 'self' blob:; \
          img-src 'self' data:; base-uri 'none'; form-action 'none'",
         hashes(&text, "<script type=\"module\">", "</script>"),
         hashes(&text, "<style>", "</style>"),

@@ -358,6 +358,7 @@ pub(crate) fn empty_air(
     };
     let pages = Pages {
         not_found: pages::not_found(),
+        waiting: pages::waiting(),
     };
     Air::behind(room, headers, pages, index)
 }

@@ -11,7 +11,9 @@ use crate::air::{Air, EXPOSED_HEADERS, now};
 use crate::answer::Reply;
 use crate::document::Document;
 use crate::format::Format;
+use crate::hold_file::{self, HoldFile};
 use crate::on_air::OnAir;
+use crate::past::Recording;
 use crate::state::state_json;
 
 /// An answer as it goes out.
@@ -70,6 +72,29 @@ fn page_head(document: &Document, gzip: bool) -> String {
         head.extend(b"\r\n");
     }
     String::from_utf8(head).expect("headers of pages are plain text")
+}
+
+/// The head of the hold music as a file; its bytes are sent after it, unless he has them already.
+pub(crate) fn hold_file(file: &HoldFile, is_known: bool, keeps: bool) -> Framed {
+    let (status, length) = if is_known {
+        (StatusCode::NOT_MODIFIED, String::new())
+    } else {
+        let length = format!("content-length: {}\r\n", file.len());
+        (StatusCode::OK, length)
+    };
+    let bytes = Bytes::from(format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {}\r\ncache-control: {}\r\netag: {}\r\naccept-ranges: bytes\r\n\
+         x-content-type-options: nosniff\r\n{length}{}\r\n",
+        hold_file::CONTENT_TYPE,
+        hold_file::KEPT,
+        file.etag(),
+        always(keeps)
+    ));
+    Framed {
+        head_length: bytes.len(),
+        bytes,
+        status,
+    }
 }
 
 /// `state.json`.

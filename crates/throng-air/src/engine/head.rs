@@ -73,6 +73,8 @@ pub(crate) struct Wish<'b> {
 pub(crate) enum What<'b> {
     /// A file under `hls/`.
     Hls(File<'b>),
+    /// The hold music of a space, as a file.
+    HoldFile(&'b str),
     /// The list of spaces.
     Index,
     /// The head of a live stream.
@@ -83,6 +85,8 @@ pub(crate) enum What<'b> {
     NowServing(&'b str),
     /// `state.json` of a space.
     State(&'b str),
+    /// The page's module for those who wait.
+    Waiting(&'b str),
 }
 
 /// A file under `hls/`.
@@ -198,6 +202,7 @@ fn judge<'b>(request: &Request<'_, 'b>, length: usize) -> Head<'b> {
     };
     match what {
         What::LiveHead(asked) if with_body => Head::Live(asked),
+        What::HoldFile(_) if wants_a_piece(request) => Head::HandOn,
         what => Head::Wish(Wish {
             what,
             manner: Manner {
@@ -217,6 +222,12 @@ fn values<'b>(request: &Request<'_, 'b>, name: &str) -> impl Iterator<Item = &'b
     named
         .filter(move |header| header.name.eq_ignore_ascii_case(name))
         .map(|header| header.value)
+}
+
+/// Whether some of a file is wanted and not all of it. Browsers begin with `bytes=0-`, which a server may ignore (RFC
+/// 9110 section 14.2).
+fn wants_a_piece(request: &Request<'_, '_>) -> bool {
+    values(request, "range").any(|range| range != b"bytes=0-")
 }
 
 fn says_close(value: &[u8]) -> bool {
@@ -240,8 +251,10 @@ fn what(target: &str) -> Option<What<'_>> {
     }
     match file {
         None => Some(What::Page(slug)),
+        Some("hold.mp4") => Some(What::HoldFile(slug)),
         Some("now-serving.json") => Some(What::NowServing(slug)),
         Some("state.json") => Some(What::State(slug)),
+        Some("waiting.js") => Some(What::Waiting(slug)),
         Some(file) => match file.strip_prefix("hls/") {
             None => live(slug, file, query).map(What::LiveHead),
             Some(name) => Some(What::Hls(File {

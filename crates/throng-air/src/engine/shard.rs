@@ -64,6 +64,8 @@ pub(crate) struct Shard<P> {
     spans: Spans,
     /// What did not fit, of those who are blocked; most of them share it.
     rests: HashMap<Place, Bytes>,
+    /// What is sent piece by piece after what is being sent, of those who download a file; all share its bytes.
+    files: HashMap<Place, Bytes>,
     /// Heads of which more must come, and what came before its turn. The bound and the answer to "full" are [`door::HEADS_MAX`].
     heads: HashMap<Place, Vec<u8>>,
     /// What was read from connections that become ordinary ones.
@@ -109,6 +111,7 @@ impl<P: Port> Shard<P> {
             seats: Seats::new(number),
             spans: Spans::default(),
             rests: HashMap::new(),
+            files: HashMap::new(),
             heads: HashMap::new(),
             releasing: HashMap::new(),
             again: Vec::new(),
@@ -365,7 +368,9 @@ impl<P: Port> Shard<P> {
                 }
             }
             (Slot::Listening(listener), Sent::Whole) => self.sent_whole(place, listener),
-            (Slot::Answering { keeps, door, .. }, Sent::Whole) => self.answered(place, keeps, door),
+            (Slot::Answering { keeps, door, .. }, Sent::Whole) => {
+                self.sent_piece(place, keeps, door);
+            }
             // Whoever else was sent something is not waited for.
             _ => {}
         }
@@ -427,6 +432,7 @@ impl<P: Port> Shard<P> {
     fn drop(&mut self, place: Place) {
         self.heads.remove(&place);
         self.rests.remove(&place);
+        self.files.remove(&place);
         self.port.close(place);
         self.slots[place as usize] = Slot::Empty;
         self.connections -= 1;

@@ -13,6 +13,8 @@ struct WaitJson<'a> {
     ticket: &'a str,
     place: u64,
     serving: u64,
+    /// Whether that is his place for good: the order of those who come before the start is drawn.
+    drawn: bool,
     ask_again_seconds: u32,
     /// Absent while nobody knows.
     wait_seconds: Option<u64>,
@@ -43,6 +45,7 @@ pub(super) fn told(wait: &Wait, signer: &Signer, progress: Progress) -> Reply {
         ticket: &ticket,
         place: wait.place,
         serving: progress.serving,
+        drawn: progress.is_drawn,
         ask_again_seconds: wait.ask_again_s,
         wait_seconds: wait_s(wait, progress),
         reason: words(wait.reason),

@@ -158,6 +158,7 @@ impl House {
         };
         let pages = Pages {
             not_found: page("not here"),
+            waiting: page("for those who wait"),
         };
         let air = Air::new(headers, pages, page("the list"));
         air.add(space.slug.as_str(), Arc::clone(&on_air));
@@ -291,7 +292,8 @@ pub(crate) fn plain(rendition: Rendition, parts: Range<u64>) -> String {
     chunks.concat()
 }
 
-fn part(index: u64, padding: usize) -> Arc<Part> {
+/// A part by its number, longer by so many spaces.
+pub(crate) fn part(index: u64, padding: usize) -> Arc<Part> {
     let spaces = " ".repeat(padding);
     Arc::new(Part {
         index: PartIndex(index),

@@ -9,6 +9,7 @@ mod accept;
 mod bad_input;
 mod engine;
 mod hls;
+mod hold_file;
 mod house;
 mod ledger;
 mod progressive;

@@ -30,6 +30,15 @@ pub struct Answer {
     response: Response<ureq::Body>,
 }
 
+/// What somebody finds who wants to come in.
+#[derive(Debug)]
+pub enum Entry<T> {
+    /// He is in.
+    In(Answer),
+    /// He is to wait, with this in his hand.
+    Wait(T),
+}
+
 impl Client {
     /// A client for the server of `url`.
     pub fn towards(url: &str) -> Self {
@@ -78,6 +87,20 @@ impl Client {
     /// GET; an answer that is not a success is an error that says what the server said.
     pub fn get(&self, url: &str) -> Result<Answer, Error> {
         self.run(url, Request::get(url).body(()))
+    }
+
+    /// GET of what may be full: the ticket of a queue (`503`) is no error.
+    pub fn enter<T: for<'de> Deserialize<'de>>(&self, url: &str) -> Result<Entry<T>, Error> {
+        let answer = self.send(url, Request::get(url).body(()))?;
+        let status = answer.response.status();
+        if status != StatusCode::SERVICE_UNAVAILABLE {
+            return answer.successful().map(Entry::In);
+        }
+        let body = answer.bytes(JSON_MAX).unwrap_or_default();
+        match serde_json::from_slice(&body) {
+            Ok(ticket) => Ok(Entry::Wait(ticket)),
+            Err(_) => Err(refused(url.to_owned(), status, &body)),
+        }
     }
 
     /// Posts a WebRTC offer (WHIP, RFC 9725, section 4.2; WHEP alike).
@@ -136,16 +159,23 @@ impl Client {
         url: &str,
         request: ureq::http::Result<Request<B>>,
     ) -> Result<Answer, Error> {
+        self.send(url, request)?.successful()
+    }
+
+    fn send<B: AsSendBody>(
+        &self,
+        url: &str,
+        request: ureq::http::Result<Request<B>>,
+    ) -> Result<Answer, Error> {
         let request = request.map_err(|cause| bad_url(url, &cause))?;
         let response = self
             .agent
             .run(request)
             .map_err(|cause| unreachable(url, &cause))?;
-        Answer {
+        Ok(Answer {
             url: url.to_owned(),
             response,
-        }
-        .successful()
+        })
     }
 }
 
@@ -204,11 +234,15 @@ impl Answer {
         let url = self.url.clone();
         // A refusal that cannot be read is still a refusal.
         let body = self.bytes(JSON_MAX).unwrap_or_default();
-        Err(Error::Refused {
-            url,
-            status: status.as_u16(),
-            reason: reason(status, &body),
-        })
+        Err(refused(url, status, &body))
+    }
+}
+
+fn refused(url: String, status: StatusCode, body: &[u8]) -> Error {
+    Error::Refused {
+        url,
+        status: status.as_u16(),
+        reason: reason(status, body),
     }
 }
 

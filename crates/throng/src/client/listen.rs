@@ -10,6 +10,7 @@ pub mod player;
 pub mod playlist;
 pub mod playout;
 pub mod progressive;
+pub mod queueing;
 pub mod source;
 pub mod state;
 pub mod whep;
@@ -26,7 +27,7 @@ use serde::Serialize;
 use throng_core::rendition::{Codec, Rendition};
 use throng_core::timeline::SAMPLE_RATE_HZ;
 
-use self::player::{Heard, Keep, Player};
+use self::player::{Going, Heard, Keep, Player};
 use self::source::Arrivals;
 use self::state::SpaceState;
 use super::Error;
@@ -44,7 +45,8 @@ pub struct ListenArgs {
     /// How to listen.
     #[arg(long, value_enum, default_value_t = Via::Progressive)]
     pub via: Via,
-    /// How long to listen from the first sound on, such as 30s or 5m; without it until the space ends or Ctrl-C.
+    /// How long to listen from the first sound on, such as 30s or 5m, and to wait where the house is full; without it
+    /// until the space ends or Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
     /// Keep what was heard, silence in gaps included, as a WAV file.
@@ -87,6 +89,9 @@ pub struct Report {
     pub connected_ms: Option<u64>,
     /// From the start of the connect to the first decoded sound.
     pub first_sound_ms: Option<u64>,
+    /// How much of that was spent in the queue of a full house; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_ms: Option<u64>,
     /// Decoded sound that was played.
     pub heard_seconds: f64,
     /// The holes.
@@ -147,8 +152,20 @@ fn listen(
     } else {
         ProgressBar::new_spinner()
     };
-    let mut progress = |samples: u64, gaps: usize| {
-        bar.set_message(format!("{} s heard, {gaps} gaps", samples / SAMPLE_RATE_HZ));
+    let mut told = None;
+    let mut progress = |going: Going<'_>| {
+        match going {
+            Going::Heard { samples, gaps } => {
+                bar.set_message(format!("{} s heard, {gaps} gaps", samples / SAMPLE_RATE_HZ));
+            }
+            Going::Queued(standing) if told.as_ref() != Some(standing) => {
+                let line = format!("The house is full: {standing}.");
+                // Where nobody looks at a terminal, too; who cannot be told goes on.
+                let _ = bar.suspend(|| args.json || writeln!(std::io::stderr(), "{line}").is_ok());
+                told = Some(standing.clone());
+            }
+            Going::Queued(_) => {}
+        }
         bar.tick();
     };
     let heard = Player::new(rendition.codec(), args.via.cushion(), keep).play(
@@ -235,6 +252,7 @@ impl Report {
             via,
             connected_ms: heard.connected.map(whole_ms),
             first_sound_ms: heard.first_sound.map(whole_ms),
+            queued_ms: heard.queued.map(whole_ms),
             heard_seconds: thousandths(heard_seconds),
             gaps: gaps.collect(),
             behind_playhead_ms: behind.map(f64::round),

@@ -13,17 +13,21 @@ use throng_core::playlist::HOLD_LIMIT_MS;
 use super::door::{FILL_MS, HEAD_MS, HEADS_MAX};
 use super::{Holding, Interest, Place, Port, STALLED_ANSWER_MS, Said, Shard, Slot};
 use crate::answer::Reply;
-use crate::document::Document;
+use crate::document::{Document, names};
 use crate::engine::answer::{self, Framed};
 use crate::engine::head::{File, Manner, What, Wish};
 use crate::hls::{self, Decision, Source};
 use crate::ledger::Door;
 use crate::on_air::OnAir;
+use crate::past::Recording;
 use crate::presence::Player;
 
 /// From look to look, while requests are held, whether their part has come: what that may cost a player who stays a
 /// second behind the playhead.
 pub(super) const LOOK_MS: u64 = 20;
+/// A file is sent in pieces of this size, so that a connection over TLS has no more of it sealed than a little more than
+/// its socket takes.
+const PIECE_BYTES: usize = 64 * 1024;
 
 impl<P: Port> Shard<P> {
     /// How long to wait for events, when the next tick is due so soon.
@@ -56,6 +60,16 @@ impl<P: Port> Shard<P> {
         {
             return self.ask(place, on_air, file, manner, whole);
         }
+        if let What::HoldFile(slug) = wish.what
+            && let (Some(_), Some(file)) = (self.air.find(slug), self.air.hold_file())
+        {
+            let is_known = wish.known.is_some_and(|tags| names(tags, &file.etag()));
+            if manner.with_body && !is_known {
+                self.files.insert(place, file.bytes().clone());
+            }
+            let head = answer::hold_file(&file, is_known, manner.keeps);
+            return self.answer(place, &head, manner, Door::Audio);
+        }
         match self.text(wish, manner.keeps) {
             Some((framed, door)) => self.answer(place, &framed, manner, door),
             // What there is not, or not yet, the ordinary server says best: it may ask an upstream.
@@ -75,7 +89,7 @@ impl<P: Port> Shard<P> {
             (framed, Door::Page)
         };
         match wish.what {
-            What::Hls(_) => None,
+            What::Hls(_) | What::HoldFile(_) => None,
             What::Index => Some(page(&*self.air.index()?)),
             What::LiveHead(asked) => {
                 self.on_air(asked.slug)?;
@@ -89,6 +103,10 @@ impl<P: Port> Shard<P> {
             What::State(slug) => {
                 let on_air = self.air.find(slug)?;
                 Some((answer::state(&self.air, &on_air, keeps), Door::Page))
+            }
+            What::Waiting(slug) => {
+                self.air.find(slug)?;
+                Some(page(self.air.waiting()))
             }
         }
     }
@@ -258,8 +276,25 @@ impl<P: Port> Shard<P> {
         self.send(place, &framed.sent(manner.with_body), true);
     }
 
+    /// What was sent of an answer is the kernel's: the next piece of its file, if it has one.
+    pub(super) fn sent_piece(&mut self, place: Place, keeps: bool, door: Option<Door>) {
+        let Some(mut file) = self.files.remove(&place) else {
+            return self.answered(place, keeps, door);
+        };
+        let piece = file.split_to(file.len().min(PIECE_BYTES));
+        if !file.is_empty() {
+            self.files.insert(place, file);
+        }
+        self.slots[place as usize] = Slot::Answering {
+            until_ms: self.now_ms + STALLED_ANSWER_MS,
+            keeps,
+            door,
+        };
+        self.send(place, &piece, true);
+    }
+
     /// The answer is the kernel's; the next request may come, or is here.
-    pub(super) fn answered(&mut self, place: Place, keeps: bool, door: Option<Door>) {
+    fn answered(&mut self, place: Place, keeps: bool, door: Option<Door>) {
         if let Some(door) = door {
             self.tally.taken(door);
         }

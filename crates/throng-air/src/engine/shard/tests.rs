@@ -80,6 +80,7 @@ fn shard(on_air: &Arc<OnAir>) -> Shard<Wires> {
     };
     let pages = Pages {
         not_found: page("not here"),
+        waiting: page("for those who wait"),
     };
     let air = Air::new(headers, pages, page("the list"));
     air.add("a", Arc::clone(on_air));

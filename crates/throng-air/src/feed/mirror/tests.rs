@@ -31,6 +31,7 @@ fn document(text: &str) -> Document {
 fn house() -> Arc<Air> {
     let pages = Pages {
         not_found: document("not here"),
+        waiting: document("for those who wait"),
     };
     Air::new(headers(), pages, document("nothing"))
 }
@@ -135,6 +136,7 @@ fn sound_of(mirror: &Mirror, slug: &str, index: u64) -> Bytes {
 async fn who_has_not_been_told_what_is_on_air_tells_nobody_that_nothing_is() {
     let pages = Pages {
         not_found: document("not here"),
+        waiting: document("for those who wait"),
     };
     let (between, mut mirror) = (Air::new(headers(), pages, None), mirror());
     let mut cable = Cable::plug(&between, &mut mirror);

@@ -9,6 +9,7 @@ use throng_core::rendition::Codec;
 use super::cmaf::Packet;
 use super::decoder::Decoder;
 use super::playout::{Gap, Playout, Sound, samples_in};
+use super::queueing::Standing;
 use super::source::{Arrivals, Event};
 use crate::client::Error;
 use crate::client::interrupt::Interrupt;
@@ -23,9 +24,31 @@ pub struct Player<'a> {
     keep: &'a mut Keep<'a>,
     connected: Option<Duration>,
     first_sound: Option<Duration>,
+    queue: Option<Queue>,
     heard_samples: u64,
     /// How the source finished, once it has.
     finished: Option<Result<(), Error>>,
+}
+
+/// The first time that the house was full.
+struct Queue {
+    from: Duration,
+    standing: Standing,
+    until: Option<Duration>,
+}
+
+/// How it is going.
+#[derive(Debug)]
+pub enum Going<'a> {
+    /// So many samples of sound were heard, with so many gaps.
+    Heard {
+        /// Samples.
+        samples: u64,
+        /// Gaps.
+        gaps: usize,
+    },
+    /// We wait in the queue.
+    Queued(&'a Standing),
 }
 
 /// How the listening went.
@@ -35,6 +58,8 @@ pub struct Heard {
     pub connected: Option<Duration>,
     /// From the start of the connect to the first decoded sound.
     pub first_sound: Option<Duration>,
+    /// How long the house was full.
+    pub queued: Option<Duration>,
     /// Samples of decoded sound; silence in gaps is none.
     pub samples: u64,
     /// The holes.
@@ -54,23 +79,24 @@ impl<'a> Player<'a> {
             keep,
             connected: None,
             first_sound: None,
+            queue: None,
             heard_samples: 0,
             finished: None,
         }
     }
 
-    /// Plays until the source is done, the listener has heard `enough` or wants to leave. `progress` hears now and then
-    /// how much sound there was and how many gaps.
+    /// Plays until the source is done, the listener has heard `enough`, has waited as long in a queue, or wants to leave.
+    /// `progress` hears now and then how it is going.
     pub fn play(
         mut self,
         arrivals: &Arrivals,
         enough: Option<Duration>,
         interrupt: &Interrupt,
-        progress: &mut dyn FnMut(u64, usize),
+        progress: &mut dyn FnMut(Going<'_>),
     ) -> Result<Heard, Error> {
         loop {
             self.sound_what_is_due(arrivals)?;
-            progress(self.heard_samples, self.playout.gaps().len());
+            progress(self.going());
             let now = arrivals.since.elapsed();
             if self.is_over(now, enough)? || interrupt.is_raised() {
                 return Ok(self.into_heard(now));
@@ -104,12 +130,38 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    fn going(&self) -> Going<'_> {
+        match &self.queue {
+            Some(queue) if queue.until.is_none() => Going::Queued(&queue.standing),
+            _ => Going::Heard {
+                samples: self.heard_samples,
+                gaps: self.playout.gaps().len(),
+            },
+        }
+    }
+
     fn is_over(&self, now: Duration, enough: Option<Duration>) -> Result<bool, Error> {
         if let Some(started) = self.playout.started_at() {
             let all_played = self.finished.is_some() && self.playout.buffered(now).is_zero();
             return Ok(all_played || enough.is_some_and(|enough| now >= started + enough));
         }
-        if self.finished.is_none() && now > NO_SOUND_AFTER {
+        let since = match &self.queue {
+            None => Duration::ZERO,
+            Some(Queue {
+                until: Some(until), ..
+            }) => *until,
+            Some(queue) => {
+                let waited = now.saturating_sub(queue.from);
+                return match enough {
+                    Some(enough) if waited >= enough => Err(Error::StillQueued {
+                        seconds: waited.as_secs(),
+                        standing: queue.standing.clone(),
+                    }),
+                    _ => Ok(self.finished.is_some()),
+                };
+            }
+        };
+        if self.finished.is_none() && now > since + NO_SOUND_AFTER {
             return Err(Error::NoSound {
                 seconds: NO_SOUND_AFTER.as_secs(),
             });
@@ -131,6 +183,7 @@ impl<'a> Player<'a> {
             Ok(Event::Connected(at)) => {
                 self.connected.get_or_insert(at);
             }
+            Ok(Event::Queued(at, standing)) => self.note_queue(at, standing),
             Ok(Event::Packet(at, packet)) => {
                 self.playout.push(at, packet.sample, packet.samples, packet);
             }
@@ -141,10 +194,31 @@ impl<'a> Player<'a> {
         }
     }
 
+    fn note_queue(&mut self, at: Duration, standing: Option<Standing>) {
+        match (&mut self.queue, standing) {
+            (None, Some(standing)) => {
+                self.queue = Some(Queue {
+                    from: at,
+                    standing,
+                    until: None,
+                });
+            }
+            (Some(queue), Some(standing)) => {
+                queue.standing = standing;
+                queue.until = None;
+            }
+            (Some(queue), None) => queue.until = Some(at),
+            (None, None) => {}
+        }
+    }
+
     fn into_heard(self, now: Duration) -> Heard {
         Heard {
             connected: self.connected,
             first_sound: self.first_sound,
+            queued: self
+                .queue
+                .map(|queue| queue.until.unwrap_or(now).saturating_sub(queue.from)),
             samples: self.heard_samples,
             gaps: self.playout.gaps().to_vec(),
             last: self

@@ -2,16 +2,18 @@
 
 use std::io::Read;
 use std::thread;
-use std::time::Duration;
 
 use throng_core::rendition::Rendition;
 use throng_core::timeline::PART_SAMPLES;
 
 use super::cmaf::Reader;
+use super::queueing::{self, Next, Progress, Told};
 use super::source::{Delivery, Stop};
 use super::state::SpaceState;
+use crate::chance;
 use crate::client::Error;
-use crate::client::http::{Client, malformed};
+use crate::client::backoff::Backoff;
+use crate::client::http::{Answer, Client, Entry, malformed};
 
 /// A listener of `live.mp4`.
 #[derive(Debug)]
@@ -29,39 +31,37 @@ pub struct Progressive {
 impl Progressive {
     /// Delivers until the space has ended, or fails when the stream cannot be taken up again.
     pub fn run(&self, delivery: &Delivery) -> Result<(), Stop> {
-        let (mut fruitless, mut next_sample) = (0, None);
+        let (mut visit, mut backoff) = (Visit::default(), Backoff::default());
         loop {
-            let broken = match self.listen_once(delivery, &mut fruitless, &mut next_sample) {
+            let broken = match self.listen_once(delivery, &mut visit) {
                 Ok(Ending::Over) => return Ok(()),
                 Ok(Ending::Closed) if self.has_ended() => return Ok(()),
                 Ok(Ending::Closed) => self.closed_early(),
-                Err(Stop::Failed(broken @ Error::Unreachable { .. })) if fruitless > 0 => broken,
+                Err(Stop::Failed(broken @ Error::Unreachable { .. })) if visit.was_answered => {
+                    broken
+                }
                 Err(stop) => return Err(stop),
             };
-            if fruitless > RECONNECTS_MAX {
+            if std::mem::take(&mut visit.had_sound) {
+                (visit.fruitless, backoff) = (0, Backoff::default());
+            }
+            visit.fruitless += 1;
+            if visit.fruitless > RECONNECTS_MAX {
                 return Err(Error::BrokeOff(Box::new(broken)).into());
             }
-            // Twice as long after each try that brought no sound: 0.25 s to 4 s.
-            thread::sleep(RECONNECT_AFTER * (1 << fruitless.saturating_sub(1).min(RECONNECTS_MAX)));
+            thread::sleep(backoff.next_wait());
         }
     }
 
-    /// One connection, to its end. `fruitless` counts the connections since the last sound, which ended before
-    /// `next_sample`.
-    fn listen_once(
-        &self,
-        delivery: &Delivery,
-        fruitless: &mut u32,
-        next_sample: &mut Option<u64>,
-    ) -> Result<Ending, Stop> {
-        let url = self.url(*next_sample);
-        let answer = self.client.get(&url)?;
-        if *fruitless > 0 && !answer.path().ends_with("/live.mp4") {
+    /// One connection, to its end.
+    fn listen_once(&self, delivery: &Delivery, visit: &mut Visit) -> Result<Ending, Stop> {
+        let url = self.url(visit.next_sample, "");
+        let answer = self.enter(delivery, visit)?;
+        if visit.is_returning && !answer.path().ends_with("/live.mp4") {
             // Sent on to the recording: the space ended while we were away.
             return Ok(Ending::Over);
         }
-        delivery.connected()?;
-        *fruitless += 1;
+        visit.is_returning = true;
         let (mut stream, mut reader) = (answer.stream(), Reader::new(self.rendition.codec()));
         let (mut buffer, mut packets) = (vec![0; READ_BYTES], Vec::new());
         loop {
@@ -81,20 +81,72 @@ impl Progressive {
                 .push(&buffer[..read], &mut packets)
                 .map_err(|cause| malformed(&url, &cause))?;
             if let Some(last) = packets.last() {
-                *fruitless = 1;
-                *next_sample = Some(last.sample + u64::from(last.samples));
+                visit.had_sound = true;
+                visit.next_sample = Some(last.sample + u64::from(last.samples));
             }
             delivery.packets(packets.drain(..))?;
         }
     }
 
     /// Who comes back says for which part he waits, so that he misses nothing.
-    fn url(&self, next_sample: Option<u64>) -> String {
+    fn url(&self, next_sample: Option<u64>, ticket: &str) -> String {
         let (space, rendition, listener) = (&self.space_url, self.rendition, &self.listener);
-        let url = format!("{space}/live.mp4?rendition={rendition}&l={listener}");
+        let url = format!("{space}/live.mp4?rendition={rendition}&l={listener}{ticket}");
         match next_sample {
             Some(sample) => format!("{url}&from={}", sample / PART_SAMPLES),
             None => url,
+        }
+    }
+
+    /// Comes in, through the queue if the house is full. What is dictated there is obeyed, and spends no tries.
+    fn enter(&self, delivery: &Delivery, visit: &mut Visit) -> Result<Answer, Stop> {
+        loop {
+            let shown = visit.ticket.as_ref();
+            let ticket = shown.map_or_else(String::new, |ticket| format!("&ticket={ticket}"));
+            let entry = self
+                .client
+                .enter::<Told>(&self.url(visit.next_sample, &ticket))?;
+            if !std::mem::replace(&mut visit.was_answered, true) {
+                delivery.connected()?;
+            }
+            match entry {
+                Entry::In(answer) => {
+                    if visit.ticket.take().is_some() {
+                        delivery.queued(None)?;
+                    }
+                    return Ok(answer);
+                }
+                Entry::Wait(told) => {
+                    visit.ticket = Some(told.ticket.clone());
+                    self.wait(delivery, &told)?;
+                }
+            }
+        }
+    }
+
+    /// Waits until the ticket is to be shown again.
+    fn wait(&self, delivery: &Delivery, told: &Told) -> Result<(), Stop> {
+        let counter = format!("{}/now-serving.json", self.space_url);
+        let (mut standing, mut again, mut failed) = (told.standing(), told.again(), 0);
+        loop {
+            delivery.queued(Some(standing.clone()))?;
+            thread::sleep(queueing::spread(again, chance::fraction()));
+            if told.is_called() {
+                return Ok(());
+            }
+            let progress = self.client.get(&counter).and_then(Answer::json::<Progress>);
+            let Ok(progress) = progress else {
+                failed += 1;
+                again = told.after_failure(failed);
+                continue;
+            };
+            failed = 0;
+            let (now, next) = told.next(&progress);
+            standing = now;
+            match next {
+                Next::Ask => return Ok(()),
+                Next::Look(after) => again = after,
+            }
         }
     }
 
@@ -111,6 +163,22 @@ impl Progressive {
     }
 }
 
+/// What a listener remembers from connection to connection.
+#[derive(Default)]
+struct Visit {
+    /// Whether the server has ever answered.
+    was_answered: bool,
+    /// Whether he was inside before.
+    is_returning: bool,
+    /// Whether sound came since the last try.
+    had_sound: bool,
+    /// Tries since the last sound.
+    fruitless: u32,
+    /// Where the last sound ended.
+    next_sample: Option<u64>,
+    ticket: Option<String>,
+}
+
 /// How a connection ended.
 enum Ending {
     /// The server closed the stream.
@@ -121,7 +189,5 @@ enum Ending {
 
 /// A burst of 9 s at 48 kb/s is 54 KB: read it in few pieces, later ones are smaller anyway.
 const READ_BYTES: usize = 16 << 10;
-/// Tries without any sound before we give up; with their waits they span some 8 s.
-const RECONNECTS_MAX: u32 = 5;
-/// The wait before the first try, well within the cushion of a burst.
-const RECONNECT_AFTER: Duration = Duration::from_millis(250);
+/// Tries without any sound before we give up; with their waits they span some 12 s.
+const RECONNECTS_MAX: u32 = 8;

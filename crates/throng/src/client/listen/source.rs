@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cmaf::Packet;
+use super::queueing::Standing;
 use crate::client::Error;
 
 /// What a source tells the player. Times are counted from the start of the connect.
@@ -14,6 +15,8 @@ use crate::client::Error;
 pub enum Event {
     /// The server has answered.
     Connected(Duration),
+    /// The house is full, and this is where we stand; `None` when we are in.
+    Queued(Duration, Option<Standing>),
     /// A packet came.
     Packet(Duration, Packet),
     /// Nothing more will come: the space has ended, or the error says why.
@@ -59,6 +62,11 @@ impl Delivery {
     /// The server has answered.
     pub fn connected(&self) -> Result<(), Stop> {
         self.send(Event::Connected(self.since.elapsed()))
+    }
+
+    /// The house is full, and this is where we stand; `None` when we are in.
+    pub fn queued(&self, standing: Option<Standing>) -> Result<(), Stop> {
+        self.send(Event::Queued(self.since.elapsed(), standing))
     }
 
     /// Packets came, all of them now.

@@ -354,22 +354,11 @@ fn a_whep_listener_whose_session_is_lost_comes_back_to_the_same_clock() {
 }
 
 #[test]
-fn an_unknown_space_a_full_house_and_aac_are_told_plainly() {
+fn an_unknown_space_and_aac_are_told_plainly() {
     let unknown = heard_of(Via::Progressive, "", |_| not_found())
         .2
         .unwrap_err();
     assert!(unknown.to_string().contains("404: Not Found"), "{unknown}");
-    let full = heard_of(Via::Progressive, "", |_| {
-        let ticket =
-            br#"{"ticket":"t","place":9,"ask_again_seconds":15,"reason":"The house is full"}"#;
-        TestServer::answer("503 Service Unavailable", "application/json", ticket)
-    });
-    assert!(
-        full.2
-            .unwrap_err()
-            .to_string()
-            .contains("The house is full (ask again in 15 s)")
-    );
     let aac = heard_of(Via::Whep, "?rendition=a64", |_| not_found())
         .2
         .unwrap_err();
@@ -381,12 +370,77 @@ fn an_unknown_space_a_full_house_and_aac_are_told_plainly() {
     assert_eq!(html.unwrap_err().exit_code(), 1);
 }
 
+/// What a full house tells who is to ask again at once.
+fn full(place: u64) -> Vec<u8> {
+    let told = format!(
+        r#"{{"ticket":"t{place}","place":{place},"serving":1,"drawn":true,"ask_again_seconds":0,"reason":"Full."}}"#
+    );
+    TestServer::answer(
+        "503 Service Unavailable",
+        "application/json",
+        told.as_bytes(),
+    )
+}
+
+#[test]
+fn who_finds_the_house_full_goes_in_with_his_ticket_when_it_is_his_turn() {
+    let parts = tone_parts(0, 3).concat();
+    let looks = std::cell::Cell::new(0);
+    let (server, _, heard) = heard_of(Via::Progressive, "", move |asked| match asked.path() {
+        "/s/night/live.mp4" if asked.target.ends_with("&ticket=t4") => {
+            mp4(&[init("Opus", 48_000), parts.clone()].concat())
+        }
+        "/s/night/live.mp4" => full(4),
+        "/s/night/now-serving.json" => {
+            looks.set(looks.get() + 1);
+            let serving = looks.get() + 1;
+            let told = format!(r#"{{"serving":{serving},"of":9,"per_minute":0,"drawn":true}}"#);
+            TestServer::answer("200 OK", "application/json", told.as_bytes())
+        }
+        _ => state(),
+    });
+    let (report, finished) = heard.unwrap();
+    finished.unwrap();
+    assert!((report.heard_seconds - 0.96).abs() < 1e-9, "{report:?}");
+    assert!(report.queued_ms <= report.first_sound_ms, "{report:?}");
+    assert!(report.queued_ms.is_some());
+    let asked = server.asked();
+    let entries = asked
+        .iter()
+        .filter(|asked| asked.path().ends_with("/live.mp4"));
+    assert_eq!(
+        entries.count(),
+        2,
+        "he asks when it is his turn, not before"
+    );
+}
+
+#[test]
+fn who_waits_in_vain_gives_up_and_says_where_he_stood() {
+    let server = TestServer::start(|_| full(4));
+    let args = ListenArgs {
+        url: format!("{}/s/night", server.url),
+        via: Via::Progressive,
+        duration: Some(Duration::from_millis(1)),
+        out: None,
+        json: true,
+    };
+    let gave_up = listen(&args, &Interrupt::default(), &mut |_| Ok(())).unwrap_err();
+    assert!(
+        gave_up
+            .to_string()
+            .contains("(2 before us; nobody has been let in"),
+        "{gave_up}"
+    );
+}
+
 #[test]
 fn the_report_has_the_names_of_the_contract() {
     let report = Report {
         via: Via::Hls,
         connected_ms: Some(3),
         first_sound_ms: Some(40),
+        queued_ms: None,
         heard_seconds: 30.0,
         gaps: vec![ReportedGap {
             at_seconds: 1.5,
