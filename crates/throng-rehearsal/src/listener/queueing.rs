@@ -17,6 +17,7 @@ const NEAR_S: u64 = 20;
 pub(super) struct Waiting {
     ticket: String,
     place: u64,
+    drawn: bool,
     again_us: u64,
 }
 
@@ -27,6 +28,8 @@ struct Told {
     place: u64,
     #[serde(default)]
     serving: u64,
+    #[serde(default = "always")]
+    drawn: bool,
     ask_again_seconds: u32,
 }
 
@@ -36,6 +39,13 @@ struct Progress {
     serving: u64,
     #[serde(default)]
     per_minute: u64,
+    #[serde(default = "always")]
+    drawn: bool,
+}
+
+/// Servers that draw no lots say nothing of it.
+const fn always() -> bool {
+    true
 }
 
 impl Listener {
@@ -54,6 +64,7 @@ impl Listener {
         self.waiting = Some(Box::new(Waiting {
             ticket: told.ticket,
             place: told.place,
+            drawn: told.drawn,
             again_us,
         }));
         Some(come_back(scene.now_us, again_us, scene.chance))
@@ -66,7 +77,8 @@ impl Listener {
         else {
             return self.lose(scene, "broken counter");
         };
-        if waiting.place <= progress.serving {
+        // When the order has been drawn, the ticket tells which place it is now.
+        if waiting.place <= progress.serving || waiting.drawn != progress.drawn {
             self.step = self.first_of_sound();
             return self.ask(scene);
         }

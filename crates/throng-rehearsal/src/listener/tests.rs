@@ -392,6 +392,25 @@ fn who_is_given_a_ticket_waits_as_told_and_goes_in_with_it_when_his_turn_comes()
 }
 
 #[test]
+fn who_came_early_shows_his_ticket_again_when_the_order_is_drawn() {
+    let mut world = World::new(Via::Progressive);
+    world.listener.step = Step::Stream;
+    world.ask();
+    let told = |status: &str, body: &str| {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    };
+    let early = r#"{"ticket":"T","place":4,"serving":0,"drawn":false,"ask_again_seconds":5}"#;
+    assert!(matches!(world.take(&told("503 No", early)), Act::ComeBack { .. }));
+    assert_eq!(world.ask(), "/s/a/now-serving.json");
+    let before = told("200 OK", r#"{"serving":0,"of":9,"drawn":false}"#);
+    assert!(matches!(world.take(&before), Act::ComeBack { .. }));
+    assert_eq!(world.ask(), "/s/a/now-serving.json");
+    let after = told("200 OK", r#"{"serving":2,"of":9,"drawn":true}"#);
+    assert_eq!(world.take(&after), Act::Send);
+    assert!(world.ask().ends_with("&ticket=T"));
+}
+
+#[test]
 fn who_leaves_the_queue_has_not_failed() {
     let mut world = World::new(Via::Progressive);
     world.listener.step = Step::Stream;
