@@ -273,12 +273,12 @@ def test_a_node_keeps_to_its_certificate_whatever_becomes_of_the_file(tmp_path):
         node.stop()
         node.flags += ("--certificate", certificate)
         node.start()
-        assert space.show()["capacity"] == {"slots": 20, "rehearsed": 20}
+        assert space.show()["capacity"] == {"slots": 20, "egress_bits": None, "rehearsed": 20}
         certificate.unlink()
         origin = processes(node, "origin")[0]
         kill(origin)
         wait_until(lambda: processes(node, "origin") not in ([], [origin]), "another origin is there")
-        wait_until(lambda: capacity(space) == {"slots": 20, "rehearsed": 20}, "it answers", BACK_SECONDS)
+        wait_until(lambda: capacity(space) == {"slots": 20, "egress_bits": None, "rehearsed": 20}, "it answers", BACK_SECONDS)
     finally:
         node.close()
 

@@ -154,6 +154,11 @@ pub struct Progress {
 impl Board {
     /// Answers somebody who wants to come in. A place that he is given is given back by [`Board::leave`].
     pub fn ask(&self, asking: &Asking, secret: &[u8; 32]) -> Verdict {
+        let ticket = asking.ticket.filter(|ticket| ticket.queue == self.number());
+        // While there is room, who somebody is makes no difference.
+        if let Some(entered) = ticket.is_none().then(|| self.walk_in(asking)).flatten() {
+            return entered;
+        }
         let now_s = asking.now_ms / 1_000;
         let is_known = asking
             .player
@@ -161,10 +166,17 @@ impl Board {
         if is_known && self.enter_again(asking.lane, asking.rendition, asking.rung) {
             return self.entered(asking, Standing::Returned);
         }
-        match asking.ticket.filter(|ticket| ticket.queue == self.number()) {
+        match ticket {
             Some(ticket) => self.redeem(asking, ticket, secret),
-            None => self.welcome(asking, secret),
+            None => self.queue_up(asking, secret),
         }
+    }
+
+    /// Somebody without a ticket: in, if nobody waits and there is room beyond what is kept for those who were called.
+    fn walk_in(&self, asking: &Asking) -> Option<Verdict> {
+        let may_enter = is_taken_on(asking) && !self.is_waited_for(asking);
+        let enters = may_enter && self.enter(asking.lane, asking.rendition, asking.rung);
+        enters.then(|| self.entered(asking, Standing::Room))
     }
 
     /// Which queue is open; it is over half a century before the numbers are used up.
@@ -192,13 +204,8 @@ impl Board {
         (self.read(NEXT).saturating_sub(over)).saturating_sub(called)
     }
 
-    /// Somebody without a ticket: in, if nobody waits and there is room beyond what is kept for those who were called.
-    fn welcome(&self, asking: &Asking, secret: &[u8; 32]) -> Verdict {
-        let is_taken_on = asking.share.takes(asking.player.unwrap_or(asking.chance));
-        let may_enter = is_taken_on && !self.is_waited_for(asking);
-        if may_enter && self.enter(asking.lane, asking.rendition, asking.rung) {
-            return self.entered(asking, Standing::Room);
-        }
+    /// The next ticket, for somebody who has none or came too late with his.
+    fn queue_up(&self, asking: &Asking, secret: &[u8; 32]) -> Verdict {
         let ticket = Ticket {
             queue: self.number(),
             arrived: self.cell(NEXT).fetch_add(1, SeqCst),
@@ -213,7 +220,7 @@ impl Board {
         let reason = match asking.ticket {
             Some(_) => Reason::Late,
             None if self.read(DRAWN) == 0 => Reason::Early,
-            None if is_taken_on => Reason::Full,
+            None if is_taken_on(asking) => Reason::Full,
             None => Reason::Busy,
         };
         self.wait(asking, ticket, &chances, reason)
@@ -238,7 +245,8 @@ impl Board {
         let chances = Chances::of(secret, ticket.queue);
         let place = self.place(&chances, ticket);
         if place < self.read(FLOOR) || self.is_used(place) {
-            return self.welcome(asking, secret);
+            let walked = self.walk_in(asking);
+            return walked.unwrap_or_else(|| self.queue_up(asking, secret));
         }
         let is_called = place < self.read(SERVING);
         let standing = if is_called {
@@ -334,4 +342,10 @@ impl Board {
             chances.place(ticket.arrived, self.read(EARLY))
         }
     }
+}
+
+/// Whether the doors take him on now; who is let in once stays on that side.
+fn is_taken_on(asking: &Asking) -> bool {
+    let number = asking.player.unwrap_or(asking.chance);
+    asking.share.takes(number)
 }

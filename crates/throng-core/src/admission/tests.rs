@@ -271,6 +271,25 @@ fn who_was_inside_is_let_in_again_into_a_full_house_by_one_connection() {
 }
 
 #[test]
+fn while_there_is_room_two_may_share_a_number_and_both_stay() {
+    let mut house = House::new(100, 600_000, 5);
+    house.arrive(30);
+    let entered: Vec<_> = (0..2)
+        .map(|_| {
+            let asking = house.asking(None, Some(number(7)));
+            match house.board.ask(&asking, &SECRET) {
+                Verdict::Enter(entered) => entered,
+                Verdict::Wait(_) => panic!("there is room"),
+            }
+        })
+        .collect();
+    for entered in entered {
+        assert_eq!(entered.standing, Standing::Room);
+        assert!(house.board.is_last(entered.remembered.unwrap()));
+    }
+}
+
+#[test]
 fn the_margin_for_those_who_return_is_bounded() {
     let mut house = House::new(160, 600_000, 5);
     house.arrive(160);

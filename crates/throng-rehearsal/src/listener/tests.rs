@@ -397,10 +397,17 @@ fn who_came_early_shows_his_ticket_again_when_the_order_is_drawn() {
     world.listener.step = Step::Stream;
     world.ask();
     let told = |status: &str, body: &str| {
-        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
     };
     let early = r#"{"ticket":"T","place":4,"serving":0,"drawn":false,"ask_again_seconds":5}"#;
-    assert!(matches!(world.take(&told("503 No", early)), Act::ComeBack { .. }));
+    assert!(matches!(
+        world.take(&told("503 No", early)),
+        Act::ComeBack { .. }
+    ));
     assert_eq!(world.ask(), "/s/a/now-serving.json");
     let before = told("200 OK", r#"{"serving":0,"of":9,"drawn":false}"#);
     assert!(matches!(world.take(&before), Act::ComeBack { .. }));
