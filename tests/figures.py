@@ -48,6 +48,21 @@ def node(*flags, **more):
             running.close()
 
 
+@contextlib.contextmanager
+def certificate():
+    """The flags of a node that speaks TLS, with a certificate that our commands trust meanwhile."""
+    with folder() as place:
+        cert, key = place / "cert.pem", place / "key.pem"
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
+        subprocess.run(["openssl", "req", "-x509", *kind, *files], check=True, capture_output=True)
+        os.environ["SSL_CERT_FILE"] = str(cert)
+        try:
+            yield "--tls-cert", cert, "--tls-key", key
+        finally:
+            del os.environ["SSL_CERT_FILE"]
+
+
 def example(name, *arguments):
     """What a measuring example prints."""
     command = [EXAMPLES / name, *map(str, arguments)]

@@ -8,7 +8,7 @@ import subprocess
 import urllib.request
 from dataclasses import dataclass
 
-from figures import EXAMPLES, VOICES, folder, node
+from figures import EXAMPLES, VOICES, certificate, folder, node
 from throng import wait_until
 
 PATIENCE_SECONDS = 120
@@ -69,18 +69,8 @@ def throng(*flags, rung=0):
 
 @contextlib.contextmanager
 def throng_over_tls(*crowd_flags):
-    with folder() as place:
-        cert, key = place / "cert.pem", place / "key.pem"
-        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
-        subprocess.run(["openssl", "req", "-x509", *kind, *files], check=True, capture_output=True)
-        # For the commands of this program, which ask the desk over TLS too.
-        os.environ["SSL_CERT_FILE"] = str(cert)
-        try:
-            with node("--rung", "0", "--tls-cert", cert, "--tls-key", key) as serving:
-                yield System(serving.live().listen_url, [serving.process], flags=("--insecure", *crowd_flags))
-        finally:
-            del os.environ["SSL_CERT_FILE"]
+    with certificate() as flags, node("--rung", "0", *flags) as serving:
+        yield System(serving.live().listen_url, [serving.process], flags=("--insecure", *crowd_flags))
 
 
 @contextlib.contextmanager

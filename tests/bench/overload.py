@@ -15,7 +15,7 @@ import time
 from urllib.parse import urlsplit
 
 import house
-from figures import VOICES, cpu_seconds, figure, node, percentile
+from figures import VOICES, certificate, cpu_seconds, figure, node, percentile
 from throng import BINARY, ahead_of_others
 
 SLOTS = int(os.environ.get("THRONG_BENCH_LISTENERS", "2000"))
@@ -36,7 +36,8 @@ REFUSAL_MAX_US = 40
 def apart(method, url, body=None, headers={}):
     """A request on a connection of its own, from an address at which the crowd has not used up the ports."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30, source_address=(HOST_ADDRESS, 0))
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=30, source_address=(HOST_ADDRESS, 0))
     with contextlib.closing(connection):
         connection.request(method, parts.path, body, headers)
         answer = connection.getresponse()
@@ -46,9 +47,9 @@ def apart(method, url, body=None, headers={}):
 class Crowd:
     """`throng rehearse`, and the last second that it told."""
 
-    def __init__(self, space, listeners, stay, *more, env=None):
+    def __init__(self, space, listeners, stay, *more):
         words = ["rehearse", f"{space.listen_url}/live.mp4", "--listeners", listeners, "--via", "progressive", "--stay", stay, "--json", *more]
-        popen = subprocess.Popen([BINARY, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
+        popen = subprocess.Popen([BINARY, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.process = ahead_of_others(popen)
         self.seconds, self.report = [], None
         self.thread = threading.Thread(target=self.read, daemon=True)
@@ -102,18 +103,18 @@ def metrics(serving, name):
     return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
 
 
-def flood(times, tls):
+def flood(times, node_flags, crowd_flags):
     """A node whose places are half taken, and a crowd of so many times its places at once."""
     # The ports of a crowd that has gone are not free again for a minute.
-    with house.own_network(), node("--listeners-max", str(SLOTS), *tls.flags) as serving:
+    with house.own_network(), node("--rung", "0", "--listeners-max", str(SLOTS), *node_flags) as serving:
         space = serving.live()
         with space.speak(1, VOICES / "01-ada.flac"):
             time.sleep(SETTLE_SECONDS)
-            inside = Crowd(space, INSIDE, "300s", "--arrive", "ramp:2s", env=tls.env)
+            inside = Crowd(space, INSIDE, "300s", "--arrive", "ramp:2s", *crowd_flags)
             time.sleep(SETTLE_SECONDS)
             host = Host(space)
             before = cpu_seconds(serving.process)
-            crowd = Crowd(space, int(SLOTS * times), f"{FLOOD_SECONDS}s", "--arrive", "vertical", env=tls.env)
+            crowd = Crowd(space, int(SLOTS * times), f"{FLOOD_SECONDS}s", "--arrive", "vertical", *crowd_flags)
             report = crowd.over()
             spent = cpu_seconds(serving.process) - before
             host.leave()
@@ -147,15 +148,18 @@ def tell(name, times, alone, seen):
     figure(f"{label}: host's acts that failed", host.failed, "<= 0")
 
 
-class Plain:
-    flags, env, name = [], None, "plain"
+def ways():
+    yield "plain", [], []
+    with certificate() as flags:
+        yield "TLS", flags, ["--insecure", "--tls-sessions", "new"]
 
 
 def main():
-    for tls in [Plain]:
-        alone = flood(0.5, tls)
+    for name, node_flags, crowd_flags in ways():
+        # As many as there are places left.
+        alone = flood((SLOTS - INSIDE) / SLOTS, node_flags, crowd_flags)
         for times in TIMES:
-            tell(tls.name, times, alone, flood(times, tls))
+            tell(name, times, alone, flood(times, node_flags, crowd_flags))
 
 
 main()
