@@ -54,7 +54,7 @@ def certificate():
     with folder() as place:
         cert, key = place / "cert.pem", place / "key.pem"
         kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
+        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", cert]
         subprocess.run(["openssl", "req", "-x509", *kind, *files], check=True, capture_output=True)
         os.environ["SSL_CERT_FILE"] = str(cert)
         try:
