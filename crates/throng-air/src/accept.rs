@@ -208,6 +208,8 @@ pub async fn requests(
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
+        // What has been said is read before the door closes, and is answered.
+        biased;
         ended = serving.as_mut() => ended,
         () = closed(&mut closing) => {
             serving.as_mut().graceful_shutdown();

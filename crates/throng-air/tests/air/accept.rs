@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
+use throng_air::accept::requests;
 use throng_core::space::State;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::house::{CONNECTIONS_MAX, Front, House};
@@ -135,5 +140,25 @@ async fn closing_ends_idle_connections_and_lets_requests_finish() {
         assert!(held.is_closed().await);
         drop(held);
         house.closed().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_before_the_door_closed_is_answered() {
+    for _ in 0..32 {
+        let (mut theirs, ours) = tokio::io::duplex(1_024);
+        theirs
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let (_, closing) = watch::channel(true);
+        let app = Router::new().route("/", get(|| async { "here" }));
+        requests(ours, app, closing).await;
+        let mut said = String::new();
+        theirs.read_to_string(&mut said).await.unwrap();
+        assert!(
+            said.starts_with("HTTP/1.1 200 OK") && said.ends_with("here"),
+            "{said}"
+        );
     }
 }
