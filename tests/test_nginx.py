@@ -1,0 +1,131 @@
+"""nginx in front of a node, with the file that operators are given: all that people do goes through it."""
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+import browser
+import players
+import signal_kit
+from crowd import PARTS_PER_SEGMENT, part_path
+from figures import certificate
+from test_full import SECONDS, assert_heard
+from throng import Node, free_port, request, wait_until
+
+pytestmark = pytest.mark.aside
+
+GIVEN = pathlib.Path(__file__).resolve().parent.parent / "docs" / "operate" / "nginx.conf"
+AROUND = """
+daemon off;
+pid {folder}/nginx.pid;
+user {user};
+error_log {folder}/error.log;
+events {{}}
+http {{
+    log_format by_cache "$status $upstream_cache_status $request_uri";
+    access_log {folder}/access.log by_cache;
+    include {folder}/throng.conf;
+}}
+"""
+ASKERS = 20
+
+
+class Proxied:
+    """A node behind nginx: by its links nobody sees that there is a node."""
+
+    def __init__(self, folder, cert, key, *flags):
+        self.folder = folder
+        near, far = ({name: f"127.0.0.1:{free_port()}" for name in ("listen", "desk")} for _ in range(2))
+        conf = GIVEN.read_text().replace("127.0.0.1:8080", near["listen"]).replace("127.0.0.1:8081", near["desk"])
+        doors = iter(far.values())
+        conf = re.sub(r"listen 443", lambda _: f"listen {next(doors)}", conf)
+        conf = conf.replace("/etc/ssl/throng/cert.pem", cert).replace("/etc/ssl/throng/key.pem", key)
+        (folder / "throng.conf").write_text(conf.replace("/var/cache/nginx", str(folder)))
+        user = "root" if os.geteuid() == 0 else "nobody"
+        (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=user))
+        self.nginx = subprocess.Popen(["nginx", "-e", folder / "error.log", "-c", folder / "nginx.conf"])
+        public = ["--public-url", f"https://{far['listen']}", "--desk-url", f"https://{far['desk']}"]
+        self.node = Node(folder / "data", *public, *flags, listen=near["listen"], desk=near["desk"])
+        wait_until(lambda: request("GET", f"{self.node.links['desk']}/studio").status == 200, "nginx is there")
+
+    def asked(self, path):
+        """What the cache made of each request for it."""
+        lines = (self.folder / "access.log").read_text().splitlines()
+        return [line.split()[1] for line in lines if line.split()[2] == path]
+
+    def close(self):
+        self.node.close()
+        self.nginx.terminate()
+        self.nginx.wait()
+
+
+@pytest.fixture(scope="module")
+def sealed():
+    """A certificate and its key."""
+    with certificate() as (_, cert, _, key):
+        yield str(cert), str(key)
+
+
+@pytest.fixture(scope="module")
+def proxied(sealed, tmp_path_factory):
+    with contextlib.closing(Proxied(tmp_path_factory.mktemp("proxied"), *sealed)) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def talk(proxied, voices):
+    """A live space whose speaker came through the proxy; his sound did not."""
+    space = proxied.node.live("Behind a proxy")
+    assert space.listen_url.startswith("https://")
+    with space.speak(1, voices["ada"]):
+        wait_until(lambda: space.recorded_seconds() > SECONDS, "there is a whole window")
+        yield space
+
+
+@pytest.mark.parametrize("path", ["live.webm", "live.aac", "hls/main.m3u8"])
+def test_players_hear_through_it_what_is_recorded(talk, path, tmp_path):
+    programme, heard = talk.hearing(lambda: players.ffmpeg(f"{talk.listen_url}/{path}", SECONDS, tmp_path))
+    assert_heard(programme, heard)
+
+
+def test_a_part_that_many_ask_for_before_it_is_there_is_asked_for_once(proxied, talk):
+    number = (talk.state()["newest_segment"] + 2) * PARTS_PER_SEGMENT
+    path = part_path(number)
+    with concurrent.futures.ThreadPoolExecutor(ASKERS) as pool:
+        answers = list(pool.map(lambda _: talk.get(path), range(ASKERS)))
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body for answer in answers}) == 1
+    whole = f"/s/{talk.slug}/{path}"
+    wait_until(lambda: len(proxied.asked(whole)) == ASKERS, "all are in the log")
+    assert sorted(proxied.asked(whole)) == ["HIT"] * (ASKERS - 1) + ["MISS"]
+
+
+def test_a_recording_is_read_in_ranges(talk):
+    talk.recording()
+    answer = talk.get("recording.mp4", headers={"Range": "bytes=100-199"})
+    assert (answer.status, len(answer.body)) == (206, 100)
+
+
+def test_the_listeners_page_plays_in_a_browser(talk, chromium):
+    with chromium.page(talk.listen_url) as page:
+        page.click("#listen")
+        heard = browser.heard(page, SECONDS / 2)
+    assert signal_kit.is_present(signal_kit.speech("ada"), heard)
+
+
+def test_each_who_finds_the_house_full_has_a_ticket_of_his_own(sealed, tmp_path):
+    with contextlib.closing(Proxied(tmp_path, *sealed, "--listeners-max", "1")) as house:
+        space = house.node.live("A full house")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            inside = pool.submit(signal_kit.decode, f"{space.listen_url}/live.webm?l=inside", SECONDS)
+            wait_until(lambda: space.state()["listening"] == 1, "somebody is in")
+            told = [space.get(f"hls/main.m3u8?l={who}") for who in ("first", "second")]
+            assert [answer.status for answer in told] == [503, 503]
+            assert len({answer.json()["ticket"] for answer in told}) == 2
+            assert all(answer.header("retry-after") for answer in told)
+            inside.result()
