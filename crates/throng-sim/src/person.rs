@@ -3,7 +3,7 @@
 use throng_air::engine::cursor::Format;
 use throng_core::admission::{Remembered, Ticket};
 use throng_rehearsal::chance::Chance;
-use throng_rehearsal::retry::Retries;
+use throng_rehearsal::retry::Comeback;
 
 use crate::scenario::Crowd;
 
@@ -77,7 +77,8 @@ pub(crate) struct Person {
     pub(crate) tries: u8,
     /// Calls that a service without a plan has answered.
     pub(crate) calls: u8,
-    pub(crate) retries: Retries,
+    /// The tries of our page.
+    pub(crate) comeback: Comeback,
     pub(crate) node: u16,
     pub(crate) wanted_ms: u32,
     pub(crate) gives_up_ms: u32,
@@ -123,7 +124,7 @@ impl Person {
             attempt: 0,
             tries: 0,
             calls: 0,
-            retries: Retries::default(),
+            comeback: Comeback::default(),
             node,
             wanted_ms: now_ms,
             gives_up_ms: now_ms.saturating_add(patience_ms).min(last_ms),

@@ -202,7 +202,6 @@ impl World<'_> {
         him.state = State::Listening;
         self.tally.out -= u64::from(std::mem::take(&mut him.is_lost));
         him.tries = 0;
-        him.retries.heard();
         node.listeners.push(person);
         node.bear_short += u64::from(bears == short_parts());
         if him.is_slow {

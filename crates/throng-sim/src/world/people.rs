@@ -3,7 +3,6 @@
 use throng_air::ledger::Closed;
 use throng_core::admission::{Reason, Wait};
 use throng_rehearsal::SECOND_US;
-use throng_rehearsal::retry::Retries;
 
 use super::{STEP_MS, World};
 use crate::cost;
@@ -89,7 +88,8 @@ impl World<'_> {
         let node = &mut self.nodes[usize::from(him.node)];
         if !node.is_up {
             let is_silent = node.is_silent;
-            return self.fail_after(person, u64::from(is_silent) * cost::UNREACHABLE_MS);
+            let found_out_ms = u64::from(is_silent) * cost::UNREACHABLE_MS;
+            return self.fail_after(person, found_out_ms, false);
         }
         him.attempt = him.attempt.wrapping_add(1);
         let item = Item {
@@ -120,11 +120,12 @@ impl World<'_> {
 
     /// No answer, or the connection broke.
     pub(super) fn fail(&mut self, person: u32) {
-        self.fail_after(person, 0);
+        self.fail_after(person, 0, false);
     }
 
-    fn fail_after(&mut self, person: u32, found_out_ms: u64) {
-        let wait_ms = self.wait_of_player_ms(person);
+    /// `cut`: he was hearing something until now.
+    fn fail_after(&mut self, person: u32, found_out_ms: u64, cut: bool) {
+        let wait_ms = self.wait_of_player_ms(person, found_out_ms, cut);
         let him = &mut self.people[person as usize];
         him.attempt = him.attempt.wrapping_add(1);
         him.state = State::Away;
@@ -133,21 +134,21 @@ impl World<'_> {
     }
 
     /// How long his player waits before it tries again, or he before he presses play again.
-    fn wait_of_player_ms(&mut self, person: u32) -> u64 {
+    fn wait_of_player_ms(&mut self, person: u32, found_out_ms: u64, cut: bool) -> u64 {
         if self.is_naive() {
             return cost::NAIVE_AGAIN_MS;
         }
+        let now_us = (self.now_ms() + found_out_ms) * 1_000;
         let him = &mut self.people[person as usize];
-        if him.device == Device::Plain {
-            him.tries += 1;
-            if him.tries <= cost::PLAIN_TRIES {
-                return cost::PLAIN_AGAIN_MS;
-            }
-            him.tries = 0;
-        } else if let Some(wait_us) = him.retries.next_wait_us(0, &mut self.chance) {
+        if him.device == Device::Page {
+            let wait_us = him.comeback.next_wait_us(now_us, cut, &mut self.chance);
             return wait_us * 1_000 / SECOND_US;
         }
-        him.retries = Retries::default();
+        him.tries += 1;
+        if him.tries <= cost::PLAIN_TRIES {
+            return cost::PLAIN_AGAIN_MS;
+        }
+        him.tries = 0;
         cost::PRESS_AGAIN_MS + self.chance.below(cost::PRESS_AGAIN_MS)
     }
 
@@ -160,7 +161,7 @@ impl World<'_> {
         him.gives_up_ms = until_ms.min(him.leaves_ms);
         self.tally.out += u64::from(!std::mem::replace(&mut him.is_lost, true));
         him.remembered = None;
-        self.fail(person);
+        self.fail_after(person, 0, true);
     }
 
     /// He has been given a ticket, or been told when to try again.
