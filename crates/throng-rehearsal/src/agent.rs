@@ -196,6 +196,7 @@ impl Agent {
         let slot = &mut self.guests.slots[own as usize];
         slot.is_connected = true;
         slot.listener.connecting(now);
+        self.guests.tally.connects += 1;
         if let Err(trouble) = self.port.connect(own) {
             self.guests.tally.own_limits += u64::from(trouble.is_our_own());
             self.miss(own, now, trouble.reason());

@@ -242,6 +242,7 @@ impl<'a> Running<'a> {
         let second = Second {
             at_ms: now.saturating_sub(self.begin_us) / 1_000,
             begun: tally.begun,
+            connects: tally.connects,
             listening: tally.listening,
             joins: tally.joined - self.last.joined,
             joined: tally.joined,

@@ -224,6 +224,7 @@ fn microseconds(seconds: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use throng_core::ladder::Rung;
     use throng_core::playlist::{self, Form};
     use throng_core::rendition::Rendition;
     use throng_core::space::State;
@@ -265,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_wanted_variant_is_taken_and_else_the_first() {
-        let main = playlist::main(State::Live);
+        let main = playlist::main(State::Live, Rung::default());
         assert_eq!(
             variant(&main, Rendition::O24.name()),
             Some("o24/media.m3u8")

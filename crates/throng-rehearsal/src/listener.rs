@@ -20,12 +20,12 @@ use self::known::Known;
 use self::queueing::{Waiting, counter_beside};
 use crate::SECOND_US;
 use crate::answer::{Head, Media};
-use crate::chance::{Chance, mixed};
+use crate::chance::Chance;
 use crate::hls::{PLAYLIST_MAX_BYTES, Playlist, Playlists};
 use crate::mix::Via;
 use crate::orders::Funnel;
 use crate::playback::Playback;
-use crate::retry::Retries;
+use crate::retry::{Comeback, Retries};
 use crate::stream::Reader;
 use crate::tally::Tally;
 
@@ -36,7 +36,8 @@ pub const QUIET_MAX_US: u64 = 20 * SECOND_US;
 /// One listener.
 #[derive(Debug)]
 pub struct Listener {
-    number: u32,
+    /// The number that his player made up.
+    player: u64,
     via: Via,
     step: Step,
     /// The answer that comes in.
@@ -44,6 +45,7 @@ pub struct Listener {
     reader: Reader,
     playback: Playback,
     retries: Retries,
+    comeback: Comeback,
     /// His place in the playlist.
     next: (u64, u64),
     playlist: Option<Arc<Playlist>>,
@@ -140,16 +142,17 @@ pub struct Shared {
 }
 
 impl Listener {
-    /// A listener who is about to connect.
-    pub fn new(number: u32, via: Via, now_us: u64, funnel: &Funnel) -> Self {
+    /// A listener who is about to connect; no two have the same number.
+    pub fn new(player: u64, via: Via, now_us: u64, funnel: &Funnel) -> Self {
         let mut listener = Self {
-            number,
+            player,
             via,
             step: Step::Before(0),
             answer: None,
             reader: Reader::None,
             playback: Playback::default(),
             retries: Retries::default(),
+            comeback: Comeback::default(),
             next: (0, 0),
             playlist: None,
             loaded_us: 0,
@@ -402,12 +405,12 @@ impl Listener {
                 return path.to_owned();
             }
             let mark = if path.contains('?') { '&' } else { '?' };
-            format!("{path}{mark}l={:016x}", mixed(self.number.into()))
+            format!("{path}{mark}l={:016x}", self.player)
         };
         Some(match self.step {
             Step::Before(place) => funnel.before.get(usize::from(place))?.clone(),
             Step::Stream if self.via == Via::Plain => {
-                let turn = mixed(self.number.into()) % funnel.plain.len().max(1) as u64;
+                let turn = self.player % funnel.plain.len().max(1) as u64;
                 self.with_ticket(sticky(funnel.plain.get(usize::try_from(turn).ok()?)?))
             }
             Step::Queue => counter_beside(&funnel.progressive)?,

@@ -14,6 +14,8 @@ const REASONS_MAX: usize = 32;
 pub struct Tally {
     /// Listeners who have set out.
     pub begun: u64,
+    /// Connections of theirs that were begun, the first of each among them.
+    pub connects: u64,
     /// Who has got sound: the answer that carries it.
     pub joined: u64,
     /// Who gave up before that.
@@ -112,6 +114,7 @@ impl Tally {
     /// Adds another agent's counts of the same moment. `held_peak` of the sum is kept by whoever sums.
     pub fn merge(&mut self, other: &Self) {
         self.begun += other.begun;
+        self.connects += other.connects;
         self.joined += other.joined;
         self.failed += other.failed;
         self.queued += other.queued;

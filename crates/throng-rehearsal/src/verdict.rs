@@ -17,6 +17,8 @@ pub struct Second {
     pub at_ms: u64,
     /// Who has set out.
     pub begun: u64,
+    /// Connections that were begun.
+    pub connects: u64,
     /// To whom sound comes now.
     pub listening: u64,
     /// Who has joined since the second before.

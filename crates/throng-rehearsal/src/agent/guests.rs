@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use crate::chance::Chance;
+use crate::chance::{Chance, mixed};
 use crate::listener::{Act, Listener, Scene, Shared};
 use crate::mix::Via;
 use crate::orders::Orders;
@@ -71,10 +71,12 @@ impl Guests {
             self.kept.insert(own, Vec::new());
         }
         self.tally.begun += 1;
+        // Of another crowd's listeners nobody is taken for one of this.
+        let player = mixed(self.orders.seed ^ mixed(number.into()));
         self.slots.push(Slot {
             is_connected: false,
             wake_us: 0,
-            listener: Listener::new(number, via, now, &self.orders.funnel),
+            listener: Listener::new(player, via, now, &self.orders.funnel),
         });
         own
     }

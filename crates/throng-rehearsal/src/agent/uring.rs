@@ -239,3 +239,58 @@ impl Port for Uring {
         seat.is_made = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const CONNECTIONS: u32 = 1_000;
+
+    #[test]
+    fn a_crowd_to_whom_something_comes_at_once_costs_each_a_few_looks() {
+        if !is_available() {
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sources = ["127.0.0.1".parse().unwrap()];
+        let sources = Sources::new(listener.local_addr().unwrap(), &sources);
+        let mut port = Uring::new(sources, CONNECTIONS);
+        let server = std::thread::spawn(move || {
+            let accepted = (0..CONNECTIONS).map(|_| listener.accept().unwrap().0);
+            accepted.collect::<Vec<_>>()
+        });
+        let mut made = 0;
+        for place in 0..CONNECTIONS {
+            port.connect(place).unwrap();
+            // One after the other: no backlog is ever full.
+            while made <= place {
+                port.wait(10_000).unwrap();
+                while let Some(event) = port.next() {
+                    made += u32::from(matches!(event, Event::Made(_)));
+                }
+            }
+        }
+        let mut peers = server.join().unwrap();
+        for peer in &mut peers {
+            peer.write_all(b"x").unwrap();
+        }
+        let (mut heard, mut completed) = (0, 0);
+        while heard < CONNECTIONS {
+            port.wait(10_000).unwrap();
+            completed += port.rings[0].completed.len();
+            while let Some(event) = port.next() {
+                let Event::Readable(place) = event else {
+                    panic!("nothing else happens");
+                };
+                heard += u32::from(matches!(port.take(place), Taken::Bytes(b"x")));
+            }
+        }
+        assert!(
+            completed <= 3 * CONNECTIONS as usize,
+            "{completed} completions"
+        );
+    }
+}

@@ -35,9 +35,6 @@ impl Listener {
             .playback
             .deliver(scene.now_us, stretch.sample, stretch.samples, enough_us);
         scene.tally.delivered_samples += heard.new_samples;
-        if heard.new_samples > 0 {
-            self.retries.heard();
-        }
         if !stretch.in_sequence {
             scene.tally.note_trouble("out of sequence");
         }

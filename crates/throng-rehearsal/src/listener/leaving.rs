@@ -63,7 +63,8 @@ impl Listener {
 
     /// Comes back after a wait, to where sound begins if he has had any.
     fn back(&mut self, scene: &mut Scene<'_>, asked_us: u64) -> Act {
-        if let State::Joined { listening: true } = self.state {
+        let cut = self.state == State::Joined { listening: true };
+        if cut {
             scene.tally.listening -= 1;
             self.state = State::Joined { listening: false };
         }
@@ -73,11 +74,23 @@ impl Listener {
         self.answer = None;
         self.reader = Reader::None;
         self.playlist = None;
-        match self.retries.next_wait_us(asked_us, scene.chance) {
+        match self.wait_us(scene, asked_us, cut) {
             Some(wait_us) => Act::ComeBack {
                 at_us: scene.now_us + wait_us,
             },
             None => self.give_up(scene, "gave up"),
+        }
+    }
+
+    /// How long he waits before the next try; `None` when he gives up, which nobody does who has heard something.
+    fn wait_us(&mut self, scene: &mut Scene<'_>, asked_us: u64, cut: bool) -> Option<u64> {
+        match (self.state, asked_us) {
+            (State::Joining | State::Gone, _) => self.retries.next_wait_us(asked_us, scene.chance),
+            (State::Joined { .. }, 0) => {
+                Some(self.comeback.next_wait_us(scene.now_us, cut, scene.chance))
+            }
+            // What was dictated is obeyed, and not with all others who were told the same.
+            (State::Joined { .. }, _) => Some(asked_us + scene.chance.below(SECOND_US)),
         }
     }
 

@@ -152,7 +152,7 @@ fn a_lost_connection_comes_back_for_sound_alone_and_its_burst_is_not_counted_twi
     let Act::ComeBack { at_us } = world.with(Listener::closed) else {
         panic!("he comes back");
     };
-    assert!((500_000..1_500_000).contains(&at_us));
+    assert_eq!(at_us, 500_000, "the first time at once");
     assert_eq!((world.counts(), world.tally.lost), ((1, 0, 0, 0), 1));
     world.now_us = at_us;
     assert!(world.ask().starts_with("/s/a/live.mp4?l="));
@@ -163,6 +163,41 @@ fn a_lost_connection_comes_back_for_sound_alone_and_its_burst_is_not_counted_twi
     assert_eq!(world.counts(), (1, 1, 0, 0));
     world.with(|listener, scene| listener.leave(scene.now_us, scene.tally));
     assert_eq!((world.tally.left, world.tally.listening), (1, 0));
+}
+
+#[test]
+fn who_was_inside_when_his_server_vanished_comes_back_until_it_is_there_again() {
+    let mut world = World::new(Via::Progressive);
+    world.join();
+    world.chunk(&part(0));
+    let mut act = world.with(Listener::closed);
+    for _ in 0..100 {
+        let Act::ComeBack { at_us } = act else {
+            panic!("he gave up");
+        };
+        assert!(at_us <= world.now_us + 10_000_000);
+        world.now_us = at_us;
+        act = world.with(|listener, scene| listener.unreached(scene, "connection refused"));
+    }
+    assert_eq!((world.counts(), world.tally.lost), ((1, 0, 0, 0), 1));
+    let back = world.ask();
+    assert!(
+        back.starts_with("/s/a/live.mp4?l=") && back.ends_with("&from=1"),
+        "{back}"
+    );
+    world.take(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mp4\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!((world.tally.listening, world.tally.failed), (1, 0));
+    let told = b"HTTP/1.1 503 Busy\r\nRetry-After: 4\r\nContent-Length: 0\r\n\r\n";
+    world.with(Listener::closed);
+    world.ask();
+    let Act::ComeBack { at_us } = world.take(told) else {
+        panic!("he gave up");
+    };
+    let waited_us = at_us - world.now_us;
+    assert!(
+        (4_000_000..5_000_000).contains(&waited_us),
+        "as he was told, and spread"
+    );
 }
 
 #[test]
@@ -230,17 +265,9 @@ fn plain_players_get_what_the_answer_says_it_is() {
     assert_eq!(
         world.take(b"\0\0"),
         Act::ComeBack {
-            at_us: world.chance_of_next()
+            at_us: world.now_us
         }
     );
-}
-
-impl World {
-    /// When the wait that was just drawn ends.
-    fn chance_of_next(&self) -> u64 {
-        let mut chance = Chance::new(3);
-        self.now_us + chance.below(SECOND_US)
-    }
 }
 
 #[test]
@@ -346,13 +373,6 @@ fn who_is_given_a_ticket_waits_as_told_and_goes_in_with_it_when_his_turn_comes()
     let mut world = World::new(Via::Progressive);
     world.listener.step = Step::Stream;
     world.ask();
-    let told = |status: &str, body: &str| {
-        format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
-    };
     let full = r#"{"ticket":"T","place":40,"serving":7,"ask_again_seconds":20,"reason":"full"}"#;
     let expect_back = |act: Act, from: u64, to: u64| {
         let Act::ComeBack { at_us } = act else {
@@ -396,13 +416,6 @@ fn who_came_early_shows_his_ticket_again_when_the_order_is_drawn() {
     let mut world = World::new(Via::Progressive);
     world.listener.step = Step::Stream;
     world.ask();
-    let told = |status: &str, body: &str| {
-        format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
-    };
     let early = r#"{"ticket":"T","place":4,"serving":0,"drawn":false,"ask_again_seconds":5}"#;
     assert!(matches!(
         world.take(&told("503 No", early)),
@@ -423,14 +436,16 @@ fn who_leaves_the_queue_has_not_failed() {
     world.listener.step = Step::Stream;
     world.ask();
     let body = r#"{"ticket":"T","place":4,"serving":0,"ask_again_seconds":5}"#;
-    let refusal = format!(
-        "HTTP/1.1 503 No\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
     assert!(matches!(
-        world.take(refusal.as_bytes()),
+        world.take(&told("503 No", body)),
         Act::ComeBack { .. }
     ));
     world.with(|listener, scene| listener.leave(scene.now_us, scene.tally));
     assert_eq!((world.tally.queued, world.counts()), (1, (0, 0, 0, 0)));
+}
+
+/// An answer with a body.
+fn told(status: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }

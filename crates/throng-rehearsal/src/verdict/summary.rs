@@ -15,6 +15,7 @@ impl Evidence {
         let delivered = tally.delivered_seconds();
         Summary {
             asked: self.asked,
+            connects: tally.connects,
             joined: tally.joined,
             held_peak: tally.held_peak,
             failed: tally.failed,
@@ -63,6 +64,8 @@ impl Evidence {
 pub struct Summary {
     /// The size of the crowd.
     pub asked: u32,
+    /// Connections that were begun, the first of each listener among them.
+    pub connects: u64,
     /// Who got sound.
     pub joined: u64,
     /// The most at once.

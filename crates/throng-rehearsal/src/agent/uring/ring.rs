@@ -34,6 +34,9 @@ pub(super) struct Ring {
     /// Those of them that it does not.
     pub(super) free: Vec<u32>,
     pub(super) completed: VecDeque<(u64, i32, u32)>,
+    /// Receives that found no buffer; at most one for each seat. Asked all at once again, a crowd of them would find
+    /// none, again and again, and leave no time to those who have one.
+    starved: VecDeque<Tag>,
     /// Whether the last look found anything.
     pub(super) was_busy: bool,
 }
@@ -113,6 +116,7 @@ impl Ring {
             requests: Vec::new(),
             free: Vec::new(),
             completed: VecDeque::new(),
+            starved: VecDeque::new(),
             was_busy: false,
         })
     }
@@ -147,6 +151,7 @@ impl Ring {
 
     /// Submits what there is and waits for so many completions or so long, or not at all.
     pub(super) fn look(&mut self, most: Option<(usize, u64)>) -> io::Result<()> {
+        self.feed();
         let queue = self.queues.submission();
         let idle = queue.is_empty() && !queue.taskrun() && !queue.cq_overflow();
         drop(queue);
@@ -166,6 +171,18 @@ impl Ring {
         match Errno::from_io_error(&error) {
             Some(Errno::TIME | Errno::INTR | Errno::BUSY | Errno::AGAIN) => Ok(()),
             _ => Err(error),
+        }
+    }
+
+    /// Those who found no buffer ask again: as many as there are buffers.
+    fn feed(&mut self) {
+        for _ in 0..BUFFERS {
+            let Some(tag) = self.starved.pop_front() else {
+                return;
+            };
+            if self.is_here(tag) {
+                self.receive(tag.index);
+            }
         }
     }
 
@@ -198,11 +215,14 @@ impl Ring {
             self.receive(tag.index);
             return Some(Told::Made);
         }
-        let is_full = result == -Errno::NOBUFS.raw_os_error();
-        if is_full || (result > 0 && !cqueue::more(flags)) {
+        if result == -Errno::NOBUFS.raw_os_error() {
+            self.starved.push_back(tag);
+            return None;
+        }
+        if result > 0 && !cqueue::more(flags) {
             self.receive(tag.index);
         }
-        (!is_full).then_some(Told::Came {
+        Some(Told::Came {
             buffer,
             length: usize::try_from(result).ok(),
         })
