@@ -8,7 +8,6 @@ programme is not counted: Throng's threads that mix, encode and record no more t
 import contextlib
 import json
 import os
-import pathlib
 import shutil
 import subprocess
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 
 import _peers
 import browser
-from figures import family, figure, tasks
+from figures import family, figure, status_bytes, tasks
 from throng import BINARY
 
 LISTENERS = int(os.environ.get("THRONG_BENCH_LISTENERS", "15000"))
@@ -89,11 +88,7 @@ def thread_us(task):
 
 def memory_bytes(system):
     """What its processes have in memory."""
-    resident = 0
-    for pid in family_of(system):
-        status = pathlib.Path(f"/proc/{pid}/status").read_text()
-        resident += int(status.partition("VmRSS:")[2].split()[0]) * 1024
-    return resident
+    return sum(status_bytes(pid, "VmRSS") for pid in family_of(system))
 
 
 def crowd(system, listeners, seconds, arrive):

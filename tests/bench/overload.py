@@ -1,5 +1,9 @@
 """A house of few places and a crowd ten and twenty times as large: what those inside hear, what the doors still do, and what a refusal costs.
 
+The crowd obeys what it is told; once more a part of it does not: a sixth of those ask again five times a second whatever the
+answer was, the others never speak, say half, drip, hardly read or send garbage, and hold their connections for as long as
+they may.
+
 The same places are filled by the same number of people alone first, in the same minute and on a node of the same build,
 so that goodput is a ratio of two counts of audio. The crowd and the node share the machine.
 """
@@ -8,15 +12,13 @@ import contextlib
 import http.client
 import json
 import os
-import signal
-import subprocess
 import threading
 import time
 from urllib.parse import urlsplit
 
 import house
+from _crowd import Crowd
 from figures import VOICES, certificate, cpu_seconds, figure, node, percentile
-from throng import BINARY, ahead_of_others
 
 SLOTS = int(os.environ.get("THRONG_BENCH_LISTENERS", "2000"))
 TIMES = [10, 20]
@@ -26,6 +28,8 @@ FLOOD_SECONDS = 40
 SETTLE_SECONDS = 8
 # Workers tell what they counted every five seconds.
 METRICS_SECONDS = 6
+# As many disobedient as there are places, and once more.
+DISOBEDIENT = ["--misbehaving", str(2 * SLOTS)]
 HOST_ACTS_EVERY_SECONDS = 0.1
 HOST_ADDRESS = "127.0.0.99"
 # A player with a tenth of a second too little has heard it.
@@ -42,35 +46,6 @@ def apart(method, url, body=None, headers={}):
         connection.request(method, parts.path, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
-
-
-class Crowd:
-    """`throng rehearse`, and the last second that it told."""
-
-    def __init__(self, space, listeners, stay, *more):
-        words = ["rehearse", f"{space.listen_url}/live.mp4", "--listeners", listeners, "--via", "progressive", "--stay", stay, "--json", *more]
-        popen = subprocess.Popen([BINARY, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.process = ahead_of_others(popen)
-        self.seconds, self.report = [], None
-        self.thread = threading.Thread(target=self.read, daemon=True)
-        self.thread.start()
-
-    def read(self):
-        for line in self.process.stdout:
-            told = json.loads(line)
-            if "asked" in told:
-                self.report = told
-            else:
-                self.seconds.append(told)
-
-    def over(self):
-        self.process.wait()
-        self.thread.join()
-        return self.report
-
-    def leave(self):
-        self.process.send_signal(signal.SIGINT)
-        return self.over()
 
 
 class Host:
@@ -103,18 +78,19 @@ def metrics(serving, name):
     return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
 
 
-def flood(times, node_flags, crowd_flags):
+def flood(times, node_flags, crowd_flags, flood_flags=()):
     """A node whose places are half taken, and a crowd of so many times its places at once."""
     # The ports of a crowd that has gone are not free again for a minute.
     with house.own_network(), node("--rung", "0", "--listeners-max", str(SLOTS), *node_flags) as serving:
         space = serving.live()
+        stream = f"{space.listen_url}/live.mp4"
         with space.speak(1, VOICES / "01-ada.flac"):
             time.sleep(SETTLE_SECONDS)
-            inside = Crowd(space, INSIDE, "300s", "--arrive", "ramp:2s", *crowd_flags)
+            inside = Crowd(stream, INSIDE, "300s", "--arrive", "ramp:2s", *crowd_flags)
             time.sleep(SETTLE_SECONDS)
             host = Host(space)
             before = cpu_seconds(serving.process)
-            crowd = Crowd(space, int(SLOTS * times), f"{FLOOD_SECONDS}s", "--arrive", "vertical", *crowd_flags)
+            crowd = Crowd(stream, int(SLOTS * times), f"{FLOOD_SECONDS}s", "--arrive", "vertical", *crowd_flags, *flood_flags)
             report = crowd.over()
             spent = cpu_seconds(serving.process) - before
             host.leave()
@@ -138,6 +114,8 @@ def tell(name, times, alone, seen):
     figure(f"{label}: listeners inside who were lost", incumbents["failed"], "<= 0")
     first = report["first_sound_ms"]
     figure(f"{label}: first sound of those let in, p50, p99", f"{first['p50']}, {first['p99']} ms", "target <= 500 ms")
+    if report["misbehaved"]:
+        figure(f"{label}: connections of the disobedient, shown out", f"{report['misbehaved']}, {report['shown_out']}")
     figure(f"{label}: refusals", f"{refused:.0f}")
     figure(f"{label}: looks at how far the queue has come", f"{answered:.0f}")
     if refused:
@@ -151,17 +129,20 @@ def tell(name, times, alone, seen):
 
 
 def ways():
-    yield "plain", [], []
+    """By name: what the node is told, each crowd, and the flood alone."""
+    yield "plain", [], [], [[], DISOBEDIENT]
     with certificate() as flags:
-        yield "TLS", flags, ["--insecure", "--tls-sessions", "new"]
+        yield "TLS", flags, ["--insecure", "--tls-sessions", "new"], [[]]
 
 
 def main():
-    for name, node_flags, crowd_flags in ways():
+    for name, node_flags, crowd_flags, floods in ways():
         # As many as there are places left.
         alone = flood((SLOTS - INSIDE) / SLOTS, node_flags, crowd_flags)
-        for times in TIMES:
-            tell(name, times, alone, flood(times, node_flags, crowd_flags))
+        for flood_flags in floods:
+            label = f"{name}, some disobey" if flood_flags else name
+            for times in TIMES:
+                tell(label, times, alone, flood(times, node_flags, crowd_flags, flood_flags))
 
 
 main()
