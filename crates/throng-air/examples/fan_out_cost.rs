@@ -77,7 +77,7 @@ fn main() {
     let (air, on_air, path) = house();
     air.ladder().lock(rung);
     let (_closing, closed) = watch::channel(false);
-    let (hand_over, _handed) = hand_over(1);
+    let (hand_over, _handed) = hand_over(1, air.budget());
     let connections = Connections {
         air,
         hand_over,

@@ -11,18 +11,20 @@ use axum::middleware::{from_fn_with_state, map_response, map_response_with_state
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
-use throng_core::admission::Flow;
+use throng_core::admission::Share;
 use throng_core::caching::{BRIEF, NEVER};
-use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::rendition::RENDITION_COUNT;
 use throng_core::space;
 use throng_core::time::UnixMillis;
 use tokio::sync::{Semaphore, watch};
 
 use crate::accept::ConnectionId;
 use crate::answer;
+use crate::budget::Budget;
 use crate::counting::count;
 use crate::document::Document;
 use crate::drain::{Drain, Successor};
+use crate::engine::head::FORWARDED;
 use crate::feed::hold::HoldParts;
 use crate::feed::reports::Reports;
 use crate::format::Format;
@@ -31,16 +33,17 @@ use crate::hold_file::{self, HoldFile};
 use crate::ladder::Ladder;
 use crate::ledger::Ledger;
 use crate::on_air::OnAir;
-use crate::presence::{self, Player};
+use crate::presence::Player;
 use crate::progressive;
 use crate::recording;
-use crate::room::Room;
+use crate::room::{Follower, Room};
+use crate::space_file::SpaceFile;
 use crate::state::{Told, state_json};
 
 /// What precedes the parts of each rendition; Air links no codec, so it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headers {
-    /// CMAF initialisation segments by [`Rendition::index`].
+    /// CMAF initialisation segments by [`Rendition::index`](throng_core::rendition::Rendition::index).
     pub init: [Bytes; RENDITION_COUNT],
     /// What begins a plain stream: a WebM header, or nothing for ADTS.
     pub stream: [Bytes; RENDITION_COUNT],
@@ -67,6 +70,7 @@ pub struct Air {
     held: Semaphore,
     room: Arc<Room>,
     ladder: Ladder,
+    budget: Arc<Budget>,
     hold: watch::Sender<Option<Arc<HoldParts>>>,
     hold_file: watch::Sender<Option<Arc<HoldFile>>>,
     ledger: Arc<Ledger>,
@@ -96,6 +100,7 @@ impl Air {
             held: hls::ordinary::held_places(),
             room,
             ladder: Ladder::default(),
+            budget: Arc::default(),
             hold: watch::Sender::new(None),
             hold_file: watch::Sender::new(None),
             ledger: Arc::default(),
@@ -132,6 +137,11 @@ impl Air {
     /// A watch on the public list.
     pub(crate) fn watch_index(&self) -> watch::Receiver<Option<Arc<Document>>> {
         self.index.subscribe()
+    }
+
+    /// The memory that this process may take.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// What precedes the parts.
@@ -195,6 +205,11 @@ impl Air {
     /// The space of a slug.
     pub fn find(&self, slug: &str) -> Option<Arc<OnAir>> {
         self.spaces.borrow().get(slug).cloned()
+    }
+
+    /// The slug of a space that is on air, whichever.
+    pub fn any_space(&self) -> Option<String> {
+        self.spaces.borrow().keys().next().cloned()
     }
 
     /// The public list of spaces, once it is known.
@@ -338,35 +353,47 @@ async fn file(
         return air.unknown(&headers);
     };
     let query = query.unwrap_or_default();
-    match file.as_str() {
-        "state.json" => answer::ok(
+    let Some(file) = SpaceFile::named(&file) else {
+        return air.unknown(&headers);
+    };
+    match file {
+        SpaceFile::State => answer::ok(
             state_json(&on_air, &on_air.facts().space, air.told(), now()),
             "application/json",
             BRIEF,
         ),
-        "now-serving.json" => answer::ok(air.room.now_serving(), "application/json", BRIEF),
-        "hold.mp4" => match air.hold_file() {
+        SpaceFile::NowServing => answer::ok(
+            air.room.now_serving(air.ladder.rung()),
+            "application/json",
+            BRIEF,
+        ),
+        SpaceFile::HoldMusic => match air.hold_file() {
             Some(file) => recording::file(file, &headers, hold_file::KEPT),
             None => answer::come_again(2, "The hold music is still being made.\n"),
         },
-        "recording.mp4" => recording::recording(on_air, Rendition::O48, headers).await,
-        "recording.m4a" => recording::recording(on_air, Rendition::A64, headers).await,
-        "waiting.js" => air.waiting().respond(StatusCode::OK, &headers),
-        file => match Format::of(file) {
-            Some(format) => live(&air, on_air, &method, format, &query, connection).await,
-            None => air.unknown(&headers),
-        },
+        SpaceFile::Recording(rendition) => recording::recording(on_air, rendition, headers).await,
+        SpaceFile::Waiting => air.waiting().respond(StatusCode::OK, &headers),
+        SpaceFile::Live(format) => {
+            live(&air, (on_air, &slug), &method, format, &query, connection).await
+        }
     }
 }
 
 async fn live(
     air: &Air,
-    on_air: Arc<OnAir>,
+    (on_air, slug): (Arc<OnAir>, &str),
     method: &Method,
     format: Format,
     query: &str,
     connection: ConnectionId,
 ) -> Response {
+    let Some(rendition) = format.asked(query) else {
+        return answer::refuse(
+            StatusCode::BAD_REQUEST,
+            "rendition: live.mp4 carries o48, o24, o16, a64 and a32; live.webm o48, o24, o16; live.aac a64 and a32. \
+             from: the number of a part. Each at most once.\n",
+        );
+    };
     match on_air.facts().space.state {
         space::State::Ended => return moved_to_recording(format),
         space::State::Cancelled => {
@@ -374,31 +401,21 @@ async fn live(
         }
         space::State::Announced | space::State::Doors | space::State::Live => {}
     }
-    let asked = presence::parameter(query, "rendition");
-    let known = asked.map(Rendition::parse);
-    let Some(rendition) = (if known == Some(None) {
-        None
-    } else {
-        format.rendition(known.flatten())
-    }) else {
-        return answer::refuse(
-            StatusCode::BAD_REQUEST,
-            "rendition: live.mp4 carries o48, o24, o16, a64 and a32; live.webm o48, o24, o16; live.aac a64 and a32.\n",
-        );
-    };
     if *method == Method::HEAD {
         return progressive::head(format);
     }
-    let everybody = Flow::new().share(0);
     let entered = air.room.enter(
         air.room.papers(query),
         rendition,
         air.ladder.rung(),
-        everybody,
+        Share::ALL,
     );
     let inside = match entered {
         Ok(taken) => air.room.seat(taken),
-        Err(reply) => return reply.into(),
+        Err(reply) => {
+            let path = format!("/s/{slug}/live.{}", format.name());
+            return air.room.send_on(reply, &path, query).into();
+        }
     };
     let player = Player::Connection(connection.0);
     progressive::live(
@@ -431,6 +448,7 @@ fn moved_to_recording(format: Format) -> Response {
 
 async fn hls_file(
     State(air): State<Arc<Air>>,
+    method: Method,
     Path((slug, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     Extension(connection): Extension<ConnectionId>,
@@ -440,9 +458,23 @@ async fn hls_file(
         return air.unknown(&headers);
     };
     let query = query.unwrap_or_default();
-    match name.ask(&query) {
+    let rung = air.ladder.rung();
+    match name.ask(&query, rung) {
         Err(error) => hls::misunderstood(error).into(),
         Ok(ask) => {
+            let follower = Follower {
+                ask,
+                slug: &slug,
+                query: &query,
+                connection: connection.0,
+                is_forwarded: FORWARDED.into_iter().any(|name| headers.contains_key(name)),
+            };
+            if method == Method::GET
+                && !on_air.facts().space.state.is_over()
+                && let Err(reply) = air.room.follow(&follower, rung, Share::ALL)
+            {
+                return reply.into();
+            }
             let player = Player::of(&query, connection.0);
             hls::ordinary::answer(on_air, &air.headers, &air.held, ask, player).await
         }

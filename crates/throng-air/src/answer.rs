@@ -24,6 +24,8 @@ pub(crate) struct Reply {
     pub(crate) cache_control: &'static str,
     /// After how many seconds to come again.
     pub(crate) retry_after_s: Option<u32>,
+    /// Where it is instead.
+    pub(crate) location: Option<String>,
     /// The body.
     pub(crate) body: Bytes,
 }
@@ -40,6 +42,7 @@ impl Reply {
             content_type,
             cache_control,
             retry_after_s: None,
+            location: None,
             body: body.into(),
         }
     }
@@ -61,10 +64,31 @@ impl Reply {
         }
     }
 
+    /// `307` to the same thing where there is room.
+    pub(crate) fn sent_on(location: String) -> Self {
+        let sentence = "This house is full; there is room in another one.\n";
+        Self {
+            cache_control: NEVER,
+            location: Some(location),
+            ..Self::refuse(StatusCode::TEMPORARY_REDIRECT, sentence)
+        }
+    }
+
     /// `503` to somebody who comes while this process lets everybody go, with a time of his own after which to come again.
     pub(crate) fn leaving() -> Self {
-        let sentence =
-            "This server is about to be restarted. Please come again in a few seconds.\n";
+        Self::each_in_his_time(
+            "This server is about to be restarted. Please come again in a few seconds.\n",
+        )
+    }
+
+    /// `503` to somebody for whom this process has no memory; another connection may reach one that has.
+    pub(crate) fn spent() -> Self {
+        Self::each_in_his_time(
+            "This server has no memory left for more listeners. Please come again in a few seconds.\n",
+        )
+    }
+
+    fn each_in_his_time(sentence: &'static str) -> Self {
         Self {
             cache_control: NEVER,
             ..Self::come_again(come_again_s(), sentence)
@@ -79,12 +103,17 @@ impl From<Reply> for Response {
             content_type,
             cache_control,
             retry_after_s,
+            location,
             body,
         } = reply;
         let mut response = with(status, body, content_type, cache_control);
         if let Some(seconds) = retry_after_s {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // A request that was no header would have been no request.
+        if let Some(location) = location.and_then(|location| HeaderValue::try_from(location).ok()) {
+            response.headers_mut().insert(header::LOCATION, location);
         }
         response
     }

@@ -33,7 +33,10 @@ impl Verdict {
     pub(crate) fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::Refused(Refused::Absent),
-            StatusCode::SERVICE_UNAVAILABLE => Self::Refused(Refused::Busy),
+            // Who is sent on to another house is not served by this one.
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TEMPORARY_REDIRECT => {
+                Self::Refused(Refused::Busy)
+            }
             StatusCode::GONE => Self::Refused(Refused::Over),
             other if other.is_client_error() => Self::Refused(Refused::Malformed),
             other if other.is_server_error() => Self::Failed,

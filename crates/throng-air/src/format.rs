@@ -5,6 +5,7 @@ use throng_core::rendition::{Codec, Rendition};
 use throng_core::window::Part;
 
 use crate::air::Headers;
+use crate::presence::parameter;
 
 /// The container of a progressive stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,14 +21,6 @@ pub enum Format {
 impl Format {
     /// Every format.
     pub(crate) const ALL: [Self; 3] = [Self::Aac, Self::Mp4, Self::Webm];
-
-    /// The format of `live.{extension}`.
-    pub(crate) fn of(file: &str) -> Option<Self> {
-        let extension = file.strip_prefix("live.")?;
-        Self::ALL
-            .into_iter()
-            .find(|format| format.name() == extension)
-    }
 
     /// Its `Content-Type`.
     pub(crate) const fn content_type(self) -> &'static str {
@@ -45,6 +38,19 @@ impl Format {
             Self::Mp4 => "mp4",
             Self::Webm => "webm",
         }
+    }
+
+    /// The rendition that is sent to who asks with this query, if it can be understood: nothing in it is said twice.
+    pub(crate) fn asked(self, query: &str) -> Option<Rendition> {
+        let from = parameter(query, "from").is_none_or(|part| part.parse::<u64>().is_ok());
+        let names = query.split('&').filter_map(|pair| pair.split_once('='));
+        let times = |name: &str| names.clone().filter(|(key, _)| *key == name).count();
+        let is_clear = from && times("from") < 2 && times("rendition") < 2;
+        let rendition = match parameter(query, "rendition") {
+            None => None,
+            Some(name) => Some(Rendition::parse(name)?),
+        };
+        self.rendition(rendition).filter(|_| is_clear)
     }
 
     /// The rendition that is sent, if this container carries the one asked for.
@@ -99,5 +105,21 @@ mod tests {
         assert_eq!(Format::Webm.rendition(Some(Rendition::A64)), None);
         assert_eq!(Format::Aac.rendition(None), Some(Rendition::A64));
         assert_eq!(Format::Aac.rendition(Some(Rendition::O24)), None);
+    }
+
+    #[test]
+    fn a_query_that_cannot_be_understood_chooses_nothing() {
+        assert_eq!(Format::Mp4.asked("l=1&other=x"), Some(Rendition::O48));
+        let known = Format::Mp4.asked("from=521&rendition=a32&l=1");
+        assert_eq!(known, Some(Rendition::A32));
+        for query in [
+            "rendition=o99",
+            "rendition=o48&rendition=o24",
+            "from=-1",
+            "from=",
+            "from=1&from=1",
+        ] {
+            assert_eq!(Format::Mp4.asked(query), None, "{query}");
+        }
     }
 }

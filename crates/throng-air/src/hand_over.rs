@@ -9,10 +9,11 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use crate::budget::{Budget, Held};
 use crate::tls::stream::Carried;
 
-/// A way for at most so many connections at once.
-pub fn hand_over(connections_max: u32) -> (HandOver, Handed) {
+/// A way for at most so many connections at once, which count in this budget.
+pub fn hand_over(connections_max: u32, budget: &Arc<Budget>) -> (HandOver, Handed) {
     let places = Arc::new(Semaphore::new(connections_max as usize));
     // Who gives a connection holds a place, so that there is always room.
     let (sender, receiver) = mpsc::channel(connections_max as usize);
@@ -21,7 +22,13 @@ pub fn hand_over(connections_max: u32) -> (HandOver, Handed) {
         places: Arc::clone(&places),
         connections_max,
     };
-    (HandOver { sender, places }, handed)
+    let budget = Arc::clone(budget);
+    let hand_over = HandOver {
+        sender,
+        places,
+        budget,
+    };
+    (hand_over, handed)
 }
 
 /// The engine's end.
@@ -29,15 +36,23 @@ pub fn hand_over(connections_max: u32) -> (HandOver, Handed) {
 pub struct HandOver {
     sender: mpsc::Sender<Connection>,
     places: Arc<Semaphore>,
+    budget: Arc<Budget>,
 }
 
 /// A place among the connections that the ordinary server has at once.
-pub(crate) type Place = OwnedSemaphorePermit;
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    _held: Held,
+}
 
 impl HandOver {
     /// A place, unless all are taken.
     pub(crate) fn place(&self) -> Option<Place> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Place {
+            _permit: permit,
+            _held: self.budget.hold(),
+        })
     }
 
     /// Gives a connection away, which does not block, with the bytes that were read from it. Where the ordinary server

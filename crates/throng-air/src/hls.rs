@@ -5,7 +5,9 @@
 
 use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
+use throng_core::admission::Playlist;
 use throng_core::caching::{BRIEF, IMMUTABLE, NEVER, WAITED_FOR};
+use throng_core::ladder::Rung;
 use throng_core::playlist::{self, Form, MediaQuery, QueryError, When};
 use throng_core::rendition::Rendition;
 use throng_core::space::Space;
@@ -27,7 +29,7 @@ pub(crate) enum Name {
     /// `main.m3u8`.
     Main,
     /// `{rendition}/event.m3u8`.
-    Event,
+    Event(Rendition),
     /// `{rendition}/init.mp4`.
     Init(Rendition),
     /// `{rendition}/media.m3u8`.
@@ -49,7 +51,7 @@ impl Name {
         let (rendition, file) = path.split_once('/')?;
         let rendition = Rendition::parse(rendition)?;
         match file {
-            "event.m3u8" => Some(Self::Event),
+            "event.m3u8" => Some(Self::Event(rendition)),
             "init.mp4" => Some(Self::Init(rendition)),
             "media.m3u8" => Some(Self::Media(rendition)),
             "replay.m3u8" => Some(Self::Replay),
@@ -66,11 +68,11 @@ impl Name {
         }
     }
 
-    /// What is asked with a query, which only playlists that grow look at.
-    pub(crate) fn ask(self, query: &str) -> Result<Ask, QueryError> {
+    /// What is asked with a query, which only playlists that grow look at, on a rung.
+    pub(crate) fn ask(self, query: &str, rung: Rung) -> Result<Ask, QueryError> {
         Ok(match self {
-            Self::Main => Ask::Main,
-            Self::Event => Ask::Event(MediaQuery::parse(query)?.form),
+            Self::Main => Ask::Main(rung),
+            Self::Event(rendition) => Ask::Event(rendition, MediaQuery::parse(query)?.form),
             Self::Init(rendition) => Ask::Init(rendition),
             Self::Media(rendition) => Ask::Media(rendition, MediaQuery::parse(query)?),
             Self::Replay => Ask::Replay,
@@ -88,10 +90,10 @@ pub(crate) fn misunderstood(error: QueryError) -> Reply {
 /// What somebody asks of a space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// The renditions.
-    Main,
+    /// The renditions that this rung lists.
+    Main(Rung),
     /// The programme from go-live (or doors) to now, for who starts over.
-    Event(Form),
+    Event(Rendition, Form),
     /// What precedes the parts of a rendition.
     Init(Rendition),
     /// The live window, at once or when the part that the query names is there.
@@ -105,10 +107,24 @@ pub(crate) enum Ask {
 }
 
 impl Ask {
+    /// By which playlist somebody listens who asks for this, and in which rendition, as far as it tells.
+    pub(crate) fn playlist(self) -> Option<(Playlist, Rendition)> {
+        match self {
+            // AAC is listed first.
+            Self::Main(_) => Some((Playlist::Main, Rendition::A64)),
+            // Who is told only what is new has the rest already.
+            Self::Media(rendition, _) | Self::Event(rendition, Form::Delta) => {
+                Some((Playlist::Media, rendition))
+            }
+            Self::Event(rendition, Form::Full) => Some((Playlist::FromTheStart, rendition)),
+            Self::Init(_) | Self::Replay | Self::ReplaySegment(..) | Self::Segment(..) => None,
+        }
+    }
+
     /// The door at which this is asked.
     pub(crate) fn door(self) -> Door {
         match self {
-            Self::Main | Self::Event(_) | Self::Media(..) | Self::Replay => Door::Playlist,
+            Self::Main(_) | Self::Event(..) | Self::Media(..) | Self::Replay => Door::Playlist,
             Self::Init(_) | Self::ReplaySegment(..) | Self::Segment(..) => Door::Audio,
         }
     }
@@ -136,8 +152,8 @@ pub(crate) enum Content {
     Event(Form),
     /// `init.mp4`.
     Init(Rendition),
-    /// `main.m3u8`.
-    Main,
+    /// `main.m3u8` on a rung.
+    Main(Rung),
     /// `media.m3u8`, waited for or not.
     Media(Rendition, Form, bool),
     /// `replay.m3u8`.
@@ -169,12 +185,12 @@ impl Content {
 pub(crate) fn decide(ask: Ask, space: &Space, window: Option<&Window>) -> Decision {
     let of_window = |decide: &dyn Fn(&Window) -> Decision| window.map_or(Decision::Fill, decide);
     match ask {
-        Ask::Main => Decision::Send(Content::Main),
+        Ask::Main(rung) => Decision::Send(Content::Main(rung)),
         Ask::Init(rendition) => Decision::Send(Content::Init(rendition)),
-        Ask::Event(_) if space.live_part.or(space.doors_part).is_none() => Decision::Refuse(
+        Ask::Event(..) if space.live_part.or(space.doors_part).is_none() => Decision::Refuse(
             absent("Doors are not open yet, so there is nothing to start over.\n"),
         ),
-        Ask::Event(form) => of_window(&|_| Decision::Send(Content::Event(form))),
+        Ask::Event(_, form) => of_window(&|_| Decision::Send(Content::Event(form))),
         Ask::Replay if space.ended_at.is_none() || space.started_at.is_none() => {
             Decision::Refuse(absent("The replay is here when the space has ended.\n"))
         }
@@ -224,6 +240,18 @@ pub(crate) fn unfilled() -> Reply {
     )
 }
 
+/// Who would start over while that is paused.
+pub(crate) fn start_over_paused() -> Reply {
+    Reply {
+        cache_control: NEVER,
+        ..Reply::come_again(
+            60,
+            "Starting over is paused while so many listen: the programme as it is now is in media.m3u8, and all of it is \
+             at this link when it has ended.\n",
+        )
+    }
+}
+
 /// Who was held for too long.
 pub(crate) fn held_too_long() -> Reply {
     Reply::come_again(1, "The part that was waited for did not come in time.\n")
@@ -246,7 +274,7 @@ pub(crate) fn compose(content: Content, from: &Source<'_>) -> Reply {
     let Source { space, window, .. } = *from;
     let playlist = |text: String| Reply::ok(text, playlist::CONTENT_TYPE, BRIEF);
     match content {
-        Content::Main => playlist(playlist::main(space.state)),
+        Content::Main(rung) => playlist(playlist::main(space.state, rung)),
         Content::Init(rendition) => {
             let init = from.headers.init[rendition.index()].clone();
             Reply::ok(init, SEGMENT, IMMUTABLE)

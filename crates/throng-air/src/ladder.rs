@@ -21,6 +21,8 @@ use throng_core::time::UnixMillis;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::host::Host;
+pub use self::host::memory_bytes;
+pub(crate) use self::host::resident_bytes;
 use self::strain::Strain;
 use crate::air::{Air, now};
 use crate::metric;

@@ -9,6 +9,7 @@
 
 pub mod accept;
 pub mod air;
+pub mod budget;
 pub mod document;
 pub mod drain;
 pub mod engine;
@@ -23,6 +24,7 @@ pub mod on_air;
 pub mod past;
 pub mod presence;
 pub mod room;
+pub mod space_file;
 pub mod state;
 pub mod tls;
 

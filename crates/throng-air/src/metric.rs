@@ -1,11 +1,15 @@
 //! The names of Air's metrics, in one place so that the reference can list them.
 
+use metrics::Counter;
+
 /// Progressive joins, by format.
 pub(crate) const JOINS: &str = "throng_air_joins_total";
 /// People let in, by the right by which they came.
 pub(crate) const ADMISSIONS: &str = "throng_air_admissions_total";
 /// People told to come again, by reason; each counts every time that he asks.
 pub(crate) const WAITS: &str = "throng_air_waits_total";
+/// Plain players sent to another house with room.
+pub(crate) const SENT_ON: &str = "throng_air_sent_on_total";
 /// Places called.
 pub(crate) const QUEUE_CALLED: &str = "throng_queue_called_total";
 /// Places that were called and to which nobody came.
@@ -86,3 +90,10 @@ pub(crate) const HANDSHAKES: &str = "throng_air_handshakes_total";
 pub(crate) const HANDSHAKES_FAILED: &str = "throng_air_handshakes_failed_total";
 /// Connections of a shard in their handshake now.
 pub(crate) const SHARD_HANDSHAKES: &str = "throng_air_shard_handshakes";
+
+/// Counts one under this key, which has a counter in the list.
+pub(crate) fn count<K: Copy + PartialEq>(counters: &[(K, Counter)], key: K) {
+    let found = counters.iter().find(|(of, _)| *of == key);
+    let (_, counter) = found.expect("every key has its counter");
+    counter.increment(1);
+}

@@ -27,15 +27,17 @@ pub enum Player {
 impl Player {
     /// The player of a playlist: the number that it made up, `l`, else its connection.
     pub(crate) fn of(query: &str, connection: u64) -> Self {
-        match parameter(query, "l") {
-            None => Self::Connection(connection),
-            Some(chosen) => {
-                let mut hasher = DefaultHasher::new();
-                chosen.hash(&mut hasher);
-                Self::Chosen(hasher.finish())
-            }
-        }
+        chosen(query).map_or(Self::Connection(connection), Self::Chosen)
     }
+}
+
+/// The hash of the number that a player made up, `l`; the same in all processes of a node, and in the next ones.
+pub(crate) fn chosen(query: &str) -> Option<u64> {
+    parameter(query, "l").map(|chosen| {
+        let mut hasher = DefaultHasher::new();
+        chosen.hash(&mut hasher);
+        hasher.finish()
+    })
 }
 
 /// The value of a parameter of a query, the first if there are several.

@@ -1,9 +1,11 @@
 //! `state.json`: what a page and a player want to know, the same for everyone, one second old at most.
 
+use schemars::JsonSchema;
 use serde::Serialize;
+use throng_core::ladder::Rung;
 use throng_core::ladder::signals::Decision;
 use throng_core::rendition::Rendition;
-use throng_core::space::Space;
+use throng_core::space::{Space, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::{PART_DURATION_MS, PARTS_PER_SEGMENT, PartIndex};
 
@@ -11,25 +13,41 @@ use crate::on_air::OnAir;
 use crate::past::Recorded;
 use crate::presence::Counts;
 
-/// The document, in the order in which people read it.
-#[derive(Serialize)]
-struct StateJson<'a> {
+/// Where a space stands. Times are RFC 3339 in UTC with milliseconds.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "State")]
+pub struct StateJson<'a> {
     slug: &'a str,
     title: &'a str,
+    #[schemars(extend("enum" = State::ALL.map(State::name)))]
     state: &'static str,
+    #[schemars(extend("format" = "date-time"))]
     scheduled_at: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     started_at: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     ended_at: Option<String>,
+    /// Why it is late, in the host's words.
     delay_reason: Option<&'a str>,
+    /// When the programme began, from which parts and segments are counted.
+    #[schemars(extend("format" = "date-time"))]
     epoch: String,
     segment_seconds: f64,
     part_seconds: f64,
+    /// The newest complete segment.
     newest_segment: Option<u64>,
+    /// The rung of the ladder.
+    #[schemars(range(max = Rung::DEEPEST.number()))]
     rung: u8,
+    /// Why it is not 0, in words.
     rung_reason: Option<String>,
+    /// Players to which audio was delivered in the last 10 s.
     listening: u64,
+    /// The most of them since doors.
     peak: u64,
+    /// Admissions since doors.
     joined: u64,
+    /// Tickets that are neither served nor over.
     queued: u64,
     renditions: [&'static str; Rendition::ALL.len()],
     recording: RecordingJson,
@@ -44,7 +62,8 @@ pub struct Told {
     pub queued: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
 struct RecordingJson {
     seconds: f64,
     bytes: u64,
@@ -67,13 +86,18 @@ pub fn of_page(space: &Space, counts: Counts, recorded: Recorded) -> String {
 
 /// The text of `state.json` at a wall-clock time.
 pub fn state_json(on_air: &OnAir, space: &Space, told: Told, now: UnixMillis) -> String {
-    text(&document(
+    text(&state(on_air, space, told, now))
+}
+
+/// `state.json` at a wall-clock time, for who says more about the space.
+pub fn state<'a>(on_air: &OnAir, space: &'a Space, told: Told, now: UnixMillis) -> StateJson<'a> {
+    document(
         space,
         on_air.counts(),
         on_air.past().recorded(),
         newest_segment(on_air, space, now),
         told,
-    ))
+    )
 }
 
 fn text(document: &StateJson<'_>) -> String {

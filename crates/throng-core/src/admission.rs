@@ -12,6 +12,7 @@ mod board;
 mod draw;
 mod flow;
 mod gate;
+mod lease;
 mod queue;
 mod sticky;
 mod ticket;
@@ -19,7 +20,10 @@ mod ticket;
 pub use self::board::{Board, Cells, Lane, Limits, Room, wire_bits};
 pub use self::draw::{Chances, RETRY_AFTER_S};
 pub use self::flow::{Flow, Share};
-pub use self::queue::{Asking, Call, Entered, Progress, Reason, Standing, Verdict, Wait};
+pub use self::lease::{Followed, Playlist};
+pub use self::queue::{
+    Asking, Call, Entered, LastQueue, Progress, Reason, Standing, Verdict, Wait,
+};
 pub use self::sticky::Remembered;
 pub use self::ticket::{Signer, Ticket};
 

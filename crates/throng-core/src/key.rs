@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
+use crate::hex::hex;
 use crate::time::UnixMillis;
 
 /// A key: 256 random bits, written as 43 characters of base64url (RFC 4648, section 5) without padding. It shows
@@ -79,11 +80,7 @@ impl KeyDigest {
 
     /// 64 hexadecimal digits for the store.
     pub fn to_hex(self) -> String {
-        let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-        self.0
-            .iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-            .collect()
+        hex(&self.0)
     }
 }
 
@@ -135,15 +132,26 @@ pub const REVOKED_KEPT: usize = 8;
 
 /// Gives a role to a new key alone: all others of the role are taken back, the oldest forgotten.
 pub fn renew(grants: &mut Vec<Grant>, new: Grant, now: UnixMillis) {
-    let same_role = |grant: &Grant| grant.role == new.role;
-    for old in grants.iter_mut().filter(|grant| same_role(grant)) {
-        old.revoked_at.get_or_insert(now);
-    }
-    let mut revoked: Vec<_> = grants.extract_if(.., |grant| same_role(grant)).collect();
+    revoke(grants, new.role, now);
+    let mut revoked: Vec<_> = grants
+        .extract_if(.., |grant| grant.role == new.role)
+        .collect();
     revoked.sort_by_key(|grant| Reverse(grant.revoked_at));
     revoked.truncate(REVOKED_KEPT);
     grants.extend(revoked);
     grants.push(new);
+}
+
+/// Takes all keys of a role back.
+pub fn revoke(grants: &mut [Grant], role: Role, now: UnixMillis) {
+    for grant in grants.iter_mut().filter(|grant| grant.role == role) {
+        grant.revoked_at.get_or_insert(now);
+    }
+}
+
+/// Whether somebody may hold a key of a role that is good.
+pub fn is_granted(grants: &[Grant], role: Role, now: UnixMillis) -> bool {
+    grants.iter().any(|grant| grant.verdict(now) == Ok(role))
 }
 
 impl Grant {
@@ -265,6 +273,22 @@ mod tests {
             .collect();
         assert_eq!(told, [12, 13, 14, 15, 16, 17, 18, 19], "the newest");
         assert_eq!(verdict(11), Err(KeyRefusal::Unknown));
+    }
+
+    #[test]
+    fn a_revoked_role_has_no_good_key_until_it_is_renewed() {
+        let [one, two] = [1, 2].map(|number| Role::Speaker(SeatNumber(number)));
+        let key = |byte| Key::from_random([byte; 32]);
+        let mut grants = vec![grant(one, &key(1)), grant(two, &key(2))];
+        revoke(&mut grants, one, NOW);
+        revoke(&mut grants, one, NOW.plus_ms(1));
+        assert_eq!(grants[0].revoked_at, Some(NOW), "it is taken back once");
+        assert_eq!(admit(&grants, &key(1), NOW), Err(KeyRefusal::Revoked));
+        assert_eq!(admit(&grants, &key(2), NOW), Ok(two));
+        let granted = |grants: &[Grant]| [one, two].map(|role| is_granted(grants, role, NOW));
+        assert_eq!(granted(&grants), [false, true]);
+        renew(&mut grants, grant(one, &key(3)), NOW);
+        assert_eq!(granted(&grants), [true, true]);
     }
 
     #[test]

@@ -77,6 +77,11 @@ impl Rung {
         seconds * SAMPLE_RATE_HZ
     }
 
+    /// Whether nobody new may start over from the beginning of the talk: that takes a disk, and bytes that no two share.
+    pub const fn pauses_start_over(self) -> bool {
+        self.0 >= 3
+    }
+
     /// The best rendition that is sent to somebody who asked for this one.
     #[must_use]
     pub fn cap(self, asked: Rendition) -> Rendition {

@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod caching;
 pub mod dates;
+pub mod hex;
 pub mod key;
 pub mod ladder;
 pub mod playlist;

@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::ladder::Rung;
 use crate::rendition::{Codec, Rendition};
 use crate::space::State;
 use crate::time::UnixMillis;
@@ -29,20 +30,23 @@ const TARGET_DURATION_S: u64 = 4;
 /// The Skip Boundary, the least that the standard allows: six target durations.
 const CAN_SKIP_UNTIL_MS: u64 = 24_000;
 
-/// The multivariant playlist, `hls/main.m3u8`. Before the end its variants are the live window, after it the replay.
+/// The multivariant playlist, `hls/main.m3u8`. Before the end its variants are the live window, after it the replay. On
+/// deeper rungs the best renditions are not listed: whoever comes takes another, and who plays one has read this list
+/// already and finds its playlist where it was.
 ///
 /// AAC is listed first: a player that looks no further than the first variant, as native ones do, can play it. Whoever
 /// knows Opus finds it by `CODECS`.
-pub fn main(state: State) -> String {
+pub fn main(state: State, rung: Rung) -> String {
     let playlist = if state == State::Ended {
         "replay"
     } else {
         "media"
     };
     let of_codec = |codec| {
-        Rendition::ALL
-            .into_iter()
-            .filter(move |rendition| rendition.codec() == codec)
+        let listed = move |rendition: &Rendition| {
+            rendition.codec() == codec && rung.cap(*rendition) == *rendition
+        };
+        Rendition::ALL.into_iter().filter(listed)
     };
     let mut lines = Lines::begin(6);
     lines.line(format_args!("#EXT-X-INDEPENDENT-SEGMENTS"));

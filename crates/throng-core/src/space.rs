@@ -5,12 +5,15 @@
 //! lateness of a host is no state: doors stay open, and the hold programme plays, until somebody goes live or cancels.
 
 mod acts;
+mod stage;
 
 pub use acts::{Act, Actor, Change, Refusal, State};
+pub use stage::{GAIN_DB_MAX, GAIN_DB_MIN, SeatSetting, StageSetting};
 
 use std::num::NonZeroU32;
 
 use crate::dates::{Corrections, Dates, Now};
+use crate::key::SeatNumber;
 use crate::slug::Slug;
 use crate::time::UnixMillis;
 use crate::timeline::{PART_DURATION_MS, PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
@@ -62,6 +65,8 @@ pub struct Space {
     pub speakers: u32,
     /// How many listeners the host reckons with, if that was said.
     pub expected_listeners: Option<NonZeroU32>,
+    /// What the host has set of the stage.
+    pub stage: StageSetting,
 }
 
 /// What somebody who announces a space says.
@@ -112,6 +117,7 @@ impl Space {
             delay_reason: None,
             speakers,
             expected_listeners,
+            stage: StageSetting::default(),
         })
     }
 
@@ -159,6 +165,23 @@ impl Space {
             }
             Act::Rename(title) => {
                 self.title = one_line("title", &title)?;
+                Change::Edited
+            }
+            Act::SetSeat {
+                seat,
+                muted,
+                gain_db,
+            } => self.set_seat(seat, muted, gain_db)?,
+            Act::LockStage { seated } => {
+                self.stage.lock_with(seated);
+                Change::Edited
+            }
+            Act::UnlockStage => {
+                self.stage.unlock();
+                Change::Edited
+            }
+            Act::Dismiss(seat) => {
+                self.stage.dismiss(seat);
                 Change::Edited
             }
         };
@@ -239,6 +262,10 @@ impl Space {
             "a stage of impossible size",
         )?;
         rule(
+            self.stage.fits(self.speakers),
+            "a setting of the stage that no host can make",
+        )?;
+        rule(
             one_line("title", &self.title).is_ok_and(|title| title == self.title),
             "a title that is not one line",
         )?;
@@ -290,6 +317,32 @@ impl Space {
     fn cancel(&mut self) -> Change {
         self.state = State::Cancelled;
         Change::Cancelled
+    }
+
+    fn set_seat(
+        &mut self,
+        seat: SeatNumber,
+        muted: Option<bool>,
+        gain_db: Option<i32>,
+    ) -> Result<Change, Refusal> {
+        if !(1..=self.speakers).contains(&seat.0) {
+            return Err(Refusal::Seat {
+                asked: seat.0,
+                seats: self.speakers,
+            });
+        }
+        let before = self.stage.seat(seat);
+        let setting = SeatSetting {
+            muted: muted.unwrap_or(before.muted),
+            gain_db: gain_db.unwrap_or(before.gain_db),
+        };
+        if !setting.is_sound() {
+            return Err(Refusal::Gain {
+                asked: setting.gain_db,
+            });
+        }
+        self.stage.set(seat, setting);
+        Ok(Change::Edited)
     }
 }
 

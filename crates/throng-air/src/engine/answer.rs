@@ -105,7 +105,11 @@ pub(crate) fn state(air: &Air, on_air: &OnAir, keeps: bool) -> Framed {
 
 /// `now-serving.json`.
 pub(crate) fn now_serving(air: &Air, keeps: bool) -> Framed {
-    let told = Reply::ok(air.room().now_serving(), "application/json", BRIEF);
+    let told = Reply::ok(
+        air.room().now_serving(air.ladder().rung()),
+        "application/json",
+        BRIEF,
+    );
     reply(&told, keeps)
 }
 
@@ -150,12 +154,16 @@ pub(crate) fn reply(reply: &Reply, keeps: bool) -> Framed {
         content_type,
         cache_control,
         retry_after_s,
+        location,
         body,
     } = reply;
     let retry = retry_after_s.map(|seconds| format!("retry-after: {seconds}\r\n"));
+    let location = location.as_ref();
+    let location = location.map(|location| format!("location: {location}\r\n"));
     let head = format!(
-        "content-type: {content_type}\r\ncache-control: {cache_control}\r\nx-content-type-options: nosniff\r\n{}",
-        retry.unwrap_or_default()
+        "content-type: {content_type}\r\ncache-control: {cache_control}\r\nx-content-type-options: nosniff\r\n{}{}",
+        retry.unwrap_or_default(),
+        location.unwrap_or_default()
     );
     framed(*status, &head, keeps, body)
 }

@@ -39,6 +39,8 @@ const CALM_PARTS: u64 = 375;
 /// Who was elsewhere goes on where he stopped if that is so long ago at most, 9.6 s: nobody begins with a longer cushion,
 /// so that an earlier part would only be played late.
 const REACH_PARTS: u64 = 30;
+/// What a join gives at least where there is enough, 4.16 s.
+const CUSHION_LEAST: u8 = 13;
 /// He may be ahead by so much, 3.84 s: whoever served him before may have had parts that are not here yet.
 const AHEAD_PARTS_MAX: u64 = 12;
 /// A joiner waits until the window holds so much, 1.6 s: with less he would never own the cushion for a span of 0.96 s.
@@ -162,6 +164,8 @@ impl Cursor {
             return burst;
         }
         self.next = from.max(view.next);
+        // What he owns is what he was given when he came, on whichever rung that was.
+        self.cushion = self.cushion.min(CUSHION_LEAST);
         Span {
             from,
             parts: view.next.0.saturating_sub(from.0),

@@ -13,6 +13,8 @@ use throng_core::timeline::PartIndex;
 use crate::document::takes_gzip;
 use crate::format::Format;
 use crate::hls;
+use crate::room::overflow::SENT_ON;
+use crate::space_file::SpaceFile;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,9 @@ mod tests;
 pub(crate) const HEAD_MAX_BYTES: usize = 16 * 1024;
 /// Most headers of a request, as at the ordinary server. A browser sends some twenty.
 const HEADERS_MAX: usize = 100;
+
+/// Who forwards a request says so by one of these: RFC 9110 section 7.6.3, RFC 8586, RFC 7239 and what was before it.
+pub(crate) const FORWARDED: [&str; 4] = ["via", "cdn-loop", "forwarded", "x-forwarded-for"];
 
 /// What the bytes of a connection ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +69,9 @@ pub(crate) struct Wish<'b> {
     pub(crate) gzip: bool,
     /// What he has already, by `If-None-Match`. Of several such lines the first: who is sent what he has is not worse off.
     pub(crate) known: Option<&'b [u8]>,
+    /// Whether another asks for him, as a cache does for many: "a proxy MUST send an appropriate Via header field [...] in
+    /// each message that it forwards" (RFC 9110 section 7.6.3).
+    pub(crate) is_forwarded: bool,
     /// The bytes of the head; what follows them is the next request.
     pub(crate) length: usize,
 }
@@ -211,6 +219,9 @@ fn judge<'b>(request: &Request<'_, 'b>, length: usize) -> Head<'b> {
             },
             gzip: takes_gzip(values(request, "accept-encoding")),
             known: values(request, "if-none-match").next(),
+            is_forwarded: FORWARDED
+                .into_iter()
+                .any(|name| values(request, name).next().is_some()),
             length,
         }),
     }
@@ -249,32 +260,35 @@ fn what(target: &str) -> Option<What<'_>> {
     if slug.is_empty() || slug.contains(['%', '#']) {
         return None;
     }
-    match file {
-        None => Some(What::Page(slug)),
-        Some("hold.mp4") => Some(What::HoldFile(slug)),
-        Some("now-serving.json") => Some(What::NowServing(slug)),
-        Some("state.json") => Some(What::State(slug)),
-        Some("waiting.js") => Some(What::Waiting(slug)),
-        Some(file) => match file.strip_prefix("hls/") {
-            None => live(slug, file, query).map(What::LiveHead),
-            Some(name) => Some(What::Hls(File {
-                slug,
-                name: hls::Name::parse(name)?,
-                query,
-            })),
-        },
+    let Some(file) = file else {
+        return Some(What::Page(slug));
+    };
+    if let Some(name) = file.strip_prefix("hls/") {
+        return Some(What::Hls(File {
+            slug,
+            name: hls::Name::parse(name)?,
+            query,
+        }));
+    }
+    match SpaceFile::named(file)? {
+        SpaceFile::HoldMusic => Some(What::HoldFile(slug)),
+        SpaceFile::Live(format) => live(slug, format, query).map(What::LiveHead),
+        SpaceFile::NowServing => Some(What::NowServing(slug)),
+        // Read from a disk.
+        SpaceFile::Recording(_) => None,
+        SpaceFile::State => Some(What::State(slug)),
+        SpaceFile::Waiting => Some(What::Waiting(slug)),
     }
 }
 
 /// The stream of `live.{format}` with parameters that we know.
-fn live<'b>(slug: &'b str, file: &str, query: &'b str) -> Option<Asked<'b>> {
-    let format = Format::of(file)?;
+fn live<'b>(slug: &'b str, format: Format, query: &'b str) -> Option<Asked<'b>> {
     let (mut asked, mut from) = (None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=')? {
             ("rendition", name) if asked.is_none() => asked = Some(Rendition::parse(name)?),
             ("from", part) if from.is_none() => from = Some(PartIndex(part.parse().ok()?)),
-            ("l" | "ticket", _) => {}
+            ("l" | "ticket" | SENT_ON, _) => {}
             _ => return None,
         }
     }

@@ -106,6 +106,9 @@ pub(crate) trait Port {
     /// not sent whole.
     fn send(&mut self, place: Place, bytes: &Bytes, tell: bool) -> Option<Sent>;
 
+    /// Ends what is sent in a way that the peer can tell from a broken connection, where that takes bytes.
+    fn say_end(&mut self, _place: Place) {}
+
     /// Says that nothing more will be sent.
     fn shut_down(&mut self, place: Place);
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use throng_core::timeline::PartIndex;
+use throng_core::timeline::{PART_DURATION_MS, PartIndex};
 use throng_core::window::Window;
 
 use super::answer::{self, Framed};
@@ -17,6 +17,8 @@ use crate::presence::{LISTENING_FOR, Player, Shard};
 
 /// Groups of places, of which each tick visits one.
 pub(crate) const GROUPS: usize = 3;
+/// The time of a part.
+const PART: Duration = Duration::from_millis(PART_DURATION_MS);
 /// How long somebody counts as listening after the last audio.
 const LISTENING_FOR_MS: u64 = LISTENING_FOR.as_secs() * 1_000;
 
@@ -25,7 +27,7 @@ pub(crate) type SeatIndex = u32;
 
 /// One space.
 pub(crate) struct Seat {
-    slug: String,
+    pub(crate) slug: String,
     /// The space.
     pub(crate) on_air: Arc<OnAir>,
     /// Its window, as it was at the last look.
@@ -39,6 +41,9 @@ pub(crate) struct Seat {
     /// Who is listening.
     pub(crate) audience: Audience,
     reported: u64,
+    pub(crate) looked_at: Instant,
+    /// Ticks in which what came late itself is sent: nobody who serves is to blame.
+    rush: usize,
     /// Whose requests are held; at most as many as there are connections.
     pub(crate) held: BTreeSet<Place>,
     /// Whether anything has changed since they were looked at.
@@ -58,7 +63,8 @@ impl Seat {
 
     /// Looks at the window, and says that somebody wants it.
     pub(crate) fn look(&mut self) {
-        let before = self.shape();
+        let (before, looked_at) = (self.shape(), self.looked_at);
+        self.looked_at = Instant::now();
         self.flowing = self.on_air.demand();
         self.is_closed = self.on_air.is_closed();
         self.on_air.follow(&mut self.window);
@@ -66,6 +72,16 @@ impl Seat {
             self.is_stirred = true;
             self.answers.clear();
         }
+        let came = self.window.next().0.saturating_sub(before.0.next.0);
+        let took = Duration::from_millis(came * PART_DURATION_MS);
+        if came > 1 && took > self.looked_at - looked_at + PART {
+            self.rush = GROUPS;
+        }
+    }
+
+    /// Whether parts have just come faster than they are made, because they were held up before they were here.
+    pub(crate) fn is_rushed(&self) -> bool {
+        self.rush > 0
     }
 
     /// What is to be known to tell whether anything has changed.
@@ -146,6 +162,8 @@ impl Seats {
             connections: 0,
             audience: Audience::default(),
             reported: 0,
+            looked_at: Instant::now(),
+            rush: 0,
             held: BTreeSet::new(),
             is_stirred: false,
             answers: HashMap::new(),
@@ -176,6 +194,7 @@ impl Seats {
             // The clock that they carry has moved.
             seat.answers.clear();
             if seat.connections > 0 {
+                seat.rush = seat.rush.saturating_sub(1);
                 seat.look();
             }
         }

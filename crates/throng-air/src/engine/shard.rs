@@ -235,7 +235,7 @@ impl<P: Port> Shard<P> {
                 if self.now_ms >= until_ms || self.is_closing {
                     self.lose_patience(place, said);
                 } else if said != Said::Enough {
-                    self.note_silent(place);
+                    self.note_silent(place, until_ms, said);
                 }
             }
             Slot::Waiting(waiting) => self.try_join(place, waiting),
@@ -284,6 +284,7 @@ impl<P: Port> Shard<P> {
                 };
                 listener.heard_ms = self.now_ms;
                 listener.is_ending = span.last;
+                let is_late = is_late && !seat.is_rushed();
                 let bytes = self.spans.of(key, &seat.window, self.air.headers());
                 self.slots[place as usize] = Slot::Listening(listener);
                 self.tally.sent(bytes.len(), span.parts, missed, is_late);
@@ -436,6 +437,7 @@ impl<P: Port> Shard<P> {
         self.port.close(place);
         self.slots[place as usize] = Slot::Empty;
         self.connections -= 1;
+        self.air.budget().left();
     }
 
     fn react(&mut self, event: Event) {

@@ -88,6 +88,8 @@ pub(crate) struct Waiting {
     pub(crate) format: Format,
     /// What he asked for.
     pub(crate) rendition: Rendition,
+    /// Whether he may be sent to another house.
+    pub(crate) is_plain: bool,
     /// What he says of himself.
     pub(crate) papers: Papers,
     /// The part for which he waits, if he was elsewhere before; who waits for the first of all has heard nothing.

@@ -13,7 +13,7 @@ use crate::counting::Verdict;
 use crate::format::Format;
 use crate::ladder::strain::Told;
 use crate::ledger::{self, Account, Accounts, Door};
-use crate::metric;
+use crate::metric::{self, count};
 use crate::presence::Shard;
 use crate::tls::handshake::Failure;
 
@@ -30,6 +30,8 @@ pub(crate) enum Refused {
     Head(Refusal),
     /// The process is about to end.
     Leaving,
+    /// The process has taken the memory that it may.
+    Memory,
     /// He said nothing, and so did too many of his network.
     Network,
     /// He said nothing in time.
@@ -41,11 +43,12 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Crowded,
         Self::Full,
         Self::Gone,
         Self::Leaving,
+        Self::Memory,
         Self::Network,
         Self::Silent,
         Self::Unfinished,
@@ -59,7 +62,9 @@ impl Refused {
     /// The reason as the ledger has it.
     const fn entry(self) -> ledger::Refused {
         match self {
-            Self::Crowded | Self::Full | Self::Leaving | Self::Unready => ledger::Refused::Busy,
+            Self::Crowded | Self::Full | Self::Leaving | Self::Memory | Self::Unready => {
+                ledger::Refused::Busy
+            }
             Self::Gone => ledger::Refused::Left,
             Self::Head(_) => ledger::Refused::Malformed,
             Self::Network | Self::Silent | Self::Unfinished => ledger::Refused::Silent,
@@ -73,6 +78,7 @@ impl Refused {
             Self::Gone => "gone",
             Self::Head(refusal) => refusal.name(),
             Self::Leaving => "leaving",
+            Self::Memory => "memory",
             Self::Network => "network",
             Self::Silent => "silent",
             Self::Unfinished => "unfinished",
@@ -141,7 +147,7 @@ pub(crate) struct Tally {
     answers: Counter,
     held: Gauge,
     joins: [(Format, Counter); 3],
-    refused: [(Refused, Counter); 12],
+    refused: [(Refused, Counter); 13],
     closed: [(Closed, Counter); 7],
     sends: Counter,
     bytes: Counter,
@@ -349,10 +355,4 @@ impl Tally {
     fn of(&mut self, door: Door) -> &mut Account {
         &mut self.accounts[door.index()]
     }
-}
-
-fn count<K: Copy + PartialEq>(counters: &[(K, Counter)], key: K) {
-    let found = counters.iter().find(|(of, _)| *of == key);
-    let (_, counter) = found.expect("every reason has its counter");
-    counter.increment(1);
 }

@@ -262,11 +262,15 @@ impl<P: Port> Port for Tls<P> {
         Some(self.keep(place, sent))
     }
 
-    fn shut_down(&mut self, place: Place) {
+    fn say_end(&mut self, place: Place) {
         if let Some(end) = self.sealed_end(place) {
             // Who does not take it knows how long his answer was.
             let _ = self.port.send(place, &end, false);
         }
+    }
+
+    fn shut_down(&mut self, place: Place) {
+        self.say_end(place);
         self.port.shut_down(place);
     }
 

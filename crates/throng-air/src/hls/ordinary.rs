@@ -191,6 +191,7 @@ impl<'a> HeldPlace<'a> {
 mod tests {
     use axum::http::StatusCode;
     use throng_core::caching::BRIEF;
+    use throng_core::ladder::Rung;
 
     use super::*;
     use crate::hls::Name;
@@ -201,7 +202,10 @@ mod tests {
             init: Default::default(),
             stream: Default::default(),
         };
-        let ask = Name::parse(name).unwrap().ask("_HLS_msn=0").unwrap();
+        let ask = Name::parse(name)
+            .unwrap()
+            .ask("_HLS_msn=0", Rung::default())
+            .unwrap();
         answer(Arc::clone(on_air), &headers, held, ask, Player::Chosen(1)).await
     }
 

@@ -57,7 +57,12 @@ impl Host {
             memory_of_budget: self.budget_bytes.map_or_else(Share::default, |budget| {
                 Share::of(resident_bytes().unwrap_or(0), budget)
             }),
-            memory_of_machine: machine().max(container()).unwrap_or_default(),
+            memory_of_machine: [machine(), container()]
+                .into_iter()
+                .flatten()
+                .map(Memory::taken)
+                .max()
+                .unwrap_or_default(),
             memory_waiting: of_time(waited_us.1, self.waited_us.1),
             joins: Some(Share::of(second.joins.into(), 1_000)),
         };
@@ -80,22 +85,43 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-fn resident_bytes() -> Option<u64> {
+/// Memory that this process has.
+pub(crate) fn resident_bytes() -> Option<u64> {
     kilobytes(&read("/proc/self/status")?, "VmRSS:")
 }
 
-/// How much of the machine's memory is taken.
-fn machine() -> Option<Share> {
+/// Memory that this machine has for us, or the container that we are in.
+pub fn memory_bytes() -> Option<u64> {
+    let all = [machine(), container()].into_iter().flatten();
+    all.map(|memory| memory.bytes).min()
+}
+
+/// Memory of a machine or container.
+struct Memory {
+    bytes: u64,
+    taken: u64,
+}
+
+impl Memory {
+    fn taken(self) -> Share {
+        Share::of(self.taken, self.bytes)
+    }
+}
+
+fn machine() -> Option<Memory> {
     let text = read("/proc/meminfo")?;
     let (total, available) = (
         kilobytes(&text, "MemTotal:")?,
         kilobytes(&text, "MemAvailable:")?,
     );
-    Some(Share::of(total.saturating_sub(available), total))
+    Some(Memory {
+        bytes: total,
+        taken: total.saturating_sub(available),
+    })
 }
 
-/// How much is taken of what this container, or service, may have; what the kernel can drop at once does not count.
-fn container() -> Option<Share> {
+/// That of this container, or service; what the kernel can drop at once does not count.
+fn container() -> Option<Memory> {
     let groups = read("/proc/self/cgroup")?;
     let of_version = |controllers: &str, root: &str, names: [&str; 3]| {
         // In a container the group is often mounted as the root.
@@ -107,7 +133,10 @@ fn container() -> Option<Share> {
                 let (limit, used): (u64, u64) = (number(names[0])?, number(names[1])?);
                 let stat = read(format!("{folder}/memory.stat")).unwrap_or_default();
                 let droppable = field(&stat, names[2]).unwrap_or(0);
-                Some(Share::of(used.saturating_sub(droppable), limit))
+                Some(Memory {
+                    bytes: limit,
+                    taken: used.saturating_sub(droppable),
+                })
             })
     };
     of_version("", "", ["memory.max", "memory.current", "inactive_file"]).or_else(|| {

@@ -19,10 +19,10 @@ pub(crate) struct Strain {
 
 /// What a second brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Second {
+pub(crate) struct Second {
     pub(super) lag_ms: u32,
     pub(super) spans: u32,
-    pub(super) late_spans: u32,
+    pub(crate) late_spans: u32,
     pub(super) listeners: u32,
     pub(super) blocked: u32,
     pub(super) cpu_us: u64,
@@ -89,7 +89,7 @@ impl Strain {
     }
 
     /// Ends the second.
-    pub(super) fn end_second(&self) -> Second {
+    pub(crate) fn end_second(&self) -> Second {
         Second {
             lag_ms: self.lag_ms.swap(0, Ordering::Relaxed),
             spans: self.spans.swap(0, Ordering::Relaxed),

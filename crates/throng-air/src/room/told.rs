@@ -1,34 +1,42 @@
 //! What those are told who wait.
 
 use axum::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
-use throng_core::admission::{Chances, Progress, Reason, Signer, Wait};
+use throng_core::admission::{Chances, LastQueue, Progress, Reason, Signer, Wait};
 use throng_core::caching::NEVER;
+use throng_core::hex::hex;
 
 use crate::answer::Reply;
 
-/// The body of a `503`.
-#[derive(Serialize)]
-struct WaitJson<'a> {
+/// The house is full: a ticket, with which to come again as `?ticket=`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Ticket")]
+pub struct WaitJson<'a> {
     ticket: &'a str,
     place: u64,
+    /// The place that is being served.
     serving: u64,
-    /// Whether that is his place for good: the order of those who come before the start is drawn.
+    /// Whether that is the place for good: the order of those who come before the start is drawn.
     drawn: bool,
     ask_again_seconds: u32,
-    /// Absent while nobody knows.
+    /// `null` while nobody knows.
     wait_seconds: Option<u64>,
+    /// Why, in words.
     reason: &'static str,
 }
 
-/// `now-serving.json`.
-#[derive(Serialize)]
-struct NowServingJson {
+/// How far the queue has come, the same for everyone.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NowServing")]
+pub struct NowServingJson {
+    /// A place is called when this has reached it.
     serving: u64,
     of: u64,
     per_minute: u64,
-    /// Whether the order of those who came before the start is drawn, and how many they are.
+    /// Whether the order of those who came before the start is drawn.
     drawn: bool,
+    /// Those who came before the start.
     early: u64,
     /// Which queue of this node it is: the seeds are of one.
     queue: u32,
@@ -36,6 +44,37 @@ struct NowServingJson {
     /// Opened when the order is drawn.
     order_seed: Option<String>,
     sample_commitment: String,
+    /// For how many more there is room, beyond those who wait.
+    free: u64,
+    last: Option<LastQueueJson>,
+}
+
+/// The queue before this one, of which nothing is to be kept back any more.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+struct LastQueueJson {
+    queue: u32,
+    of: u64,
+    early: u64,
+    order_commitment: String,
+    order_seed: String,
+    sample_commitment: String,
+    sample_seed: String,
+}
+
+/// A seed and what it was committed to by, as they are told.
+pub(super) struct Seed {
+    pub(super) commitment: String,
+    pub(super) opened: String,
+}
+
+/// The seeds of a queue: of its order, and of its sample.
+pub(super) fn seeds(queue: u32, secret: &[u8; 32]) -> [Seed; 2] {
+    let chances = Chances::of(secret, queue);
+    let [order, sample] = chances.commitments().map(|bytes| hex(&bytes));
+    let [order_seed, sample_seed] = chances.seeds().map(|bytes| hex(&bytes));
+    [(order, order_seed), (sample, sample_seed)]
+        .map(|(commitment, opened)| Seed { commitment, opened })
 }
 
 /// What somebody is told who is to come again.
@@ -82,10 +121,14 @@ const fn words(reason: Reason) -> &'static str {
     }
 }
 
-/// How far the queue has come, with what an outsider needs to check the draw.
-pub(super) fn now_serving(progress: Progress, chances: &Chances) -> String {
-    let [order_commitment, sample_commitment] = chances.commitments().map(|bytes| hex(&bytes));
-    let [order_seed, _] = chances.seeds();
+/// How far the queue has come, with what an outsider needs to check the draws.
+pub(super) fn now_serving(
+    progress: Progress,
+    free: u64,
+    last: Option<LastQueue>,
+    secret: &[u8; 32],
+) -> String {
+    let [order, sample] = seeds(progress.queue, secret);
     let told = NowServingJson {
         serving: progress.serving,
         of: progress.of,
@@ -93,18 +136,24 @@ pub(super) fn now_serving(progress: Progress, chances: &Chances) -> String {
         drawn: progress.is_drawn,
         early: progress.early,
         queue: progress.queue,
-        order_commitment,
-        order_seed: progress.is_drawn.then(|| hex(&order_seed)),
-        sample_commitment,
+        order_commitment: order.commitment,
+        order_seed: progress.is_drawn.then_some(order.opened),
+        sample_commitment: sample.commitment,
+        free,
+        last: last.map(|last| opened(last, secret)),
     };
     serde_json::to_string(&told).expect("plain fields always serialise") + "\n"
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A string takes everything.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+fn opened(last: LastQueue, secret: &[u8; 32]) -> LastQueueJson {
+    let [order, sample] = seeds(last.queue, secret);
+    LastQueueJson {
+        queue: last.queue,
+        of: last.of,
+        early: last.early,
+        order_commitment: order.commitment,
+        order_seed: order.opened,
+        sample_commitment: sample.commitment,
+        sample_seed: sample.opened,
+    }
 }

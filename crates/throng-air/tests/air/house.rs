@@ -313,7 +313,7 @@ fn engine(
     routes: Router,
     closed: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
-    let (hand_over, handed) = hand_over(CONNECTIONS_MAX);
+    let (hand_over, handed) = hand_over(CONNECTIONS_MAX, air.budget());
     let connections = Connections {
         air,
         hand_over,

@@ -12,6 +12,7 @@ mod hls;
 mod hold_file;
 mod house;
 mod ledger;
+mod playlists;
 mod progressive;
 mod recording;
 mod seal;

@@ -14,10 +14,9 @@ use crate::rendition::{RENDITION_COUNT, Rendition};
 /// Processes that let listeners in on one node: the origin, and four times as many as there may be workers, because one
 /// that is replaced counts on until its last listener has gone.
 pub(super) const LANES_MAX: usize = 1_025;
-/// Cells of a lane: one for each rendition, one for listeners by playlist.
+/// Cells of a lane: one for each rendition, in a line of the processor's cache, so that no two processes share one.
 const LANE_CELLS: usize = 8;
-/// Who listens by playlist is counted in this cell of a lane.
-const BY_PLAYLIST: usize = RENDITION_COUNT;
+const _: () = assert!(RENDITION_COUNT <= LANE_CELLS);
 
 /// Most listeners, or [`u64::MAX`].
 const SLOTS: usize = 0;
@@ -31,7 +30,7 @@ const ORPHANED_UNTIL_MS: usize = 4;
 /// Where the numbers of the queue begin.
 pub(super) const QUEUE: usize = 16;
 const LANES_FROM: usize = QUEUE + queue::CELLS;
-pub(super) const GATE_FROM: usize = LANES_FROM + LANES_MAX * LANE_CELLS;
+pub(super) const GATE_FROM: usize = LANES_FROM + (LANES_MAX + 1) * LANE_CELLS;
 pub(super) const STICKY_FROM: usize = GATE_FROM + gate::CELLS;
 const CELLS: usize = STICKY_FROM + sticky::CELLS;
 
@@ -67,6 +66,9 @@ pub struct Limits {
 pub struct Lane(usize);
 
 impl Lane {
+    /// The places of those who listen by playlist: they are no process's, and stay when one dies.
+    pub(super) const PLAYLISTS: Self = Self(LANES_MAX);
+
     /// The lane of a process by its place in the node, from 0. Places beyond the last share it, and are counted rightly
     /// as long as none of them dies.
     pub fn new(place: usize) -> Self {
@@ -161,9 +163,13 @@ impl Board {
             .map(|cell| cell.swap(0, SeqCst))
             .sum();
         let before = self.orphaned(now_ms);
-        self.cell(ORPHANED).store(before + orphaned, SeqCst);
-        self.cell(ORPHANED_UNTIL_MS)
-            .store(now_ms + RETURN_MS, SeqCst);
+        self.keep_places(before + orphaned, now_ms + RETURN_MS);
+    }
+
+    /// So many places are for those who had them, until then.
+    pub(super) fn keep_places(&self, places: u64, until_ms: u64) {
+        self.cell(ORPHANED).store(places, SeqCst);
+        self.cell(ORPHANED_UNTIL_MS).store(until_ms, SeqCst);
     }
 
     /// Places that are kept for those whose process died.
@@ -193,12 +199,21 @@ impl Board {
         let (held, bits) = self.taken(rung);
         let slots = self.read(SLOTS).saturating_add(margin);
         let egress = self.read(EGRESS);
-        let fits =
-            held <= slots && bits <= egress.saturating_add(egress / RETURN_SHARE * margin.min(1));
+        let egress_margin = if margin == 0 {
+            0
+        } else {
+            egress / RETURN_SHARE
+        };
+        let fits = held <= slots && bits <= egress.saturating_add(egress_margin);
         if !fits {
             cell.fetch_sub(1, SeqCst);
         }
         fits
+    }
+
+    /// Takes a place whether there is one or not.
+    pub(super) fn count_in(&self, lane: Lane, rendition: Rendition) {
+        self.lane(lane)[rendition.index()].fetch_add(1, SeqCst);
     }
 
     /// Gives a place back.
@@ -211,11 +226,6 @@ impl Board {
     /// Places that a process has taken.
     pub fn held_by(&self, lane: Lane) -> u64 {
         self.lane(lane).iter().map(|cell| cell.load(SeqCst)).sum()
-    }
-
-    /// So many listen by playlist in this process.
-    pub fn note_by_playlist(&self, lane: Lane, players: u64) {
-        self.lane(lane)[BY_PLAYLIST].store(players, SeqCst);
     }
 
     /// What is taken and free on this rung.
@@ -240,13 +250,19 @@ impl Board {
     fn taken(&self, rung: Rung) -> (u64, u64) {
         let lanes =
             usize::try_from(self.read(LANES)).map_or(LANES_MAX, |lanes| lanes.min(LANES_MAX));
+        let lanes = (0..lanes).map(Lane).chain([Lane::PLAYLISTS]);
         let (mut held, mut bits) = (0, 0);
-        for lane in 0..lanes {
-            for (cell, index) in self.lane(Lane(lane)).iter().zip(0..=BY_PLAYLIST) {
+        for lane in lanes {
+            for (cell, rendition) in self.lane(lane).iter().zip(Rendition::ALL) {
                 let count = cell.load(SeqCst);
-                let rendition = Rendition::ALL.get(index).copied().unwrap_or(Rendition::A64);
+                // Who listens by playlist chooses what he is sent.
+                let sent = if lane == Lane::PLAYLISTS {
+                    rendition
+                } else {
+                    rung.cap(rendition)
+                };
                 held += count;
-                bits += count * wire_bits(rung.cap(rendition));
+                bits += count * wire_bits(sent);
             }
         }
         (held, bits)

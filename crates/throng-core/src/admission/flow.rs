@@ -23,6 +23,9 @@ const LEAST: u32 = 10;
 pub struct Share(u32);
 
 impl Share {
+    /// Everybody.
+    pub const ALL: Self = Self(WHOLE);
+
     /// Whether whoever has this number is among them.
     pub const fn takes(self, number: u64) -> bool {
         number % (WHOLE as u64) < self.0 as u64

@@ -4,7 +4,7 @@
 //! Each asks again within seconds; who does not is forgotten. When there are too many, the queue is called back.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::board::{Board, GATE_FROM};
 
@@ -49,7 +49,7 @@ impl Board {
         if let Some((index, held)) = free {
             let taken = self.swap(index, held, entry(at, now_s));
             // Another process was faster; he asks again soon.
-            return taken.then_some(()).map_or(Some(at), |()| None);
+            return (!taken).then_some(at);
         }
         let (furthest, index, held) = last;
         if at < furthest && self.swap(index, held, entry(at, now_s)) {
@@ -81,7 +81,7 @@ impl Board {
         cell.compare_exchange(from, to, SeqCst, SeqCst).is_ok()
     }
 
-    fn gate(&self) -> impl Iterator<Item = (usize, &std::sync::atomic::AtomicU64)> {
+    fn gate(&self) -> impl Iterator<Item = (usize, &AtomicU64)> {
         self.cells(GATE_FROM..GATE_FROM + CELLS).iter().enumerate()
     }
 }

@@ -43,6 +43,9 @@ const EARLY: usize = QUEUE + 9;
 const SERVED: usize = QUEUE + 10;
 /// How many were called in the last tick.
 const CALLED: usize = QUEUE + 11;
+/// Of the queue before: how many came early, and how many tickets were given.
+const LAST_EARLY: usize = QUEUE + 12;
+const LAST_OF: usize = QUEUE + 13;
 const HISTORY: usize = QUEUE + 16;
 const USED: usize = HISTORY + calling::CELLS;
 pub(super) const CELLS: usize = 16 + calling::CELLS + used::CELLS;
@@ -151,6 +154,17 @@ pub struct Progress {
     pub per_minute: u64,
 }
 
+/// A queue that is over: its draws may be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastQueue {
+    /// Its number.
+    pub queue: u32,
+    /// Tickets given.
+    pub of: u64,
+    /// How many came early.
+    pub early: u64,
+}
+
 impl Board {
     /// Answers somebody who wants to come in. A place that he is given is given back by [`Board::leave`].
     pub fn ask(&self, asking: &Asking, secret: &[u8; 32]) -> Verdict {
@@ -197,6 +211,15 @@ impl Board {
         }
     }
 
+    /// The queue before the one that is open, if there was one.
+    pub fn last_queue(&self) -> Option<LastQueue> {
+        Some(LastQueue {
+            queue: self.number().checked_sub(1)?,
+            of: self.read(LAST_OF),
+            early: self.read(LAST_EARLY),
+        })
+    }
+
     /// Tickets that are neither served nor over.
     pub fn queued(&self) -> u64 {
         let over = self.read(FLOOR);
@@ -214,7 +237,7 @@ impl Board {
         let chances = Chances::of(secret, ticket.queue);
         let is_sampled = self.is_of_sample(&chances, ticket);
         let admitted = is_sampled.then(|| self.admit(asking, ticket.arrived, Standing::Sampled));
-        if let Some(Some(entered)) = admitted {
+        if let Some(entered) = admitted.flatten() {
             return entered;
         }
         let reason = match asking.ticket {
@@ -255,7 +278,8 @@ impl Board {
             Standing::Sampled
         };
         let may_enter = is_called || self.is_of_sample(&chances, ticket);
-        if let Some(Some(entered)) = may_enter.then(|| self.admit(asking, place, standing)) {
+        let admitted = may_enter.then(|| self.admit(asking, place, standing));
+        if let Some(entered) = admitted.flatten() {
             return entered;
         }
         if place < self.read(SERVING) {
@@ -290,7 +314,9 @@ impl Board {
     }
 
     fn entered(&self, asking: &Asking, standing: Standing) -> Verdict {
-        let remembered = asking.player.filter(|_| self.is_bounded()).map(|player| {
+        // Who listens by playlist is remembered by his lease.
+        let is_kept = self.is_bounded() && asking.lane != Lane::PLAYLISTS;
+        let remembered = asking.player.filter(|_| is_kept).map(|player| {
             let replaces = standing == Standing::Returned;
             self.remember(player, asking.now_ms / 1_000, replaces)
         });

@@ -1,5 +1,8 @@
 //! A house of few places and a crowd of many, driven step by step with seeds.
 
+mod draw;
+mod lease;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -80,7 +83,7 @@ impl House {
             rung: Rung::default(),
             player,
             ticket,
-            share: Flow::new().share(0),
+            share: Share::ALL,
             now_ms: self.now_ms,
             wall_s: 0,
             chance: self.dice.roll(),
@@ -377,6 +380,39 @@ fn places_of_a_process_that_died_are_kept_for_those_who_had_them() {
 }
 
 #[test]
+fn who_was_inside_when_the_node_ended_is_let_in_before_newcomers_when_it_is_back() {
+    let mut before = House::new(100, 600_000, 4);
+    before.arrive(100);
+    let remembered = before.board.remembered(before.now_ms / 1_000);
+    assert_eq!(remembered.len(), 100);
+    let mut after = House::new(100, 600_000, 4);
+    after.board.recall(&remembered, after.now_ms);
+    let ask = |house: &mut House, player| {
+        let asking = house.asking(None, Some(player));
+        match house.board.ask(&asking, &SECRET) {
+            Verdict::Enter(entered) => Some(entered.standing),
+            Verdict::Wait(_) => None,
+        }
+    };
+    let faster: Vec<_> = (0..50)
+        .filter_map(|stranger| ask(&mut after, 424_242 + stranger))
+        .collect();
+    assert!(
+        faster.len() < 5 && faster.iter().all(|by| *by == Standing::Sampled),
+        "{faster:?}"
+    );
+    let call = |house: &mut House| {
+        house.now_ms += 500;
+        let call = house.board.call(house.now_ms, Rung::default(), true);
+        call.map_or(0, |call| call.called)
+    };
+    assert_eq!((0..59).map(|_| call(&mut after)).sum::<u64>(), 0);
+    let back = (0..90).filter_map(|person| ask(&mut after, number(person)));
+    assert_eq!(back.filter(|by| *by == Standing::Returned).count(), 90);
+    assert!(call(&mut after) > 0, "ten did not come");
+}
+
+#[test]
 fn who_comes_before_the_start_is_drawn_and_everybody_has_one_place() {
     let board = Board::alone();
     board.limit(Limits {
@@ -414,7 +450,7 @@ fn who_comes_before_the_start_is_drawn_and_everybody_has_one_place() {
             .unwrap()
             .drew
     );
-    let chances = house.board.chances(&SECRET);
+    let chances = Chances::of(&SECRET, house.board.progress().queue);
     let mut places: Vec<_> = (0..40).map(|arrived| chances.place(arrived, 40)).collect();
     assert_ne!(places, (0..40).collect::<Vec<_>>());
     let asking = house.asking(Some(early[0].ticket), None);
@@ -429,7 +465,7 @@ fn who_comes_before_the_start_is_drawn_and_everybody_has_one_place() {
 #[test]
 fn draws_are_fair_and_are_what_was_committed_to() {
     let chances = Chances::of(&SECRET, 3);
-    let [order, sample] = chances.seeds().map(|seed| draw::digest(&[&seed]));
+    let [order, sample] = chances.seeds().map(|seed| super::draw::digest(&[&seed]));
     assert_eq!(chances.commitments(), [order, sample]);
     let sampled = (0..20_000)
         .filter(|arrived| chances.samples(*arrived))

@@ -8,8 +8,22 @@ use crate::window::tests::window;
 const EPOCH: UnixMillis = UnixMillis(1_796_155_200_000);
 
 #[test]
+fn a_deeper_rung_lists_no_rendition_beyond_its_cap() {
+    let listed = |rung| {
+        let main = main(State::Live, Rung::new(rung).unwrap());
+        let uris = main
+            .lines()
+            .filter_map(|line| line.strip_suffix("/media.m3u8"));
+        uris.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(2), ["a64", "a32", "o48", "o24", "o16"]);
+    assert_eq!(listed(3), ["a32", "o24", "o16"]);
+    assert_eq!(listed(4), ["a32", "o16"]);
+}
+
+#[test]
 fn the_multivariant_playlist_lists_aac_first() {
-    assert_snapshot!(main(State::Live), @r#"
+    assert_snapshot!(main(State::Live, Rung::default()), @r#"
     #EXTM3U
     #EXT-X-VERSION:6
     #EXT-X-INDEPENDENT-SEGMENTS
@@ -25,8 +39,8 @@ fn the_multivariant_playlist_lists_aac_first() {
     o16/media.m3u8
     "#);
     assert_eq!(
-        main(State::Ended),
-        main(State::Live).replace("media.m3u8", "replay.m3u8")
+        main(State::Ended, Rung::default()),
+        main(State::Live, Rung::default()).replace("media.m3u8", "replay.m3u8")
     );
 }
 

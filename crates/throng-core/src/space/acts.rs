@@ -1,12 +1,14 @@
 //! The words of a space's life: its states, who acts, what can be done, what changed, and why not.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{SPEAKERS_MAX, TEXT_CHARS_MAX};
+use super::{GAIN_DB_MAX, GAIN_DB_MIN, SPEAKERS_MAX, TEXT_CHARS_MAX};
+use crate::key::SeatNumber;
 use crate::time::UnixMillis;
 use crate::timeline::PartIndex;
 
@@ -65,6 +67,9 @@ impl State {
                 matches!(self, Self::Announced | Self::Doors)
             }
             Act::End => matches!(self, Self::Live),
+            Act::Dismiss(_) | Act::LockStage { .. } | Act::SetSeat { .. } | Act::UnlockStage => {
+                !self.is_over()
+            }
             Act::Expect(_) | Act::Rename(_) => true,
         }
     }
@@ -92,12 +97,19 @@ pub enum Actor {
 pub enum Act {
     /// It will not take place.
     Cancel,
+    /// Who sat there does not come back while the stage is locked.
+    Dismiss(SeatNumber),
     /// The show is over.
     End,
     /// The host reckons with so many listeners, or does not say.
     Expect(Option<NonZeroU32>),
     /// The stage is to be heard, with or without doors before.
     GoLive,
+    /// Nobody takes a seat any more but those who sit there.
+    LockStage {
+        /// The seats that are taken now.
+        seated: BTreeSet<SeatNumber>,
+    },
     /// The programme begins, with hold music.
     OpenDoors,
     /// It has another title.
@@ -111,6 +123,17 @@ pub enum Act {
     },
     /// Listeners are told why it is late, or no longer told so.
     SetDelayReason(Option<String>),
+    /// A seat is heard otherwise; what is not said stays.
+    SetSeat {
+        /// Which.
+        seat: SeatNumber,
+        /// Whether the host mutes it.
+        muted: Option<bool>,
+        /// How much louder or softer it is.
+        gain_db: Option<i32>,
+    },
+    /// Everybody with a link may take his seat again.
+    UnlockStage,
 }
 
 impl Act {
@@ -118,13 +141,17 @@ impl Act {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
+            Self::Dismiss(_) => "put somebody off the stage",
             Self::End => "end",
             Self::Expect(_) => "say how many listeners are expected",
             Self::GoLive => "go live",
+            Self::LockStage { .. } => "lock the stage",
             Self::OpenDoors => "open doors",
             Self::Rename(_) => "rename",
             Self::Reschedule { .. } => "reschedule",
             Self::SetDelayReason(_) => "set the reason of a delay",
+            Self::SetSeat { .. } => "mute or unmute anybody or change a gain",
+            Self::UnlockStage => "unlock the stage",
         }
     }
 }
@@ -136,7 +163,7 @@ pub enum Change {
     Cancelled,
     /// The mixed programme and its archive begin here.
     DoorsOpened(PartIndex),
-    /// Words or times changed, nothing on the timeline.
+    /// Words, times or the stage changed, nothing on the timeline.
     Edited,
     /// The recording ends before this part.
     Ended(PartIndex),
@@ -155,11 +182,25 @@ pub enum Refusal {
         /// What was asked.
         act: &'static str,
     },
+    /// A gain beyond what a seat may have.
+    #[error("a gain is {GAIN_DB_MIN} to {GAIN_DB_MAX} dB, not {asked}")]
+    Gain {
+        /// What was asked.
+        asked: i32,
+    },
     /// Time opens doors that are due; all else is for people to do.
     #[error("the clock may only open doors that are due, not {act}")]
     NotForTheClock {
         /// What was asked.
         act: &'static str,
+    },
+    /// The stage has no such seat.
+    #[error("this space has seats 1 to {seats}, not {asked}")]
+    Seat {
+        /// What was asked.
+        asked: u32,
+        /// How many there are.
+        seats: u32,
     },
     /// The stage would be empty or too large.
     #[error("a stage has 1 to {SPEAKERS_MAX} speakers, not {asked}")]

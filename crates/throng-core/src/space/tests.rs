@@ -7,6 +7,7 @@ use crate::timeline::PART_DURATION_MS;
 
 const EPOCH: UnixMillis = UnixMillis(1_796_155_200_000);
 const HOUR_MS: u64 = 3_600_000;
+const SEATS: u32 = 2;
 
 fn space(scheduled_in_ms: Option<u64>) -> Space {
     let announcement = Announcement {
@@ -14,7 +15,7 @@ fn space(scheduled_in_ms: Option<u64>) -> Space {
         slug: Slug::from_title("A talk", 7),
         title: "  A talk ".to_owned(),
         scheduled_at: scheduled_in_ms.map(|ms| EPOCH.plus_ms(ms)),
-        speakers: 2,
+        speakers: SEATS,
         expected_listeners: None,
     };
     Space::announce(EPOCH, announcement).unwrap()
@@ -127,6 +128,59 @@ fn a_delay_moves_the_doors_and_its_reason_ends_with_the_start() {
 }
 
 #[test]
+fn what_a_host_has_set_of_a_seat_stays_until_he_sets_it_otherwise() {
+    let mut space = space(None);
+    let two = SeatNumber(2);
+    let mut set = |seat, muted, gain_db| {
+        let act = Act::SetSeat {
+            seat: SeatNumber(seat),
+            muted,
+            gain_db,
+        };
+        let done = space.apply(at(0), Actor::Host, act);
+        (done, space.stage.seat(two))
+    };
+    let setting = |muted, gain_db| SeatSetting { muted, gain_db };
+    let done = Ok(Change::Edited);
+    assert_eq!(set(2, Some(true), None), (done, setting(true, 0)));
+    assert_eq!(set(2, None, Some(-20)), (done, setting(true, -20)));
+    assert_eq!(set(1, Some(true), Some(12)), (done, setting(true, -20)));
+    assert_eq!(set(2, Some(false), Some(3)), (done, setting(false, 3)));
+    for asked in [-21, 13, i32::MIN, i32::MAX] {
+        let refused = Err(Refusal::Gain { asked });
+        let after = set(2, Some(true), Some(asked));
+        assert_eq!(after, (refused, setting(false, 3)), "all or nothing");
+    }
+    for asked in [0, 3] {
+        let refused = Err(Refusal::Seat { asked, seats: 2 });
+        assert_eq!(set(asked, Some(true), None).0, refused);
+    }
+}
+
+#[test]
+fn a_locked_stage_admits_the_seats_that_were_taken_and_not_who_was_put_off() {
+    let mut space = space(None);
+    let [one, two] = [1, 2].map(SeatNumber);
+    let mut after = |act| {
+        space.apply(at(0), Actor::Host, act).unwrap();
+        [one, two].map(|seat| space.stage.admits(seat))
+    };
+    let lock = |seats: &[SeatNumber]| Act::LockStage {
+        seated: seats.iter().copied().collect(),
+    };
+    assert_eq!(after(Act::Dismiss(one)), [true, true], "it is open");
+    assert_eq!(after(lock(&[one])), [true, false]);
+    assert_eq!(
+        after(lock(&[one, two])),
+        [true, false],
+        "locked already: who was refused is not let in by a second press"
+    );
+    assert_eq!(after(Act::Dismiss(one)), [false, false]);
+    assert_eq!(after(Act::UnlockStage), [true, true]);
+    assert_eq!(after(lock(&[])), [false, false]);
+}
+
+#[test]
 fn a_repeat_is_refused_with_the_present_state() {
     let mut space = space(None);
     space.apply(at(0), Actor::Host, Act::GoLive).unwrap();
@@ -178,6 +232,10 @@ fn shadow_next(state: State, act: &Act) -> Option<State> {
         (Live, Act::End) => Ended,
         (Announced | Doors, Act::Cancel) => Cancelled,
         (Announced | Doors, Act::Reschedule { .. } | Act::SetDelayReason(_))
+        | (
+            Announced | Doors | Live,
+            Act::SetSeat { .. } | Act::LockStage { .. } | Act::UnlockStage | Act::Dismiss(_),
+        )
         | (_, Act::Rename(_)) => state,
         _ => return None,
     })
@@ -192,6 +250,19 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => (0..HOUR_MS).prop_map(|ms| Act::Reschedule { scheduled_at: at(ms), reason: None }),
         1 => proptest::option::of("[a-z ]{0,4}").prop_map(Act::SetDelayReason),
         1 => "[a-z ]{0,4}".prop_map(Act::Rename),
+        3 => acts_on_stage(),
+    ]
+}
+
+fn acts_on_stage() -> impl Strategy<Value = Act> {
+    let seat = || (1..=SEATS).prop_map(SeatNumber);
+    let gain = GAIN_DB_MIN - 1..=GAIN_DB_MAX + 1;
+    prop_oneof![
+        2 => (seat(), proptest::option::of(any::<bool>()), proptest::option::of(gain))
+            .prop_map(|(seat, muted, gain_db)| Act::SetSeat { seat, muted, gain_db }),
+        1 => proptest::collection::btree_set(seat(), 0..=2).prop_map(|seated| Act::LockStage { seated }),
+        1 => Just(Act::UnlockStage),
+        1 => seat().prop_map(Act::Dismiss),
     ]
 }
 
@@ -209,7 +280,7 @@ proptest! {
             prop_assert_eq!(space.check_invariants(), Ok(()));
             let Ok(change) = result else {
                 prop_assert_eq!(&space, &before, "a refusal changes nothing");
-                if actor != Actor::Clock && !matches!(result, Err(Refusal::Text { .. })) {
+                if actor != Actor::Clock && !matches!(result, Err(Refusal::Text { .. } | Refusal::Gain { .. })) {
                     prop_assert_eq!(shadow_next(before.state, &act), None);
                 }
                 continue;

@@ -423,6 +423,17 @@ fn who_was_elsewhere_goes_on_where_he_stopped_and_misses_nothing() {
         }
         assert!(next >= 128, "the cushion of a join is his still: {next}");
     }
+    for deep in 0..=4 {
+        let (mut cursor, burst) =
+            Cursor::join(Format::Mp4, Rendition::O48, view(0, 100), rung(deep));
+        cursor.go_on(PartIndex(98), burst, view(0, 100));
+        let sent = spans(&mut cursor, 101, 300, rung(deep));
+        let longest = sent.iter().map(|span| span.parts).max();
+        assert!(
+            longest <= Some(6),
+            "he may have come with 4 s: {longest:?} on rung {deep}"
+        );
+    }
     for elsewhere in [0, 69, 113, u64::MAX] {
         let (mut cursor, burst) = Cursor::join(Format::Mp4, Rendition::O48, view(0, 100), rung(0));
         assert_eq!(

@@ -15,10 +15,11 @@ use crate::hand_over::Stream;
 use crate::hls;
 use crate::ledger::Door;
 use crate::on_air::{FILL_TIMEOUT, OnAir};
+use crate::room::overflow;
 
 /// Time for the first byte after the connection is there; browsers open spare connections and are told by a clean
 /// close that this one was not needed.
-const FIRST_BYTE_MS: u64 = 10_000;
+pub(super) const FIRST_BYTE_MS: u64 = 10_000;
 /// Time for the whole head from its first byte.
 pub(super) const HEAD_MS: u64 = 15_000;
 /// Time for the programme to be made ready.
@@ -41,6 +42,7 @@ impl<P: Port> Shard<P> {
             said: Said::Nothing,
         };
         self.connections += 1;
+        self.air.budget().came();
         self.tally.accepted();
         if self.connections >= self.connections_max {
             self.port.set_accepting(false);
@@ -149,6 +151,7 @@ impl<P: Port> Shard<P> {
             seat: self.seats.take(asked.slug, on_air),
             format: asked.format,
             rendition: asked.rendition,
+            is_plain: overflow::is_plain(asked.query),
             papers: self.air.room().papers(asked.query),
             from: asked.from.and_then(|part| NonZeroU64::new(part.0)),
             until_ms: self.now_ms + FILL_MS,
@@ -177,6 +180,9 @@ impl<P: Port> Shard<P> {
         {
             return self.refuse(place, &reply(&Reply::leaving(), false), Refused::Leaving);
         }
+        if self.air.budget().is_spent() {
+            return self.refuse_spent(place);
+        }
         let is_over = self.now_ms >= waiting.until_ms;
         let seat = self.seats.at(waiting.seat);
         let view = seat.view();
@@ -191,15 +197,33 @@ impl<P: Port> Shard<P> {
             self.tally.note_joins(self.flow.strain_per_mille());
             match room.enter(waiting.papers, waiting.rendition, rung, share) {
                 Ok(taken) => self.join(place, waiting, taken),
-                Err(told) => self.refuse(place, &reply(&told, false), Refused::Full),
+                Err(told) => {
+                    let told = self.told_full(told, &waiting);
+                    self.refuse(place, &reply(&told, false), Refused::Full);
+                }
             }
         }
+    }
+
+    /// What somebody is told for whom there is no place: a plain player, where there is one.
+    fn told_full(&mut self, told: Reply, waiting: &Waiting) -> Reply {
+        if !waiting.is_plain {
+            return told;
+        }
+        let slug = &self.seats.at(waiting.seat).slug;
+        let (format, rendition) = (waiting.format.name(), waiting.rendition);
+        let path = format!("/s/{slug}/live.{format}");
+        let query = format!("rendition={rendition}");
+        self.air.room().send_on(told, &path, &query)
     }
 
     /// Hands a connection to the ordinary server, unless that has no place.
     pub(super) fn hand_on(&mut self, place: Place, read: Vec<u8>) {
         // It is in what was read.
         self.heads.remove(&place);
+        if self.air.budget().is_spent() {
+            return self.refuse_spent(place);
+        }
         let Some(reserved) = self.hand_over.place() else {
             let sentence =
                 "Too many people ask for this at once. Please come again in a few seconds.\n";
@@ -215,10 +239,15 @@ impl<P: Port> Shard<P> {
     pub(super) fn release(&mut self, place: Place, stream: Stream) {
         self.slots[place as usize] = Slot::Empty;
         self.connections -= 1;
+        self.air.budget().left();
         if let Some((read, reserved)) = self.releasing.remove(&place) {
             self.hand_over.give(stream, read, reserved);
             self.tally.handed_on();
         }
+    }
+
+    fn refuse_spent(&mut self, place: Place) {
+        self.refuse(place, &reply(&Reply::spent(), false), Refused::Memory);
     }
 
     /// Gives a short answer to somebody who is not let in, and closes.
@@ -227,7 +256,15 @@ impl<P: Port> Shard<P> {
         self.stop_waiting(place, reason);
         // A fresh send buffer takes a few hundred bytes, so that nothing is learnt from the outcome.
         let _ = self.port.send(place, &answer.sent(true), false);
-        self.linger(place);
+        match reason {
+            // Nobody says more after he asked for a stream. Half a close, and waiting for the other half, would cost more
+            // than all the rest of such a refusal; and there may be very many.
+            Refused::Full => {
+                self.port.say_end(place);
+                self.drop(place);
+            }
+            _ => self.linger(place),
+        }
     }
 
     /// Closes a connection that came to nothing.

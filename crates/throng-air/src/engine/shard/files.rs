@@ -21,6 +21,7 @@ use crate::ledger::Door;
 use crate::on_air::OnAir;
 use crate::past::Recording;
 use crate::presence::Player;
+use crate::room::Follower;
 
 /// From look to look, while requests are held, whether their part has come: what that may cost a player who stays a
 /// second behind the playhead.
@@ -53,12 +54,15 @@ impl<P: Port> Shard<P> {
     /// Somebody asks for something that is answered in one piece. `whole` is what he has said and was not answered.
     pub(super) fn fulfil(&mut self, place: Place, wish: Wish<'_>, whole: &[u8]) {
         let mut manner = wish.manner;
-        manner.keeps &=
-            self.keep(place, &whole[wish.length..]) && self.drain.is_none() && !self.is_closing;
+        manner.keeps &= self.keep(place, &whole[wish.length..])
+            && self.drain.is_none()
+            && !self.is_closing
+            && !self.air.budget().is_spent();
         if let What::Hls(file) = wish.what
             && let Some(on_air) = self.air.find(file.slug)
         {
-            return self.ask(place, on_air, file, manner, whole);
+            let wish = Wish { manner, ..wish };
+            return self.ask(place, on_air, file, wish, whole);
         }
         if let What::HoldFile(slug) = wish.what
             && let (Some(_), Some(file)) = (self.air.find(slug), self.air.hold_file())
@@ -117,10 +121,11 @@ impl<P: Port> Shard<P> {
         place: Place,
         on_air: Arc<OnAir>,
         file: File<'_>,
-        manner: Manner,
+        wish: Wish<'_>,
         whole: &[u8],
     ) {
-        let ask = match file.name.ask(file.query) {
+        let (manner, rung) = (wish.manner, self.air.ladder().rung());
+        let ask = match file.name.ask(file.query, rung) {
             Ok(ask) => ask,
             Err(error) => {
                 let reply = hls::misunderstood(error);
@@ -132,12 +137,26 @@ impl<P: Port> Shard<P> {
         if space.state.is_over() && !on_air.is_flowing() {
             return self.hand_on(place, whole.to_vec());
         }
+        let follower = Follower {
+            ask,
+            slug: file.slug,
+            query: file.query,
+            connection: self.connection_number(place),
+            is_forwarded: wish.is_forwarded,
+        };
+        // Who asks what he would be told is told it, and does not come in.
+        if manner.with_body && !space.state.is_over() {
+            let share = self.flow.share(self.now_ms);
+            if let Err(reply) = self.air.room().follow(&follower, rung, share) {
+                return self.reply(place, &reply, manner, Door::Playlist);
+            }
+        }
         match hls::decide(ask, &space, None) {
             Decision::Fill => {
                 let holding = Holding {
                     seat: self.seats.take(file.slug, on_air),
                     ask,
-                    player: Player::of(file.query, self.connection_number(place)),
+                    player: Player::of(file.query, follower.connection),
                     manner,
                     is_filled: false,
                     until_ms: self.now_ms + FILL_MS,

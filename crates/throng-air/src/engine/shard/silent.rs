@@ -2,11 +2,14 @@
 
 use std::net::IpAddr;
 
+use super::door::{FIRST_BYTE_MS, HEAD_MS};
 use super::{Place, Port, Refused, Said, Shard, Slot};
 use crate::answer::Reply;
 use crate::engine::answer::reply;
 use crate::engine::prefix::Prefix;
 
+/// Who has come a moment ago may yet speak: of a crowd that comes at once, each needs a while for it.
+pub(super) const GRACE_MS: u64 = 3_000;
 /// Connections asked in one tick where they come from; with `io_uring` each is an open file for a moment.
 const ASKED_MAX: u32 = 1_024;
 
@@ -16,8 +19,16 @@ impl<P: Port> Shard<P> {
         self.silence.begin();
     }
 
-    /// A connection is visited that has not said what it wants.
-    pub(super) fn note_silent(&mut self, place: Place) {
+    /// A connection is visited that has not said what it wants, and may until then.
+    pub(super) fn note_silent(&mut self, place: Place, until_ms: u64, said: Said) {
+        let in_all = if said == Said::Nothing {
+            FIRST_BYTE_MS
+        } else {
+            HEAD_MS
+        };
+        if self.now_ms + in_all < until_ms + GRACE_MS {
+            return;
+        }
         if self.silence.note(self.connections_max) && self.asked < ASKED_MAX {
             self.asked += 1;
             self.port.ask_peer(place);

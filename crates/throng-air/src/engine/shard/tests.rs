@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 
+use throng_core::admission::Limits;
 use throng_core::playlist::HOLD_LIMIT_MS;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::timeline::PartIndex;
@@ -22,6 +23,8 @@ use crate::on_air::tests::on_air;
 struct Wires {
     said: BTreeMap<Place, VecDeque<Vec<u8>>>,
     told: BTreeMap<Place, Vec<Bytes>>,
+    /// Of whom it was asked where they come from.
+    asked: Vec<Place>,
 }
 
 impl Port for Wires {
@@ -43,7 +46,9 @@ impl Port for Wires {
         Taken::Bytes(said.len())
     }
 
-    fn ask_peer(&mut self, _: Place) {}
+    fn ask_peer(&mut self, place: Place) {
+        self.asked.push(place);
+    }
 
     fn watch(&mut self, _: Place, _: Interest) {}
 
@@ -84,7 +89,7 @@ fn shard(on_air: &Arc<OnAir>) -> Shard<Wires> {
     };
     let air = Air::new(headers, pages, page("the list"));
     air.add("a", Arc::clone(on_air));
-    let (hand_over, _handed) = hand_over(1);
+    let (hand_over, _handed) = hand_over(1, air.budget());
     let mut shard = Shard::new(presence::Shard(7), Wires::default(), air, hand_over);
     shard.connections_max = 10_000;
     shard
@@ -197,8 +202,8 @@ fn three_ticks_visit_every_place_once() {
 
 const LIVE: &str = "GET /s/a/live.mp4 HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// A loop with listeners of a space of some parts, whose process is ordered to let them go.
-fn drained(successor: Successor) -> Shard<Wires> {
+/// A loop with 300 listeners of a space of some parts.
+fn full() -> Shard<Wires> {
     let on_air = on_air();
     (0..20).for_each(|index| push(&on_air, index));
     let mut shard = shard(&on_air);
@@ -207,6 +212,12 @@ fn drained(successor: Successor) -> Shard<Wires> {
         shard.react(Event::Arrived(place));
         assert!(!shard.told(place).is_empty(), "he listens");
     }
+    shard
+}
+
+/// The same, and its process is ordered to let them go.
+fn drained(successor: Successor) -> Shard<Wires> {
+    let shard = full();
     shard.air.drain(successor);
     shard
 }
@@ -216,6 +227,27 @@ fn listening(shard: &Shard<Wires>) -> usize {
     slots
         .filter(|slot| matches!(slot, Slot::Listening(_)))
         .count()
+}
+
+#[test]
+fn who_finds_the_house_full_is_told_so_and_his_connection_is_over() {
+    let on_air = on_air();
+    (0..20).for_each(|index| push(&on_air, index));
+    let mut shard = shard(&on_air);
+    shard.air.room().limit(Limits {
+        slots: Some(10),
+        egress_bits: None,
+    });
+    for place in 0..1_000 {
+        shard.hear(place, LIVE);
+        shard.react(Event::Arrived(place));
+        let status = if place < 10 { "200" } else { "503" };
+        let told = shard.told(place).concat();
+        assert!(told.starts_with(format!("HTTP/1.1 {status} ").as_bytes()));
+    }
+    assert_eq!((shard.connections, listening(&shard)), (10, 10));
+    let rest = &shard.slots[10..];
+    assert!(rest.iter().all(|slot| matches!(slot, Slot::Empty)));
 }
 
 #[test]
@@ -236,6 +268,72 @@ fn listeners_are_sent_away_one_by_one_after_all_that_they_were_sent() {
         "what they were sent is theirs"
     );
     assert_eq!(shard.air.listeners(), 0);
+}
+
+#[test]
+fn a_process_without_memory_lets_nobody_in_hands_nothing_on_and_goes_on_with_whoever_listens() {
+    let mut shard = full();
+    shard.air.budget().bound(1);
+    shard.air.budget().look(1);
+    let hands_on = "GET /s/a/nothing HTTP/1.1\r\nhost: a\r\n\r\n";
+    for (place, head) in [(300, LIVE), (301, hands_on)] {
+        shard.hear(place, head);
+        shard.react(Event::Arrived(place));
+        let told = shard.told(place).concat();
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.starts_with("HTTP/1.1 503 "), "{head}: {told}");
+        assert!(told.contains("retry-after: "), "{told}");
+    }
+    shard.hear(302, "GET /s/a HTTP/1.1\r\nhost: a\r\n\r\n");
+    shard.react(Event::Arrived(302));
+    let page = shard.told(302).concat();
+    let page = String::from_utf8_lossy(&page);
+    assert!(
+        page.starts_with("HTTP/1.1 200 ") && page.contains("connection: close"),
+        "{page}"
+    );
+    (0..GROUPS).for_each(|_| shard.tick());
+    assert_eq!(listening(&shard), 300);
+    (0..4).for_each(|place| shard.react(Event::Left(place)));
+    shard.hear(303, LIVE);
+    shard.react(Event::Arrived(303));
+    assert_eq!(
+        listening(&shard),
+        297,
+        "who goes leaves his place to the next"
+    );
+}
+
+#[test]
+fn what_was_held_up_before_it_came_makes_no_span_late() {
+    let mut shard = full();
+    let mut index = 20;
+    let mut round = |shard: &mut Shard<Wires>, parts: u64| {
+        let seat = &shard.seats.at(0).on_air;
+        (index..index + parts).for_each(|index| push(seat, index));
+        index += parts;
+        (0..GROUPS).for_each(|_| shard.tick());
+        shard.tally.settle(&shard.air, 0);
+        shard.air.ladder().strain().end_second().late_spans
+    };
+    assert_eq!((0..12).map(|_| round(&mut shard, 1)).sum::<u32>(), 0);
+    assert_eq!(round(&mut shard, 5), 0, "the origin was away");
+    assert_eq!((0..12).map(|_| round(&mut shard, 1)).sum::<u32>(), 0);
+    let back = Instant::now().checked_sub(Duration::from_secs(2));
+    shard.seats.at(0).looked_at = back.unwrap();
+    assert!(round(&mut shard, 5) > 0, "nobody looked");
+}
+
+#[test]
+fn a_crowd_that_has_just_come_is_not_taken_for_one_that_says_nothing() {
+    let mut shard = shard(&on_air());
+    let rounds = |shard: &mut Shard<Wires>| (0..2 * GROUPS).for_each(|_| shard.tick());
+    (0..5_000).for_each(|place| shard.react(Event::Arrived(place)));
+    rounds(&mut shard);
+    assert!(shard.port.asked.is_empty(), "they may yet speak");
+    shard.now_ms += silent::GRACE_MS;
+    rounds(&mut shard);
+    assert!(!shard.port.asked.is_empty());
 }
 
 #[test]

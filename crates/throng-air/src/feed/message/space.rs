@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 use throng_core::dates::{CORRECTIONS_MAX, Correction, Corrections};
-use throng_core::space::{Space, State};
+use throng_core::space::{Space, StageSetting, State};
 use throng_core::time::UnixMillis;
 
 use super::super::TEXT_MAX_BYTES;
@@ -49,8 +49,9 @@ pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
         delay_reason: reader.option(|reader| reader.text(TEXT_MAX_BYTES))?,
         speakers: reader.u32()?,
         corrections: corrections(reader)?,
-        // The host's own affair: it is not told.
+        // The host's own affairs: they are not told.
         expected_listeners: None,
+        stage: StageSetting::default(),
     };
     space.check_invariants().map_err(Malformed)?;
     Ok(space)

@@ -6,8 +6,8 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::{
-    CALLED, Chances, DRAWN, EARLY, FLOOR, HISTORY, KEPT, NEXT, NUMBER, RATE, SERVED, SERVING,
-    SHOWN, TICK, used,
+    CALLED, DRAWN, EARLY, FLOOR, HISTORY, KEPT, LAST_EARLY, LAST_OF, NEXT, NUMBER, RATE, SERVED,
+    SERVING, SHOWN, TICK, used,
 };
 use crate::admission::Board;
 use crate::ladder::Rung;
@@ -54,6 +54,8 @@ pub struct Call {
     pub lapsed: u64,
     /// Whether the order of the early ones was drawn now.
     pub drew: bool,
+    /// Whether the queue was over, and the next has begun.
+    pub began_anew: bool,
 }
 
 impl Board {
@@ -78,17 +80,17 @@ impl Board {
             self.note(missed);
         }
         self.note(tick);
+        self.end_leases(tick, now_ms / 1_000);
         let drew = is_live && self.draw();
         let lapsed = self.lapse(tick);
         let called = self.call_out(tick, now_ms, rung);
         self.cell(at(STOOD, tick)).store(self.read(SERVING), SeqCst);
-        if !is_live {
-            self.begin_anew();
-        }
+        let began_anew = !is_live && self.begin_anew();
         Some(Call {
             called,
             lapsed,
             drew,
+            began_anew,
         })
     }
 
@@ -184,10 +186,12 @@ impl Board {
     }
 
     /// When nobody waits, nobody may come any more and nothing is live, the next queue is another.
-    fn begin_anew(&self) {
+    fn begin_anew(&self) -> bool {
         let of = self.read(NEXT);
         let is_over = self.read(DRAWN) != 0 && self.read(SERVING) == of && self.read(FLOOR) == of;
         if is_over {
+            self.cell(LAST_OF).store(of, SeqCst);
+            self.cell(LAST_EARLY).store(self.read(EARLY), SeqCst);
             self.cell(NUMBER).fetch_add(1, SeqCst);
             for cell in [NEXT, SERVING, FLOOR, SHOWN, KEPT, DRAWN, EARLY, CALLED] {
                 self.cell(cell).store(0, SeqCst);
@@ -196,12 +200,6 @@ impl Board {
                 cell.store(0, SeqCst);
             }
         }
-    }
-}
-
-impl Board {
-    /// The draws of the queue that is open.
-    pub fn chances(&self, secret: &[u8; 32]) -> Chances {
-        Chances::of(secret, self.number())
+        is_over
     }
 }
