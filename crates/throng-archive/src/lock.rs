@@ -60,12 +60,9 @@ impl DataLock {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let holder = fs::read_to_string(&path)
-                    .ok()
-                    .and_then(|pid| pid.trim().parse().ok());
                 return Err(LockError::Held {
                     path: data_dir.to_owned(),
-                    holder,
+                    holder: written(&path),
                 });
             }
             Err(errno) => return Err(refused(errno.into())),
@@ -75,6 +72,20 @@ impl DataLock {
         writeln!(file, "{holder}").map_err(refused)?;
         Ok(Self { _file: file })
     }
+
+    /// Who has the folder; nobody, too, where he left no number. A node that starts in the moment of asking finds it
+    /// taken.
+    pub fn holder(data_dir: &Path) -> Option<u32> {
+        let path = data_dir.join("lock");
+        let file = File::open(&path).ok()?;
+        let looked = flock(&file, FlockOperation::NonBlockingLockShared);
+        (looked == Err(rustix::io::Errno::WOULDBLOCK)).then(|| written(&path))?
+    }
+}
+
+/// The process that wrote its number into the lock.
+fn written(path: &Path) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -92,6 +103,21 @@ mod tests {
         assert!(error.to_string().contains("--data"), "{error}");
         drop(lock);
         DataLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn who_has_a_folder_is_asked_without_taking_it() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(DataLock::holder(dir.path()), None);
+        let lock = DataLock::acquire_for(dir.path(), 7).unwrap();
+        assert_eq!(DataLock::holder(dir.path()), Some(7));
+        assert_eq!(
+            DataLock::holder(dir.path()),
+            Some(7),
+            "a look takes nothing"
+        );
+        drop(lock);
+        assert_eq!(DataLock::holder(dir.path()), None);
     }
 
     #[test]

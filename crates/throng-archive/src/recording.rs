@@ -4,12 +4,12 @@
 //! before it is made, and ranges of any kind are answered from a bounded read. A player finds any moment from the
 //! index, which comes in the first bytes: two hours have 1,875 references, 22 KB.
 
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
+use throng_core::hex::hex;
 use throng_core::rendition::Rendition;
 use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
 
@@ -251,12 +251,8 @@ fn etag(
             hash.update(record.encode());
         }
     }
-    let mut etag = String::from("\"");
-    for byte in &hash.finalize()[..16] {
-        write!(etag, "{byte:02x}").expect("a String takes all");
-    }
-    etag.push('"');
-    Ok(etag.into())
+    let tag = hex(&hash.finalize()[..16]);
+    Ok(format!("\"{tag}\"").into())
 }
 
 #[cfg(test)]

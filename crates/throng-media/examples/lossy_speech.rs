@@ -1,10 +1,12 @@
 //! What becomes of speech on a network that loses packets, with every remedy or without some, in simulated time:
-//! `lossy_speech LOSS BURST JITTER SEED [red|fec|nack|concealment]… < SAID > HEARD`.
+//! `lossy_speech SENDER LOSS BURST JITTER SEED [red|fec|nack|concealment]… < SAID > HEARD`.
 //!
-//! LOSS is in thousandths, both ways; BURST packets are lost together; JITTER is the most that a packet waits besides, in
-//! milliseconds; all chance follows from SEED; the words name what is left out. Sound is raw mono `f32`, little-endian, at
-//! 48 kHz. The round trip takes 80 ms. What is heard begins with what was said first, and lags it by the codec and the
-//! jitter buffer. Counts stand on standard error, with the most that sound waited.
+//! SENDER is `page`, as browsers send (each packet repeats the one before, and what is asked for comes again), or `speak`,
+//! as our own client does (each repeats the first and the third before). LOSS is in thousandths, both ways; BURST packets
+//! are lost together; JITTER is the most that a packet waits besides, in milliseconds; all chance follows from SEED; the
+//! words name what is left out. The first ten seconds are calm. Sound is raw mono `f32`, little-endian, at 48 kHz. The round
+//! trip takes 80 ms. What is heard begins with what was said first, and lags it by the codec and the jitter buffer. Counts
+//! of what came after the calm stand on standard error, with how long sound waited then.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -23,7 +25,7 @@ use throng_media::codec::{
     CodecError, MAX_PACKET_SAMPLES, OpusDecode, OpusDecoder, OpusEncode, OpusSettings,
     opus_decoder, opus_encoder,
 };
-use throng_media::jitter::{JitterBuffer, PacketKind, SpeakerPacket};
+use throng_media::jitter::{Counters, JitterBuffer, PacketKind, SpeakerPacket};
 
 /// A frame, in samples; all times are in samples.
 const FRAME: u64 = FRAME_LEN as u64;
@@ -34,20 +36,28 @@ const ASK_AGAIN: u64 = 2 * ONE_WAY + 240;
 const ASKED_MAX: u32 = 5;
 /// Packets that the sender has kept to send again: a second.
 const KEPT: u64 = 50;
+/// How long the network is calm at first, 10 s: the buffer waits for nothing when the first packet is lost.
+const CALM: u64 = 480_000;
 const OPUS: u8 = 111;
 
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [loss, burst, jitter, seed, without @ ..] = words.as_slice() else {
+    let [sender, loss, burst, jitter, seed, without @ ..] = words.as_slice() else {
         return Err(io::Error::other(
-            "usage: lossy_speech LOSS BURST JITTER SEED [WITHOUT]…",
+            "usage: lossy_speech page|speak LOSS BURST JITTER SEED [WITHOUT]…",
         ));
     };
+    let is_page = sender == "page";
     let has = |remedy: &str| !without.iter().any(|word| word == remedy);
     let number = |word: &str| word.parse::<u64>().map_err(io::Error::other);
     let mut said = Vec::new();
     io::stdin().read_to_end(&mut said)?;
-    let packets = packets(&said, has("fec"), has("red"));
+    let repeated: &[u64] = match (has("red"), is_page) {
+        (false, _) => &[],
+        (true, true) => &[1],
+        (true, false) => &[3, 1],
+    };
+    let packets = packets(&said, has("fec"), repeated);
     let way = Way {
         chance: Chance(number(seed)?),
         loss: number(loss)?,
@@ -62,47 +72,53 @@ fn main() -> io::Result<()> {
     let heard = hear(
         &packets,
         way,
-        has("nack"),
+        is_page && has("nack"),
         JitterBuffer::with_decoder(decoder),
     );
     io::stdout().write_all(&heard)
 }
 
-/// The packets of what is said, frame by frame.
-fn packets(said: &[u8], fec: bool, red: bool) -> Vec<SpeakerPacket> {
+/// The packets of what is said, frame by frame; each repeats those that are so many frames before it.
+fn packets(said: &[u8], fec: bool, repeated: &[u64]) -> Vec<SpeakerPacket> {
     let mut encoder = opus_encoder(OpusSettings {
         in_band_fec: fec,
         ..OpusSettings::conversation()
     });
-    let mut before = Bytes::new();
-    let mut packets = Vec::new();
-    for (n, frame) in said.chunks_exact(FRAME_LEN * 4).enumerate() {
+    let frames = said.chunks_exact(FRAME_LEN * 4).map(|frame| {
         let sample = |i: usize| frame[i * 4..][..4].try_into().expect("four bytes");
         let frame = std::array::from_fn(|i| f32::from_le_bytes(sample(i)));
-        let own = encoder.encode(&frame).expect("Opus encodes any sound");
-        let (kind, bytes) = if red {
-            (PacketKind::Red, redundant(&before, &own))
+        encoder.encode(&frame).expect("Opus encodes any sound")
+    });
+    let frames: Vec<Bytes> = frames.collect();
+    let packet = |n: usize| {
+        let (kind, bytes) = if repeated.is_empty() {
+            (PacketKind::Opus, frames[n].clone())
         } else {
-            (PacketKind::Opus, own.clone())
+            (PacketKind::Red, redundant(&frames[..=n], repeated))
         };
-        before = own;
-        packets.push(SpeakerPacket {
+        SpeakerPacket {
             sequence: n as u16,
             timestamp: n as u32 * FRAME as u32,
             kind,
             bytes,
-        });
-    }
-    packets
+        }
+    };
+    (0..frames.len()).map(packet).collect()
 }
 
-/// RFC 2198, section 3: the packet before, 960 samples older, and the packet.
-fn redundant(before: &Bytes, own: &Bytes) -> Bytes {
-    if before.is_empty() {
-        return [&[OPUS], &own[..]].concat().into();
+/// RFC 2198, section 3: earlier frames, farthest first, and the last.
+fn redundant(frames: &[Bytes], repeated: &[u64]) -> Bytes {
+    let own = frames.len() - 1;
+    let known = repeated.iter().filter(|&&before| before <= own as u64);
+    let (mut headers, mut blocks) = (Vec::new(), Vec::new());
+    for &before in known {
+        let block = &frames[own - before as usize];
+        let offset = (before * FRAME) as u32;
+        let header = 1 << 31 | u32::from(OPUS) << 24 | offset << 10 | block.len() as u32;
+        headers.extend(header.to_be_bytes());
+        blocks.extend_from_slice(block);
     }
-    let header = 1 << 31 | u32::from(OPUS) << 24 | (FRAME as u32) << 10 | before.len() as u32;
-    [&header.to_be_bytes()[..], &[OPUS], before, own]
+    [&headers[..], &[OPUS], &blocks, &frames[own]]
         .concat()
         .into()
 }
@@ -131,11 +147,13 @@ fn hear(
         events.insert((at, number), event);
     };
     let (mut heard, mut came, mut newest) = (Vec::new(), BTreeSet::new(), None);
-    let mut waited = Vec::new();
+    let (mut waited, mut before) = (Vec::new(), Counters::default());
     for tick in 0..packets.len() as u64 {
         let now = tick * FRAME;
-        if tick > 0 && way.passes(0) {
-            put(&mut events, now + way.takes(), Event::Packet(tick - 1));
+        let is_calm = now < CALM;
+        if tick > 0 && (is_calm || way.passes(0)) {
+            let takes = if is_calm { ONE_WAY } else { way.takes() };
+            put(&mut events, now + takes, Event::Packet(tick - 1));
         }
         while let Some(entry) = events.first_entry().filter(|entry| entry.key().0 <= now) {
             let ((at, _), event) = entry.remove_entry();
@@ -166,18 +184,37 @@ fn hear(
         for sample in buffer.pull(time(now)) {
             heard.extend(sample.to_le_bytes());
         }
-        waited.push(buffer.counters().delay_samples);
+        if is_calm {
+            before = buffer.counters();
+        } else {
+            waited.push(buffer.counters().delay_samples);
+        }
     }
+    tell(before, buffer.counters(), waited);
+    heard
+}
+
+fn tell(before: Counters, after: Counters, mut waited: Vec<u32>) {
     waited.sort_unstable();
-    let at = |share: usize| waited[(waited.len() - 1) * share / 100] / 48;
+    let at = |share: usize| {
+        waited
+            .get((waited.len().max(1) - 1) * share / 100)
+            .map_or(0, |samples| samples / 48)
+    };
+    let ms = |after: u64, before: u64| (after - before) / 48;
     eprintln!(
-        "{:?} delay_ms_median: {} delay_ms_95: {} delay_ms_most: {}",
-        buffer.counters(),
+        "guessed_ms: {} stretched_ms: {} shrunk_ms: {} red: {} fec: {} late: {} lost: {} delay_ms_median: {} delay_ms_95: {} delay_ms_most: {}",
+        ms(after.concealed_samples, before.concealed_samples),
+        ms(after.stretched_samples, before.stretched_samples),
+        ms(after.shrunk_samples, before.shrunk_samples),
+        after.recovered_by_red - before.recovered_by_red,
+        after.recovered_by_fec - before.recovered_by_fec,
+        after.late - before.late,
+        after.lost - before.lost,
         at(50),
         at(95),
         at(100),
     );
-    heard
 }
 
 fn time(samples: u64) -> Duration {

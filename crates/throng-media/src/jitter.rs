@@ -18,13 +18,13 @@ mod tests;
 mod voice;
 
 use core::time::Duration;
-use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use self::arrivals::{Arrivals, Place, Sound};
-use self::delay::Delay;
+use self::delay::{Delay, Filled};
 use self::playout::State;
+use self::stretch::Loudness;
 use self::voice::Voice;
 use crate::codec::{OpusDecode, OpusDecoder, opus_decoder};
 use crate::red::{self, Block};
@@ -33,10 +33,6 @@ use crate::{FRAME_LEN, Frame};
 /// A sender all of whose packets come too late for this long, 3 s, has moved its clock, or the way has become longer: the
 /// stream begins anew. A queue that fills before a narrow place is shorter again by then, as the sender hears of it.
 const LATE_RUN_MAX_SAMPLES: i64 = 144_000;
-
-/// Copies remembered after they were decoded: one second of packets, all lost. What comes again later than that came too
-/// late by any measure.
-const FROM_COPIES_MAX: usize = 50;
 
 /// Samples of a frame; sample counts and times are signed here.
 #[allow(clippy::cast_possible_wrap, reason = "960")]
@@ -107,12 +103,11 @@ pub struct JitterBuffer<D = OpusDecoder> {
     next: Option<i64>,
     /// The sequence of the packet decoded last.
     decoded: Option<i64>,
-    /// The timestamps that were last decoded from copies, oldest first.
-    from_copies: VecDeque<i64>,
     /// Samples that were guessed because nothing was there, and that `next` does not count yet.
     owed: i64,
     /// When the first of the packets came that have all been late since.
     late_since: Option<i64>,
+    loudness: Loudness,
     ticks_since_change: u32,
     packet_samples: i64,
     counters: Counters,
@@ -141,9 +136,9 @@ impl<D: OpusDecode> JitterBuffer<D> {
             state: State::Pausing,
             next: None,
             decoded: None,
-            from_copies: VecDeque::new(),
             owed: 0,
             late_since: None,
+            loudness: Loudness::default(),
             ticks_since_change: 0,
             packet_samples: 0,
             counters: Counters::default(),
@@ -185,8 +180,12 @@ impl<D: OpusDecode> JitterBuffer<D> {
             };
         let own_samples = own.samples;
         self.packet_samples = own_samples;
-        if !self.is_heard_from_copy(timestamp) {
-            self.delay.arrived(arrival, timestamp);
+        if self.arrivals.is_newest(sequence) {
+            self.delay.arrived(arrival, timestamp, own_samples);
+        } else if !self.arrivals.has_copy(sequence) {
+            // After its copy it is worth nothing any more, and how late it is then is no reason to wait longer for others.
+            let way = self.way_of(sequence, Filled::Again);
+            self.delay.filled(arrival, timestamp, way);
         }
         for (offset, copy) in copies {
             // A sender may leave out some; but those that he repeats follow each other without a pause.
@@ -207,7 +206,9 @@ impl<D: OpusDecode> JitterBuffer<D> {
         self.fill(now);
         self.adapt(now);
         self.counters.target_delay_samples = u32::try_from(self.delay.target()).unwrap_or(u32::MAX);
-        self.voice.take_frame()
+        let frame = self.voice.take_frame();
+        self.loudness.hear(&frame);
+        frame
     }
 
     /// Drops the sound of ticks that did not take place, so that the delay stays what it was.
@@ -225,10 +226,15 @@ impl<D: OpusDecode> JitterBuffer<D> {
         self.counters
     }
 
-    /// Whether a packet that was sent again (NACK) is worth nothing any more: its copy was there in time. How late it is
-    /// then is no reason to wait longer for others.
-    fn is_heard_from_copy(&self, timestamp: i64) -> bool {
-        self.arrivals.holds_copy(timestamp) || self.from_copies.contains(&timestamp)
+    /// How a packet that was missing was filled, that has come in such a way: if the one after it is missing, too, nothing
+    /// but waiting brings it, for in-band FEC reaches back by one.
+    fn way_of(&self, sequence: i64, came: Filled) -> Filled {
+        let after = sequence + 1;
+        if self.arrivals.has_come(after) || self.arrivals.has_copy(after) {
+            came
+        } else {
+            Filled::ByWaiting
+        }
     }
 
     fn keep_own(&mut self, arrival: i64, timestamp: i64, sound: Sound) {
@@ -250,11 +256,15 @@ impl<D: OpusDecode> JitterBuffer<D> {
     }
 
     fn keep_copy(&mut self, arrival: i64, timestamp: i64, copy: Sound) {
+        if self.arrivals.note_copy(copy.sequence) {
+            let way = self.way_of(copy.sequence, Filled::ByCopy);
+            self.delay.filled(arrival, timestamp, way);
+        }
         // The stream begins with the first packet that came, and what is decoded is decoded.
-        let wanted = self.next.is_some_and(|next| timestamp >= next)
-            && !self.delay.is_too_late(arrival, timestamp);
-        if wanted && self.arrivals.keep(timestamp, copy) {
-            self.delay.filled(arrival, timestamp);
+        if self.next.is_some_and(|next| timestamp >= next)
+            && !self.delay.is_too_late(arrival, timestamp)
+        {
+            self.arrivals.keep(timestamp, copy);
         }
     }
 
@@ -273,7 +283,6 @@ impl<D: OpusDecode> JitterBuffer<D> {
     fn begin_anew(&mut self) {
         self.counters.restarts += 1;
         self.delay.forget_transits();
-        self.from_copies.clear();
         self.pause();
         self.next = None;
         self.decoded = None;

@@ -43,7 +43,7 @@ const GATE: Thresholds = Thresholds {
 const LEAN_MAX: usize = 8;
 /// A packet of the sort that is sent where every header counts: 60 ms.
 const LEAN_PACKET_SAMPLES: i64 = 2_880;
-/// Samples in which a seat comes into the mix or leaves it, 5 ms.
+/// Samples in which a seat comes into the mix or leaves it, 5 ms; and in which its volume moves by as much as that.
 const RAMP_SAMPLES: f32 = 240.0;
 
 /// A seat on stage; who sits there is the caller's business.
@@ -93,6 +93,8 @@ pub struct SeatState {
 /// The mixer.
 pub struct Mixer {
     seats: BTreeMap<SeatId, Seat>,
+    /// Who has left since the last tick, and is faded out in the next. At most as many as sit; beyond, they are cut.
+    leaving: Vec<Seat>,
     shared: SharedReturn,
 }
 
@@ -102,6 +104,9 @@ struct Seat {
     talk: Talk,
     muted: bool,
     heard: bool,
+    /// What he is brought into the mix with.
+    volume: f32,
+    /// Where he is on the way there, or out of the mix.
     gain: f32,
     /// His part of the mix.
     part: Frame,
@@ -119,28 +124,45 @@ impl Mixer {
     pub fn new() -> Self {
         Self {
             seats: BTreeMap::new(),
+            leaving: Vec::new(),
             shared: SharedReturn::new(),
         }
     }
 
-    /// Seats somebody, unmuted. Whoever sat there is replaced, with all that was known of him.
+    /// Seats somebody, unmuted and at his own volume. Whoever sat there is replaced, with all that was known of him.
     pub fn join(&mut self, seat: SeatId) -> Result<(), StageFull> {
         if self.seats.len() >= MAX_SPEAKERS && !self.seats.contains_key(&seat) {
             return Err(StageFull);
         }
+        self.leave(seat);
         self.seats.insert(seat, Seat::new());
         Ok(())
     }
 
-    /// Empties a seat.
+    /// Empties a seat. Who sat there is out of the mix with the next frame, without a click.
     pub fn leave(&mut self, seat: SeatId) {
-        self.seats.remove(&seat);
+        if let Some(left) = self.seats.remove(&seat)
+            && self.leaving.len() < MAX_SPEAKERS
+        {
+            self.leaving.push(Seat {
+                muted: true,
+                ..left
+            });
+        }
     }
 
     /// Mutes a seat or lets him be heard again.
     pub fn set_muted(&mut self, seat: SeatId, muted: bool) {
         if let Some(seat) = self.seats.get_mut(&seat) {
             seat.muted = muted;
+        }
+    }
+
+    /// Makes a seat louder or softer in the mix. The level of a seat stays that of his microphone, and so does whether he is
+    /// heard.
+    pub fn set_gain(&mut self, seat: SeatId, gain_db: f32) {
+        if let Some(seat) = self.seats.get_mut(&seat) {
+            seat.volume = 10_f32.powf(gain_db / 20.0);
         }
     }
 
@@ -153,17 +175,18 @@ impl Mixer {
 
     /// The next frame; `now` is best its nominal time, on the clock of `push`.
     pub fn tick(&mut self, now: Duration) -> Mixed {
-        for seat in self.seats.values_mut() {
+        for seat in self.seats.values_mut().chain(&mut self.leaving) {
             seat.hear(now);
         }
         self.hush_beyond_bound();
         let mut stage = SILENCE;
-        for seat in self.seats.values_mut() {
+        for seat in self.seats.values_mut().chain(&mut self.leaving) {
             seat.fade();
             for (sum, part) in stage.iter_mut().zip(&seat.part) {
                 *sum += part;
             }
         }
+        self.leaving.clear();
         Mixed {
             stage,
             returns: self.encode_returns(&stage),
@@ -241,6 +264,7 @@ impl Seat {
             talk: Talk::new(GATE),
             muted: false,
             heard: false,
+            volume: 1.0,
             gain: 0.0,
             part: SILENCE,
             own_return: None,
@@ -254,9 +278,9 @@ impl Seat {
         self.heard = self.talk.hear(&self.part) && !self.muted;
     }
 
-    /// Brings him into the mix or out of it without a click.
+    /// Brings him into the mix, out of it, or to another volume, without a click.
     fn fade(&mut self) {
-        let goal = if self.heard { 1.0 } else { 0.0 };
+        let goal = if self.heard { self.volume } else { 0.0 };
         let step = 1.0 / RAMP_SAMPLES;
         for sample in &mut self.part {
             self.gain += (goal - self.gain).clamp(-step, step);

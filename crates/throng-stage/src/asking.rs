@@ -1,20 +1,27 @@
-//! Whether it is worth while to ask a speaker for packets that are missing. Pure.
+//! When to ask a speaker for packets that are missing. Pure.
 //!
-//! What is sent again comes a round trip later. Where packets already wait on the way for as long as sound may wait at
-//! all, it would come too late, and make all others wait longer: the link is full. And who sends packets of 60 ms says
-//! that his link bears no more.
+//! At once, and for as long as an answer can be in time. The library looks for what is missing 33 ms after it last looked:
+//! it must not look while nothing is missing, or each gap waits for its turn, and that is what sound has left when two of
+//! three packets are to be asked for.
+//!
+//! Not always: what is sent again comes a round trip later. Where packets already wait on the way for as long as sound may
+//! wait at all, it would come too late, and make all others wait longer: the link is full. And who sends packets of 60 ms
+//! says that his link bears no more.
 
 use std::time::{Duration, Instant};
 
 /// Samples in a packet of the sort that is sent where every header counts: 60 ms.
 const LEAN_PACKET_SAMPLES: u32 = 2_880;
-/// With a round trip of 80 ms on top there is nothing left of the 240 ms that sound waits at most.
+/// Of the 180 ms that sound waits at most no more than 20 ms are left: no answer comes within that.
 const QUEUE_MAX: Duration = Duration::from_millis(160);
 /// For so long after a packet that waited nothing is asked for: the next need not have waited in the same queue to be as
 /// late.
 const CALM_AFTER: Duration = Duration::from_millis(500);
 /// A queue is shorter again by then, or else it is the way that has become longer, or the sender has paused his clock.
 const QUEUE_STANDS_MAX: Duration = Duration::from_secs(3);
+/// For so long after a gap was seen it is asked for: with the shortest of round trips and its answer it is 180 ms, all that
+/// sound waits at most.
+const ASKED_FOR: Duration = Duration::from_millis(120);
 /// The least transit time grows by a fiftieth of the time, so that neither a clock that drifts (200 ppm) nor a microphone
 /// that leaves out what its machine is late for is taken for a queue.
 const LEAK: u32 = 50;
@@ -27,6 +34,8 @@ pub(crate) struct Asking {
     /// Since when every packet has been late.
     late_since: Option<Instant>,
     late_until: Option<Instant>,
+    /// When it was last seen that packets are missing.
+    gap_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +47,7 @@ struct Newest {
 }
 
 impl Asking {
-    /// A packet came; whether to ask for what is missing.
+    /// A packet came; whether what is missing, if anything is, is worth to be asked for.
     pub(crate) fn is_worth_while(&mut self, now: Instant, sequence: u64, timestamp: u32) -> bool {
         match self.newest {
             None => {
@@ -57,10 +66,18 @@ impl Asking {
         !self.is_lean && self.late_until.is_none_or(|until| now >= until)
     }
 
+    /// Whether something is missing that could still come in time.
+    pub(crate) fn misses(&self, now: Instant) -> bool {
+        self.gap_at
+            .is_some_and(|at| now.saturating_duration_since(at) < ASKED_FOR)
+    }
+
     fn follow(&mut self, now: Instant, newest: Newest, sequence: u64, timestamp: u32) {
         let samples = timestamp.wrapping_sub(newest.timestamp);
         if sequence == newest.sequence + 1 {
             self.is_lean = samples == LEAN_PACKET_SAMPLES;
+        } else {
+            self.gap_at = Some(now);
         }
         let spoken = Duration::from_micros(u64::from(samples) * 1_000 / 48);
         let due = newest.soonest + spoken + spoken / LEAK;

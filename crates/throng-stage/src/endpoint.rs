@@ -29,9 +29,9 @@ mod tests;
 /// once after a restart. Full: a newer one takes the place of the oldest that has not proved its address, or else of the
 /// oldest.
 const DOORWAY_MAX: usize = 256;
-/// Replaced sessions that are remembered, so that a client that asks learns why it was put out: one for each speaker.
-/// Full: the oldest is forgotten, and its client hears that there is no such session.
-const REPLACED_MAX: usize = SPEAKERS_MAX;
+/// Sessions that others ended and that are remembered, so that a client that asks learns why it was put out: one for each
+/// speaker. Full: the oldest is forgotten, and its client hears that there is no such session.
+const PUT_OUT_MAX: usize = SPEAKERS_MAX;
 /// Samples in a frame of 20 ms at 48 kHz, the RTP clock of Opus (RFC 7587 section 4.1).
 const FRAME_SAMPLES: u64 = 960;
 
@@ -55,8 +55,8 @@ pub(crate) struct Endpoint {
     next_key: Key,
     ids: HashMap<SessionId, Key>,
     seats: BTreeMap<SeatKey, Key>,
-    /// Oldest first.
-    replaced: VecDeque<SessionId>,
+    /// And why. Oldest first.
+    put_out: VecDeque<(SessionId, StageError)>,
     routes: Routes,
     /// Emptied by the shell after every input, so it holds what one input brought about.
     transmits: VecDeque<Transmit>,
@@ -77,7 +77,7 @@ impl Endpoint {
             next_key: 0,
             ids: HashMap::new(),
             seats: BTreeMap::new(),
-            replaced: VecDeque::new(),
+            put_out: VecDeque::new(),
             routes: Routes::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -96,10 +96,7 @@ impl Endpoint {
         let taken = self.seats.len() - usize::from(replaced.is_some());
         let answer = self.open(now, offer, Part::Speaker(seat), taken)?;
         if let Some(old) = replaced {
-            if self.replaced.len() == REPLACED_MAX {
-                self.replaced.pop_front();
-            }
-            self.replaced.push_back(self.sessions[&old].id.clone());
+            self.remember(old, StageError::Replaced);
             self.end(old, EndReason::Replaced);
         }
         self.seats.insert(seat, self.ids[&answer.session]);
@@ -186,6 +183,14 @@ impl Endpoint {
         if let Some(&key) = self.seats.get(&seat) {
             self.end(key, EndReason::Closed);
         }
+    }
+
+    /// Who sits there is put off the stage, and is told so if he asks.
+    pub(crate) fn remove_seat(&mut self, seat: SeatKey) -> Result<(), StageError> {
+        let &key = self.seats.get(&seat).ok_or(StageError::UnknownSession)?;
+        self.remember(key, StageError::Removed);
+        self.end(key, EndReason::Closed);
+        Ok(())
     }
 
     /// The programme is over.
@@ -302,11 +307,20 @@ impl Endpoint {
     }
 
     fn key_of(&self, id: &SessionId) -> Result<Key, StageError> {
-        match self.ids.get(id) {
-            Some(&key) => Ok(key),
-            None if self.replaced.contains(id) => Err(StageError::Replaced),
-            None => Err(StageError::UnknownSession),
+        if let Some(&key) = self.ids.get(id) {
+            return Ok(key);
         }
+        let why = self.put_out.iter().find(|(known, _)| known == id);
+        Err(why.map_or(StageError::UnknownSession, |(_, why)| why.clone()))
+    }
+
+    /// Remembers why a session that lives is about to end.
+    fn remember(&mut self, key: Key, why: StageError) {
+        if self.put_out.len() == PUT_OUT_MAX {
+            self.put_out.pop_front();
+        }
+        self.put_out
+            .push_back((self.sessions[&key].id.clone(), why));
     }
 
     /// What holds after every input.
@@ -314,7 +328,7 @@ impl Endpoint {
     pub(crate) fn check_invariants(&self) {
         assert!(self.seats.len() <= self.places.speakers);
         assert!(self.sessions.len() - self.seats.len() <= self.places.listeners);
-        assert!(self.replaced.len() <= REPLACED_MAX);
+        assert!(self.put_out.len() <= PUT_OUT_MAX);
         assert_eq!(self.ids.len(), self.sessions.len());
         for session in self.sessions.values() {
             assert!(session.addresses.len() <= ADDRESSES_MAX);

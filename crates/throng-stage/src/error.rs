@@ -20,6 +20,9 @@ pub enum StageError {
     /// The offer cannot be answered.
     #[error("offer refused: {0}")]
     Offer(#[from] OfferRefusal),
+    /// The stage's owner has put the speaker off it.
+    #[error("the host has taken this speaker off the stage")]
+    Removed,
     /// A newer session has taken the seat.
     #[error("the seat was taken over by a newer connection with the same key")]
     Replaced,
@@ -46,7 +49,7 @@ impl StageError {
             Self::Offer(OfferRefusal::Unreadable(_)) | Self::Fragment(_) => 400,
             Self::Offer(_) => 422,
             Self::UnknownSession => 404,
-            Self::Replaced => 410,
+            Self::Removed | Self::Replaced => 410,
             Self::EtagRequired => 428,
             Self::EtagMismatch => 412,
         }

@@ -391,16 +391,16 @@ impl Peer {
         if !self.resends {
             return;
         }
-        let (sequence, timestamp) = (*packet.seq_no, packet.header.timestamp);
-        let is_worth_while = self
-            .asking
-            .is_worth_while(packet.timestamp, sequence, timestamp);
-        let asked = (packet.header.ssrc, is_worth_while);
+        let (now, sequence, timestamp) =
+            (packet.timestamp, *packet.seq_no, packet.header.timestamp);
+        let is_worth_while = self.asking.is_worth_while(now, sequence, timestamp);
+        let asks = is_worth_while && self.asking.misses(now);
+        let asked = (packet.header.ssrc, asks);
         if self.asked == Some(asked) {
             return;
         }
         if let Some(stream) = self.rtc.direct_api().stream_rx(&packet.header.ssrc) {
-            stream.suppress_nack(!is_worth_while);
+            stream.suppress_nack(!asks);
             self.asked = Some(asked);
         }
     }

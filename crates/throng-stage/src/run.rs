@@ -233,6 +233,9 @@ impl Shell {
             Command::Publish { offer, seat, reply } => {
                 drop(reply.send(self.endpoint.publish(now, &offer, seat)));
             }
+            Command::RemoveSeat { seat, reply } => {
+                drop(reply.send(self.endpoint.remove_seat(seat)));
+            }
             Command::Subscribe {
                 offer,
                 programme,

@@ -106,6 +106,10 @@ pub(crate) enum Command {
         seat: SeatKey,
         reply: Reply<Answer>,
     },
+    RemoveSeat {
+        seat: SeatKey,
+        reply: Reply<()>,
+    },
     Subscribe {
         offer: String,
         programme: ProgrammeKey,
@@ -218,6 +222,12 @@ impl Stage {
             .send(Command::CloseSeat(seat))
             .await
             .map_err(|_| StageError::Closed)
+    }
+
+    /// Ends the session of a seat against the will of who sits there: a client that asks is told
+    /// [`StageError::Removed`]. [`StageError::UnknownSession`] where nobody sits.
+    pub async fn remove_seat(&self, seat: SeatKey) -> Result<(), StageError> {
+        self.ask(|reply| Command::RemoveSeat { seat, reply }).await
     }
 
     /// Ends the sessions of a programme's listeners.

@@ -1,8 +1,8 @@
 //! The desk's address: pages, the API of spaces, and WHIP; and WHEP on the audience's address.
 
-mod ladder;
-mod problem;
-mod spaces;
+pub(crate) mod ladder;
+pub(crate) mod problem;
+pub(crate) mod spaces;
 mod webrtc;
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, delete, get, patch, post};
 use throng_air::document::Document;
 use throng_core::key::{Key, KeyDigest, Role};
 
@@ -41,6 +41,8 @@ pub(crate) struct Desk {
     pub(crate) studio: Document,
     pub(crate) space: Document,
     pub(crate) speak: Document,
+    /// `/openapi.json`.
+    pub(crate) openapi: Document,
 }
 
 /// The routes of the desk.
@@ -53,10 +55,19 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         )
         .route("/api/spaces/{slug}/{act}", post(spaces::act))
         .route(
+            "/api/spaces/{slug}/speakers/{seat}",
+            patch(spaces::seats::set),
+        )
+        .route(
             "/api/spaces/{slug}/speakers/{seat}/link",
-            post(spaces::renew_link),
+            post(spaces::renew_link).delete(spaces::seats::revoke_link),
+        )
+        .route(
+            "/api/spaces/{slug}/speakers/{seat}/session",
+            delete(spaces::seats::remove),
         )
         .route("/api/ladder", get(ladder::show).put(ladder::set))
+        .route_layer(from_fn(with_a_key))
         .route("/api", any(unknown))
         .route("/api/{*path}", any(unknown))
         .layer(DefaultBodyLimit::max(JSON_MAX_BYTES))
@@ -81,6 +92,7 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         .route("/studio/{slug}", get(space))
         .route("/s/{slug}/speak", get(speak))
         .route("/assets/{file}", get(asset))
+        .route("/openapi.json", get(openapi))
         .merge(api)
         .merge(whip)
         .with_state(desk)
@@ -105,6 +117,14 @@ pub(crate) fn audience_routes(desk: Arc<Desk>) -> Router {
         .with_state(desk)
 }
 
+/// Nothing is told to who shows no key, not even what there is.
+async fn with_a_key(request: Request, next: Next) -> Response {
+    match bearer(request.headers()) {
+        Ok(_) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
 async fn unknown() -> StatusCode {
     StatusCode::NOT_FOUND
 }
@@ -123,12 +143,24 @@ async fn studio(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
     desk.studio.respond(StatusCode::OK, &headers)
 }
 
-async fn space(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
-    desk.space.respond(StatusCode::OK, &headers)
+async fn space(
+    State(desk): State<Arc<Desk>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    desk.page_of(&slug, &desk.space, &headers)
 }
 
-async fn speak(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
-    desk.speak.respond(StatusCode::OK, &headers)
+async fn speak(
+    State(desk): State<Arc<Desk>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    desk.page_of(&slug, &desk.speak, &headers)
+}
+
+async fn openapi(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
+    desk.openapi.respond(StatusCode::OK, &headers)
 }
 
 async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
@@ -139,6 +171,14 @@ async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
 }
 
 impl Desk {
+    /// A page for who runs a space or speaks in it, if there is such a space.
+    fn page_of(&self, slug: &str, page: &Document, headers: &HeaderMap) -> Response {
+        match self.origin.find(slug) {
+            Some(_) => page.respond(StatusCode::OK, headers),
+            None => pages::not_found().respond(StatusCode::NOT_FOUND, headers),
+        }
+    }
+
     fn space(&self, slug: &str) -> Result<Arc<SpaceHandle>, Problem> {
         self.origin
             .find(slug)

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::thread;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use throng_core::admission::Limits;
 use throng_rehearsal::certificate::Certificate;
@@ -19,7 +20,7 @@ use crate::config::Config;
 const SLOTS_PER_CORE: u64 = 25_000;
 
 /// Listeners at once, and what they may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub(crate) struct Capacity {
     /// More wait in the queue.
     pub(crate) slots: Option<u64>,

@@ -9,8 +9,9 @@ use crate::client::interrupt::Interrupt;
 use crate::client::{self, agents, ladder, listen, plan, rehearse, simulate, space, speak, verify};
 use crate::config::{Config, ServeArgs};
 use crate::demo::{self, DemoArgs};
+use crate::doctor::{self, DoctorArgs};
 use crate::worker::{self, EdgeArgs};
-use crate::{serve, tls};
+use crate::{plane, serve, tls};
 
 /// Live-audio Spaces that start on time, whoever shows up.
 ///
@@ -51,6 +52,7 @@ enum Command {
     /// Be an agent of a rehearsal, which is started by `rehearse`.
     #[command(name = rehearse::AGENT, hide = true)]
     RehearseAgent,
+    Doctor(DoctorArgs),
     Plan(plan::PlanArgs),
     Simulate(simulate::SimulateArgs),
     Verify(verify::VerifyArgs),
@@ -98,6 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::AirWorker => {
             serve::start_logging();
+            plane::keep_apart();
             runtime()?.block_on(worker::local())?;
         }
         Command::Space(args) => space::run(&args, &mut io::stdout().lock())?,
@@ -113,6 +116,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             agents::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?;
         }
         Command::RehearseAgent => rehearse::run_agent()?,
+        Command::Doctor(args) => doctor::run(args, &mut io::stdout().lock())?,
         Command::Plan(args) => plan::run(&args, &mut io::stdout().lock())?,
         Command::Simulate(args) => simulate::run(&args, &mut io::stdout().lock())?,
         Command::Verify(args) => verify::run(&args, &mut io::stdout().lock())?,

@@ -98,6 +98,8 @@ pub enum Error {
         url: String,
         /// The HTTP status.
         status: u16,
+        /// The problem's `type` (RFC 9457), where the answer has one.
+        kind: Option<String>,
         /// The problem's title and detail (RFC 9457), or what else the answer says.
         reason: String,
     },
@@ -109,6 +111,11 @@ pub enum Error {
         /// Where we stood.
         standing: listen::queueing::Standing,
     },
+    /// The host has put us off the stage.
+    #[error(
+        "the host has taken you off the stage; the link is still good: ask before you speak again"
+    )]
+    Removed,
     /// Somebody with the same link took the seat.
     #[error(
         "the seat was taken over by a newer connection with the same link; to take it back, speak again"

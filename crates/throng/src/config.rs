@@ -10,9 +10,13 @@ use std::num::{NonZeroU8, NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use axum::http::Uri;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use throng_air::room::overflow::EDGES_MAX;
+
+use crate::plane;
 
 pub use self::engine::{AirBackend, EngineArgs, EngineConfig};
 pub use self::rung::RungChoice;
@@ -40,6 +44,18 @@ pub enum ConfigError {
     /// Two settings do not go together.
     #[error("{0}")]
     Conflict(&'static str),
+    /// There would be no memory for listeners.
+    #[error(
+        "memory_max is {said} bytes, and a node with {workers} workers takes {least} before anybody comes: allow it more, or fewer workers"
+    )]
+    Memory {
+        /// What the operator allows.
+        said: u64,
+        /// How many workers there are to be.
+        workers: u32,
+        /// What they take.
+        least: u64,
+    },
 }
 
 /// The settings as flags and environment give them.
@@ -115,6 +131,14 @@ pub struct ServeArgs {
     /// Bits per second that listeners may take together [default: 70 % of the fastest link's speed, where it tells]
     #[arg(long, env = "THRONG_EGRESS_MAX", value_name = "BITS")]
     pub egress_max: Option<NonZeroU64>,
+    /// Edge to which plain players are sent when the house is full, and it has room; up to 16, one flag each
+    #[arg(
+        long,
+        env = "THRONG_OVERFLOW",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    pub overflow: Option<Vec<String>>,
     /// File with these settings
     #[arg(long, env = "THRONG_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -159,6 +183,8 @@ pub struct Config {
     pub listeners_max: Option<NonZeroU32>,
     /// The operator's own bound of the bits per second.
     pub egress_max: Option<NonZeroU64>,
+    /// Edges to which plain players are sent when the house is full, without a slash at the end.
+    pub overflow: Vec<String>,
 }
 
 impl Config {
@@ -192,6 +218,17 @@ impl Config {
                 ));
             }
         };
+        let air_workers = args
+            .air_workers
+            .or(file.air_workers)
+            .unwrap_or_else(one_per_core);
+        let engine = args.engine.resolve(EngineArgs {
+            air_backend: file.air_backend,
+            air_threads: file.air_threads,
+            memory_max: file.memory_max,
+        });
+        has_memory(engine, air_workers)?;
+        let overflow = overflow(args.overflow.or(file.overflow))?;
         Ok(Self {
             listen: address(args.listen, file.listen, 8080),
             desk: address(args.desk, file.desk, 8081),
@@ -213,27 +250,55 @@ impl Config {
                 .as_deref()
                 .map(without_slash),
             tls,
-            air_workers: args
-                .air_workers
-                .or(file.air_workers)
-                .unwrap_or_else(one_per_core),
+            air_workers,
             hold: args.hold.or(file.hold),
             rung: args.rung.or(file.rung).unwrap_or_default(),
-            engine: args.engine.resolve(EngineArgs {
-                air_backend: file.air_backend,
-                air_threads: file.air_threads,
-                memory_max: file.memory_max,
-            }),
+            engine,
             certificate: args.certificate.or(file.certificate),
             listeners_max: args.listeners_max.or(file.listeners_max),
             egress_max: args.egress_max.or(file.egress_max),
+            overflow,
         })
+    }
+}
+
+/// Whether workers have something left for listeners; in one process the ladder alone looks at memory.
+fn has_memory(engine: EngineConfig, workers: u32) -> Result<(), ConfigError> {
+    let least = plane::memory_min(workers);
+    match engine.memory_max.map(NonZeroU64::get) {
+        Some(said) if workers > 0 && said < least => Err(ConfigError::Memory {
+            said,
+            workers,
+            least,
+        }),
+        _ => Ok(()),
     }
 }
 
 fn one_per_core() -> u32 {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     AIR_WORKERS_MAX.min(u32::try_from(cores).unwrap_or(AIR_WORKERS_MAX))
+}
+
+/// The edges to which plain players may be sent, as they are asked for.
+fn overflow(given: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    let given = given.unwrap_or_default();
+    if given.len() > EDGES_MAX {
+        return Err(ConfigError::Conflict(
+            "overflow names more than 16 edges, and each is asked every few seconds",
+        ));
+    }
+    if !given.iter().all(|url| is_address(url)) {
+        return Err(ConfigError::Conflict(
+            "overflow takes the URLs of edges; they begin with http:// or https://",
+        ));
+    }
+    Ok(given.iter().map(|url| without_slash(url)).collect())
+}
+
+fn is_address(url: &str) -> bool {
+    url.parse::<Uri>()
+        .is_ok_and(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")))
 }
 
 fn without_slash(url: &str) -> String {

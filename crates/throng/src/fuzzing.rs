@@ -1,5 +1,7 @@
 //! The door for the fuzz targets, and for nobody else (`cfg(fuzzing)`): hostile JSON to the desk.
 
+use std::collections::BTreeSet;
+
 use throng_air::past::Recorded;
 use throng_air::presence::Counts;
 use throng_air::state::of_page;
@@ -29,7 +31,7 @@ pub fn announced(body: &[u8]) -> Option<Space> {
 /// The space after what the body of an edit asks for, if it may be done.
 pub fn edited(space: &Space, body: &[u8]) -> Option<Space> {
     let mut trial = space.clone();
-    for act in api::edits(body, space).ok()? {
+    for act in api::edits(body, space, BTreeSet::new()).ok()? {
         trial.apply(NOW, Actor::Host, act).ok()?;
     }
     Some(trial)

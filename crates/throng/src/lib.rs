@@ -4,6 +4,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -17,8 +18,11 @@ mod alarm;
 mod api;
 mod capacity;
 mod chance;
+mod openapi;
 mod origin;
+mod overflow;
 mod pages;
+mod plane;
 #[cfg(test)]
 mod sample;
 mod secret_file;

@@ -1,6 +1,7 @@
 //! The origin: the process that owns spaces, from the announcement to the replay.
 
 mod clock;
+mod dead_air;
 mod encoding;
 mod hold;
 mod mixing;

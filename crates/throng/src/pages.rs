@@ -25,7 +25,8 @@ const DESK_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 
 const HTML: &str = "text/html; charset=utf-8";
 const ONE_SECOND: &str = "public, max-age=1";
-const ONE_MINUTE: &str = "public, max-age=60";
+/// How long what changes with the program alone is kept.
+pub(crate) const ONE_MINUTE: &str = "public, max-age=60";
 
 const CSS: &str = "text/css; charset=utf-8";
 const MODULE: &str = "text/javascript; charset=utf-8";
@@ -44,6 +45,7 @@ macro_rules! asset_file {
 const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("api.js", MODULE),
     asset_file!("confirm.js", MODULE),
+    asset_file!("hand.js", MODULE),
     asset_file!("key.js", MODULE),
     asset_file!("links.js", MODULE),
     asset_file!("microphone.js", MODULE),

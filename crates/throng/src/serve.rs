@@ -57,7 +57,7 @@ pub use crate::supervisor::SuccessionError;
 use crate::supervisor::child::{self, OriginOrder, OriginReady, RESTARTS};
 use crate::tls::{Certificate, TlsError};
 use crate::worker::socket;
-use crate::{pages, sound_file};
+use crate::{openapi, overflow, pages, sound_file};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -165,7 +165,7 @@ impl Node {
         supervisor: Option<(u32, Listeners)>,
     ) -> Result<Self, ServeError> {
         raise_file_limit();
-        let metrics = recorder();
+        let metrics = internal::recorder_of_node();
         // That another node has the folder is told at once; only what a supervisor starts again waits for its forerunner.
         let (supervisor, given) = supervisor.unzip();
         let patience = supervisor.map_or(Duration::ZERO, |_| FOLDER_FREE_MAX);
@@ -191,9 +191,8 @@ impl Node {
             hold: hold.await?,
             inits,
         };
-        let origin = Origin::start(parts, &config.data).await?;
         let desk = Arc::new(Desk {
-            origin: Arc::clone(&origin),
+            origin: Origin::start(parts, &config.data).await?,
             operator: operator.digest(),
             capacity,
             feed: feed_key.digest(),
@@ -202,6 +201,7 @@ impl Node {
             studio: pages::studio(),
             space: pages::space(),
             speak: pages::speak(),
+            openapi: openapi::document(&links.listen, &links.desk),
         });
         let (closing, closed) = watch::channel(false);
         let tls = certificate.map(|certificate| offer(certificate, TicketSecret::drawn(), &closed));
@@ -216,11 +216,12 @@ impl Node {
             doors.add(socket::serve(socket::bind(&config.data)?, routes, closed));
         } else {
             tokio::spawn(count_seconds(Arc::downgrade(&air)));
+            overflow::keep(&air, &config.overflow, 1)?;
         }
         Ok(Self {
             links,
             addresses,
-            origin,
+            origin: Arc::clone(&desk.origin),
             air,
             closing,
             doors,

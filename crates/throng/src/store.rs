@@ -2,6 +2,7 @@
 //!
 //! A change is durable when the call returns. Audio never waits for it.
 
+mod stage_text;
 mod trouble;
 
 use std::iter;
@@ -20,7 +21,7 @@ use thiserror::Error;
 use throng_core::dates::{Correction, Corrections};
 use throng_core::key::{Grant, KeyDigest, REVOKED_KEPT, Role, SeatNumber};
 use throng_core::slug::Slug;
-use throng_core::space::{Space, State};
+use throng_core::space::{Space, StageSetting, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 
@@ -38,6 +39,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         3,
         "corrections",
         include_str!("../migrations/0003_corrections.sql"),
+    ),
+    (
+        4,
+        "stage settings",
+        include_str!("../migrations/0004_stage.sql"),
     ),
 ];
 /// A newer version that only added to the schema leaves what we read; one that did more notes in the file who may read it
@@ -194,10 +200,7 @@ impl Store {
         grant: &Grant,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let revoke = sqlx::query("UPDATE grants SET revoked_at = $3 WHERE space_id = $1 AND seat = $2 AND revoked_at IS NULL")
-            .bind(space_id)
-            .bind(i64::from(seat.0))
-            .bind(now.0);
+        let revoke = revoke_seat(space_id, seat, now);
         let forget = sqlx::query(
             "DELETE FROM grants WHERE space_id = $1 AND seat = $2 AND digest NOT IN \
              (SELECT digest FROM grants WHERE space_id = $1 AND seat = $2 ORDER BY revoked_at DESC LIMIT $3)",
@@ -207,6 +210,16 @@ impl Store {
         .bind(i64::try_from(REVOKED_KEPT).expect("a small number"));
         self.keep(vec![revoke, forget, insert_grant(space_id, grant)])
             .await
+    }
+
+    /// Revokes all keys of a seat.
+    pub async fn revoke_seat_grants(
+        &self,
+        space_id: &str,
+        seat: SeatNumber,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.keep(vec![revoke_seat(space_id, seat, now)]).await
     }
 
     /// Forgets a space and its grants.
@@ -293,8 +306,8 @@ fn update_space(space: &Space) -> Statement<'_> {
     let time = |time: Option<UnixMillis>| time.map(|time| time.0);
     sqlx::query(
         "UPDATE spaces SET title = $2, state = $3, scheduled_at = $4, delay_reason = $5, doors_part = $6, \
-         live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11, corrections = $12 \
-         WHERE id = $1",
+         live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11, corrections = $12, \
+         seats = $13, stage_lock = $14 WHERE id = $1",
     )
     .bind(&space.id)
     .bind(&space.title)
@@ -308,6 +321,8 @@ fn update_space(space: &Space) -> Statement<'_> {
     .bind(time(space.ended_at))
     .bind(space.expected_listeners.map(|count| i64::from(count.get())))
     .bind(corrections_text(&space.corrections))
+    .bind(stage_text::of_seats(&space.stage))
+    .bind(stage_text::of_lock(&space.stage))
 }
 
 /// `segment:milliseconds`, with spaces between.
@@ -328,6 +343,13 @@ fn corrections(text: &str) -> Option<Corrections> {
         })
     });
     Corrections::new(corrections.collect::<Option<_>>()?)
+}
+
+fn revoke_seat(space_id: &str, seat: SeatNumber, now: UnixMillis) -> Statement<'_> {
+    sqlx::query("UPDATE grants SET revoked_at = $3 WHERE space_id = $1 AND seat = $2 AND revoked_at IS NULL")
+        .bind(space_id)
+        .bind(i64::from(seat.0))
+        .bind(now.0)
 }
 
 fn insert_grant<'q>(space_id: &'q str, grant: &Grant) -> Statement<'q> {
@@ -365,6 +387,8 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
     };
     let speakers: i64 = row.try_get("speakers")?;
     let corrected: String = row.try_get("corrections")?;
+    let seats: String = row.try_get("seats")?;
+    let lock: Option<String> = row.try_get("stage_lock")?;
     let expected: Option<i64> = row.try_get("expected_listeners")?;
     let expected_listeners = expected
         .map(|count| {
@@ -390,6 +414,11 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
         started_at: time("started_at")?,
         ended_at: time("ended_at")?,
         expected_listeners,
+        stage: StageSetting::new(
+            stage_text::seats(&seats).ok_or_else(|| unreadable("seats", &seats))?,
+            lock.map(|lock| stage_text::lock(&lock).ok_or_else(|| unreadable("stage_lock", &lock)))
+                .transpose()?,
+        ),
     })
 }
 

@@ -5,6 +5,7 @@
 //! SIGUSR2 the program that lies in its place by now takes over, and replaces the others one by one ([`succession`]).
 
 pub(crate) mod child;
+mod inside;
 mod line;
 mod queue;
 mod signals;
@@ -61,12 +62,14 @@ pub(crate) async fn run(mut config: Config, json: bool) -> Result<(), ServeError
     if let Some((tickets, queue, children)) = inheritance {
         house.take_over(tickets, queue, children)?;
     } else {
+        inside::recall(&house.config.data, house.queue.board.board());
         let links = tokio::select! {
             links = house.open() => links?,
             () = signals.stop() => return Ok(()),
         };
         serve::announce(&links, json)?;
     }
+    inside::keep(&house.config.data, &house.queue.board.path())?;
     house.keep(signals).await
 }
 

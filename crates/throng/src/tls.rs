@@ -78,6 +78,12 @@ impl Certificate {
         }))
     }
 
+    /// What new connections are shown now.
+    pub(crate) fn served(&self) -> Arc<CertifiedKey> {
+        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&served)
+    }
+
     /// Reads the files again if they have changed, or in any case. What cannot be used changes nothing: chain and key
     /// are replaced one after the other, and the next look finds both.
     fn reload(&self, in_any_case: bool) -> Reload {
@@ -129,8 +135,7 @@ impl Certificate {
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&served))
+        Some(self.served())
     }
 }
 

@@ -9,7 +9,7 @@ mod follow;
 mod local;
 mod shelf;
 pub(crate) mod socket;
-mod upstream;
+pub(crate) mod upstream;
 
 use std::io;
 use std::path::Path;

@@ -59,6 +59,8 @@ pub(super) struct Arrivals {
     newest: Option<Newest>,
     /// Bit n: the packet n before the newest came.
     came: u128,
+    /// Bit n: a copy of the packet n before the newest came, and not it before.
+    copied: u128,
     probation: Option<u16>,
 }
 
@@ -93,22 +95,17 @@ impl Arrivals {
         self.probation = None;
         let (sequence, timestamp) = (newest.sequence + ahead, newest.timestamp + later);
         if ahead > 0 {
-            self.came = if ahead < REMEMBERED {
-                self.came << ahead
-            } else {
-                0
-            } | 1;
+            let moved = |bits: u128| if ahead < REMEMBERED { bits << ahead } else { 0 };
+            (self.came, self.copied) = (moved(self.came) | 1, moved(self.copied));
             self.newest = Some(Newest {
                 sequence,
                 timestamp,
                 arrival,
             });
-        } else if -ahead < REMEMBERED {
-            let bit = 1_u128 << -ahead;
-            if self.came & bit != 0 {
-                return Place::Duplicate;
-            }
-            self.came |= bit;
+        } else if self.has_come(sequence) {
+            return Place::Duplicate;
+        } else {
+            self.came |= self.bit(sequence);
         }
         Place::Member {
             sequence,
@@ -116,21 +113,47 @@ impl Arrivals {
         }
     }
 
-    /// Keeps a sound; a packet's own takes the place of a copy. Says whether nothing was there before.
-    pub(super) fn keep(&mut self, timestamp: i64, sound: Sound) -> bool {
-        match self.sounds.get(&timestamp) {
-            Some(kept) if sound.copy || !kept.copy => false,
-            Some(_) => {
-                self.sounds.insert(timestamp, sound);
-                false
-            }
-            None => self.sounds.insert(timestamp, sound).is_none(),
+    /// Whether it is the packet that was sent last of all that have come.
+    pub(super) fn is_newest(&self, sequence: i64) -> bool {
+        self.newest
+            .is_some_and(|newest| newest.sequence == sequence)
+    }
+
+    /// Notes that a copy of a packet came; whether nothing of the packet had come before.
+    pub(super) fn note_copy(&mut self, sequence: i64) -> bool {
+        let is_first = !self.has_come(sequence) && !self.has_copy(sequence);
+        if is_first {
+            self.copied |= self.bit(sequence);
+        }
+        is_first
+    }
+
+    /// Whether a packet came itself.
+    pub(super) fn has_come(&self, sequence: i64) -> bool {
+        self.came & self.bit(sequence) != 0
+    }
+
+    /// Whether a copy of a packet came, and not it before.
+    pub(super) fn has_copy(&self, sequence: i64) -> bool {
+        self.copied & self.bit(sequence) != 0
+    }
+
+    /// Where a packet is remembered; nowhere, if it is too long ago.
+    fn bit(&self, sequence: i64) -> u128 {
+        let before = self.newest.map_or(-1, |newest| newest.sequence - sequence);
+        if (0..REMEMBERED).contains(&before) {
+            1 << before
+        } else {
+            0
         }
     }
 
-    /// Whether the sound that begins there is kept as a copy.
-    pub(super) fn holds_copy(&self, timestamp: i64) -> bool {
-        self.sounds.get(&timestamp).is_some_and(|sound| sound.copy)
+    /// Keeps a sound; a packet's own takes the place of a copy.
+    pub(super) fn keep(&mut self, timestamp: i64, sound: Sound) {
+        let kept = self.sounds.get(&timestamp);
+        if kept.is_none_or(|kept| kept.copy && !sound.copy) {
+            self.sounds.insert(timestamp, sound);
+        }
     }
 
     /// Whether more is kept than the bounds allow.
@@ -178,7 +201,8 @@ impl Arrivals {
             timestamp,
             arrival,
         });
-        self.came = 1;
+        // What was sent before the stream began is not missing.
+        (self.came, self.copied) = (1, !1);
         self.probation = None;
         Place::Member {
             sequence,

@@ -14,20 +14,24 @@ const BUCKET_SAMPLES: i64 = 240;
 const BUCKETS: usize = 50;
 /// The part of all packets that shall be in time.
 const IN_TIME: f32 = 0.97;
-/// What the histogram keeps at each packet: half of it is older than 350 packets (7 s). With a shorter memory the target
-/// follows every cluster of losses up and down, and speech is stretched and shrunk for it: that is heard more than the
-/// losses are.
+/// What the histogram keeps at each frame of sound that came: half of it is older than 350 frames (7 s). With a shorter
+/// memory the target follows every cluster of losses up and down, and speech is stretched and shrunk for it: that is heard
+/// more than the losses are.
 const KEEP: f32 = 0.998;
 /// A lateness that did not occur in so many frames (10 s) is forgotten at once: a good network is soon heard soon.
 const FORGOTTEN_AFTER: u16 = 500;
-/// A copy that fills a gap counts like so many packets: if it comes too late its sound is lost for good.
+/// Sound that was missing and comes after all, as a copy or because it was asked for, counts like so many packets: too late it
+/// is lost for good, and to wait for it costs nothing but time.
 const FILL_WEIGHT: u32 = 2;
+/// The same, where waiting alone brings it: one such is enough (3.9 %), so that of bursts of three that come again every
+/// second only the first is heard; one in 16 s is forgotten before the next.
+const WAIT_WEIGHT: u32 = 20;
 /// Time on top of lateness, 40 ms: one frame because the mixer asks once per frame, and one so that the next packet,
 /// which carries the copy of a lost one (RED, in-band FEC), is there too.
 const MARGIN_SAMPLES: i64 = 2 * FRAME_SAMPLES;
-/// Most that sound waits, 180 ms: with what packets of 60 ms and a narrow place add to the way itself, no more than 200 ms
-/// beyond a calm network's, or people talk into each other. What comes later is late.
-pub(super) const TARGET_MAX_SAMPLES: i64 = 8_640;
+/// Most that sound waits, 180 ms, less what longer packets than of 20 ms take to be filled: with what a narrow place adds to
+/// the way itself, no more than 200 ms beyond a calm network's, or people talk into each other. What comes later is late.
+const TARGET_MAX_SAMPLES: i64 = 8_640;
 /// The target before the first packet was measured, 80 ms.
 const TARGET_FIRST_SAMPLES: i64 = 3_840;
 /// By how much the target may shrink in one frame: 20 ms in a second.
@@ -39,6 +43,17 @@ const TRANSIT_MEMORY_SAMPLES: i64 = 240_000;
 /// gives way, which changes nothing for 5 s.
 const TRANSITS_MAX: usize = 512;
 
+/// What became of sound that was missing at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// The packet came after all; in-band FEC would have given it back, coarsely.
+    Again,
+    /// A copy came.
+    ByCopy,
+    /// One or the other came, and nothing else would have helped.
+    ByWaiting,
+}
+
 /// The estimate for one speaker.
 pub(super) struct Delay {
     /// (arrival, transit), rising in both: the first is the least of the last seconds.
@@ -48,6 +63,7 @@ pub(super) struct Delay {
     unmet: [u16; BUCKETS],
     measured: u16,
     target: i64,
+    packet_samples: i64,
 }
 
 impl Delay {
@@ -58,11 +74,13 @@ impl Delay {
             unmet: [0; BUCKETS],
             measured: 0,
             target: TARGET_FIRST_SAMPLES,
+            packet_samples: FRAME_SAMPLES,
         }
     }
 
-    /// Notes that a packet's own sound arrived.
-    pub(super) fn arrived(&mut self, arrival: i64, timestamp: i64) {
+    /// Notes that so many samples arrived, a packet's own and in their turn.
+    pub(super) fn arrived(&mut self, arrival: i64, timestamp: i64, samples: i64) {
+        self.packet_samples = samples;
         let transit = arrival - timestamp;
         while self
             .transits
@@ -82,12 +100,19 @@ impl Delay {
         {
             self.transits.pop_front();
         }
-        self.measure(arrival, timestamp);
+        for _ in 0..(samples / FRAME_SAMPLES).max(1) {
+            self.measure(arrival, timestamp);
+        }
     }
 
-    /// Notes that sound which was missing arrived as a copy in a later packet, so that the target leaves time for copies.
-    pub(super) fn filled(&mut self, arrival: i64, timestamp: i64) {
-        for _ in 0..FILL_WEIGHT {
+    /// Notes that sound which was missing arrived, so that the target leaves time for it.
+    pub(super) fn filled(&mut self, arrival: i64, timestamp: i64, way: Filled) {
+        let weight = match way {
+            Filled::Again => 1,
+            Filled::ByCopy => FILL_WEIGHT,
+            Filled::ByWaiting => WAIT_WEIGHT,
+        };
+        for _ in 0..weight {
             self.measure(arrival, timestamp);
         }
     }
@@ -115,11 +140,16 @@ impl Delay {
         self.transits.front().map(|&(_, transit)| transit)
     }
 
+    /// How long sound may wait at most, with packets as they are now.
+    pub(super) fn most(&self) -> i64 {
+        TARGET_MAX_SAMPLES - (self.packet_samples - FRAME_SAMPLES).max(0)
+    }
+
     /// Whether sound that arrives then could only be heard later than the most that sound waits. Heard all the same, it
     /// would push all that follows back, and people would talk into each other for as long as it takes to catch up.
     pub(super) fn is_too_late(&self, arrival: i64, timestamp: i64) -> bool {
         self.least_transit()
-            .is_some_and(|least| arrival - timestamp - least > TARGET_MAX_SAMPLES)
+            .is_some_and(|least| arrival - timestamp - least > self.most())
     }
 
     /// How long after the least transit time sound should be heard.
@@ -156,7 +186,7 @@ impl Delay {
                 break;
             }
         }
-        (lateness + MARGIN_SAMPLES).min(TARGET_MAX_SAMPLES)
+        (lateness + MARGIN_SAMPLES).min(self.most())
     }
 }
 
@@ -168,7 +198,7 @@ mod tests {
     fn feed(delay: &mut Delay, from: i64, lateness: impl Iterator<Item = i64>) -> i64 {
         let mut packet = from;
         for late in lateness {
-            delay.arrived(packet * 960 + late, packet * 960);
+            delay.arrived(packet * 960 + late, packet * 960, 960);
             delay.tick();
             packet += 1;
         }
@@ -222,10 +252,38 @@ mod tests {
     }
 
     #[test]
+    fn what_only_waiting_brings_is_waited_for_the_next_time_and_else_not() {
+        for (way, waits) in [(Filled::ByWaiting, 5_760), (Filled::ByCopy, 0)] {
+            let mut delay = Delay::new();
+            let packet = feed(&mut delay, 0, (0..1_000).map(|_| 0));
+            delay.filled(packet * 960 + 5_760, packet * 960, way);
+            assert_eq!(delay.target(), waits + BUCKET_SAMPLES + MARGIN_SAMPLES);
+        }
+    }
+
+    #[test]
     fn nothing_waits_longer_than_the_maximum() {
         let mut delay = Delay::new();
         feed(&mut delay, 0, (0..500).map(|n| (n * 7_919) % 96_000));
         assert_eq!(delay.target(), TARGET_MAX_SAMPLES);
+    }
+
+    #[test]
+    fn packets_of_three_frames_wait_less_and_what_was_late_is_forgotten() {
+        let mut delay = Delay::new();
+        let late = |n: i64| if n < 100 { (n * 7_919) % 96_000 } else { 0 };
+        for n in 0..500 {
+            delay.arrived(n * 2_880 + late(n), n * 2_880, 2_880);
+            (0..3).for_each(|_| delay.tick());
+            if n == 99 {
+                assert_eq!(delay.target(), TARGET_MAX_SAMPLES - 1_920);
+            }
+        }
+        assert_eq!(
+            delay.target(),
+            BUCKET_SAMPLES + MARGIN_SAMPLES,
+            "the usual again"
+        );
     }
 
     #[test]

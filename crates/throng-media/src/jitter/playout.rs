@@ -5,17 +5,16 @@
 //! transit time, plus the target delay: so every pause sets the delay right without changing any sound.
 
 use super::arrivals::Sound;
-use super::delay::TARGET_MAX_SAMPLES;
 use super::stretch::{Repeat, SILENT_REPEAT};
 use super::voice::CONCEAL_MAX_SAMPLES;
-use super::{FRAME_SAMPLES, FROM_COPIES_MAX, JitterBuffer, opus_packet, stretch};
+use super::{FRAME_SAMPLES, JitterBuffer, opus_packet, stretch};
 use crate::codec::OpusDecode;
 
 /// Guessed at once while nothing is there, 10 ms: a packet that comes then is heard soon.
 const GUESS_SAMPLES: i64 = 480;
 /// The frame that in-band FEC gives back.
 const FEC_SAMPLES: i64 = FRAME_SAMPLES;
-/// How far the delay may be off before sound is changed for it, 15 ms; in silence 5 ms.
+/// How far the delay may be off before sound is changed for it, 15 ms; in silence and pauses 5 ms.
 const SLACK_SAMPLES: i64 = 720;
 const SILENT_SLACK_SAMPLES: i64 = 240;
 /// How far off any joint is better than the delay, 120 ms.
@@ -55,7 +54,7 @@ impl<D: OpusDecode> JitterBuffer<D> {
         };
         let delay = now - (next - self.voice.len()) - least;
         self.counters.delay_samples = u32::try_from(delay.max(0)).unwrap_or(u32::MAX);
-        if delay > TARGET_MAX_SAMPLES + SLACK_SAMPLES {
+        if delay > self.delay.most() + SLACK_SAMPLES {
             // A queue on the way has become shorter: what waited in it is the past.
             return self.skip_samples(delay - self.delay.target());
         }
@@ -189,10 +188,6 @@ impl<D: OpusDecode> JitterBuffer<D> {
         self.owed = 0;
         if sound.copy {
             self.counters.recovered_by_red += 1;
-            if self.from_copies.len() == FROM_COPIES_MAX {
-                self.from_copies.pop_front();
-            }
-            self.from_copies.push_back(timestamp);
         }
         if opus_packet::is_dtx(&sound.bytes) {
             self.pause();
@@ -230,12 +225,17 @@ impl<D: OpusDecode> JitterBuffer<D> {
         true
     }
 
-    /// Where time may be taken out or put in. Speech is changed not too often, and the farther off the delay, the less
-    /// alike the parts that are joined must be.
+    /// Where time may be taken out or put in: anywhere in a pause. Speech is changed not too often, and the farther off the
+    /// delay, the less alike the parts that are joined must be.
     fn joint(&mut self, off: i64) -> Option<Repeat> {
         let pcm = self.voice.pcm_mut();
         if stretch::is_silent(pcm) {
             return Some(SILENT_REPEAT);
+        }
+        if self.loudness.is_pause(pcm) {
+            // No more than is asked for, or the next pause would take it back.
+            let most = usize::try_from(off + SILENT_SLACK_SAMPLES).unwrap_or(usize::MAX);
+            return stretch::find_repeat(pcm).filter(|repeat| repeat.period <= most);
         }
         if off < SLACK_SAMPLES || self.ticks_since_change < CHANGE_TICKS {
             return None;

@@ -1,6 +1,9 @@
 //! Time taken out of sound, or put in, without a click: one pitch period is overlapped with the next.
 //!
-//! The period is where the sound resembles itself most. In silence anything resembles anything, so a fixed 10 ms goes.
+//! The period is where the sound resembles itself most. In silence anything resembles anything, so a fixed 10 ms goes; and
+//! what is far quieter than the speech around it, a pause with the noise of a room, may be joined anywhere.
+
+use crate::FRAME_LEN;
 
 /// Shortest period, 2.5 ms (400 Hz), and longest, 15 ms (67 Hz): the range of voices.
 const PERIOD_MIN: usize = 120;
@@ -11,9 +14,13 @@ const COMPARED: usize = 480;
 const STRIDE: usize = 4;
 /// Mean square below which sound is silence, -55 dBov.
 const SILENCE_POWER: f32 = 3.2e-6;
+/// So much quieter than the loudest frame, 20 dB, what is heard is a pause: consonants are some 10 dB below the vowels.
+const PAUSE: f32 = 0.01;
+/// What is kept of the loudest frame's power from frame to frame: 10 dB less in 9 s, so that a speaker who turns away is known.
+const LOUDEST_KEEP: f32 = 0.995;
 /// Samples that must lie ahead so that any period can be taken out and a frame is left.
 pub(super) const SHRINK_SAMPLES: i64 = 720 + super::FRAME_SAMPLES;
-const _: () = assert!(SHRINK_SAMPLES.unsigned_abs() == (PERIOD_MAX + crate::FRAME_LEN) as u64);
+const _: () = assert!(SHRINK_SAMPLES.unsigned_abs() == (PERIOD_MAX + FRAME_LEN) as u64);
 
 /// Where sound repeats.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +39,33 @@ pub(super) const SILENT_REPEAT: Repeat = Repeat {
 
 /// Whether the next frame is silence.
 pub(super) fn is_silent(pcm: &[f32]) -> bool {
-    let next = &pcm[..pcm.len().min(2 * SILENT_REPEAT.period)];
-    #[allow(clippy::cast_precision_loss, reason = "at most 960")]
-    let limit = SILENCE_POWER * next.len() as f32;
-    next.iter().map(|x| x * x).sum::<f32>() < limit
+    power(&pcm[..pcm.len().min(FRAME_LEN)]) < SILENCE_POWER
+}
+
+/// How loud a speaker is.
+#[derive(Debug, Default)]
+pub(super) struct Loudness {
+    /// Mean square of the loudest frame of the last seconds.
+    loudest: f32,
+}
+
+impl Loudness {
+    /// A frame was heard.
+    pub(super) fn hear(&mut self, frame: &[f32]) {
+        self.loudest = (self.loudest * LOUDEST_KEEP).max(power(frame));
+    }
+
+    /// Whether the next frame is a pause between words.
+    pub(super) fn is_pause(&self, pcm: &[f32]) -> bool {
+        power(&pcm[..pcm.len().min(FRAME_LEN)]) < self.loudest * PAUSE
+    }
+}
+
+/// The mean square.
+fn power(pcm: &[f32]) -> f32 {
+    #[allow(clippy::cast_precision_loss, reason = "a frame")]
+    let samples = pcm.len().max(1) as f32;
+    pcm.iter().map(|x| x * x).sum::<f32>() / samples
 }
 
 /// Finds the period at the beginning of `pcm`; `None` if it is too short to tell.
@@ -143,6 +173,22 @@ mod tests {
             longer[1_000..],
             (500..3_000).map(|i| i as f32).collect::<Vec<_>>()[..]
         );
+    }
+
+    #[test]
+    fn a_pause_in_a_noisy_room_is_told_from_speech_loud_or_low() {
+        for gain in [1.0, 0.05] {
+            let wave: Vec<f32> = vowel(960).iter().map(|x| x * gain).collect();
+            let quieter = |by: f32| wave.iter().map(|x| x * by).collect::<Vec<_>>();
+            let mut loudness = Loudness::default();
+            assert!(!loudness.is_pause(&wave), "nothing was heard before");
+            loudness.hear(&wave);
+            assert!(!loudness.is_pause(&quieter(0.2)) && loudness.is_pause(&quieter(0.05)));
+            // Who turns away from his microphone is low from now on.
+            let low = quieter(0.05);
+            (0..1_000).for_each(|_| loudness.hear(&low));
+            assert!(!loudness.is_pause(&low));
+        }
     }
 
     #[test]

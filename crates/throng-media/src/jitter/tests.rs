@@ -94,29 +94,66 @@ fn random_loss_is_almost_all_filled_from_red() {
 
 #[test]
 fn a_packet_that_comes_again_lengthens_the_delay_only_where_no_copy_was_heard() {
-    // A tenth is lost, and comes again after a round trip and a half.
+    // A twentieth is lost, and comes again after a round trip and a half.
     let network = Network {
-        loss: 100,
+        loss: 50,
         again: 5_760,
         ..CALM
     };
-    let longest = |outcome: &Outcome| {
-        outcome.delays[500..]
-            .iter()
-            .map(|&(_, target)| target)
-            .max()
+    // For nine tenths of the time: the first of three in a row is waited for, and that is rare.
+    let usual = |outcome: &Outcome| {
+        let mut targets: Vec<u32> = outcome.delays[500..].iter().map(|&(_, t)| t).collect();
+        targets.sort_unstable();
+        targets[targets.len() * 9 / 10]
     };
     let red = run(120, Wave::Clock, Sender { red: 2, ..SENDER }, network);
     // A copy is one packet late, and of two in a row two.
-    assert!(longest(&red) <= Some(4_320), "{:?}", longest(&red));
-    assert!(red.counters.recovered_by_red > 500, "{:?}", red.counters);
+    assert!(usual(&red) <= 4_320, "{}", usual(&red));
+    assert!(red.counters.recovered_by_red > 250, "{:?}", red.counters);
     let plain = run(120, Wave::Clock, SENDER, network);
-    assert!(
-        longest(&plain) >= Some(5_760 + 1_920),
-        "{:?}",
-        longest(&plain)
-    );
+    assert!(usual(&plain) >= 5_760 + 1_920, "{}", usual(&plain));
     assert!(plain.counters.lost < 20, "waited for: {:?}", plain.counters);
+}
+
+/// Half a minute of what a browser sends (a copy of one packet before, in-band FEC), with many seeds; what is lost comes
+/// again a round trip of 80 ms after the gap was seen. The middle one, by what is counted.
+fn median_of_seeds(network: Network, counted: impl Fn(&Outcome) -> u64) -> u64 {
+    let sender = Sender {
+        red: 1,
+        fec: true,
+        ..SENDER
+    };
+    let mut all: Vec<u64> = (1..=11)
+        .map(|seed| counted(&run(30, Wave::Clock, sender, Network { seed, ..network })))
+        .collect();
+    all.sort_unstable();
+    all[all.len() / 2]
+}
+
+#[test]
+fn of_bursts_of_three_that_are_asked_for_hardly_more_than_the_first_is_guessed() {
+    // 5 % in all, and each first packet comes 140 ms late.
+    let bursts = Network {
+        loss: 17,
+        burst: 3,
+        again: 6_720,
+        ..CALM
+    };
+    let guessed = median_of_seeds(bursts, |outcome| outcome.counters.concealed_samples);
+    assert!(guessed <= 30 * 48_000 * 3 / 1_000, "0.3 %: {guessed}");
+}
+
+#[test]
+fn single_losses_are_asked_for_and_the_delay_does_not_follow_them_up_and_down() {
+    let single = Network {
+        loss: 50,
+        again: 4_800,
+        ..CALM
+    };
+    let changed = median_of_seeds(single, |outcome| {
+        outcome.counters.stretched_samples + outcome.counters.shrunk_samples
+    });
+    assert!(changed <= 30 * 48_000 * 3 / 1_000, "0.3 %: {changed}");
 }
 
 #[test]

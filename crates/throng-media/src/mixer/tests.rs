@@ -230,6 +230,92 @@ fn a_muted_seat_contributes_nothing() {
 }
 
 #[test]
+fn a_mute_is_complete_within_two_frames_and_makes_no_click() {
+    let mut stage = Stage::of(&[300.0]);
+    let ticks = |stage: &mut Stage, muted, count| {
+        stage.mixer.set_muted(SeatId(0), muted);
+        for _ in 0..count {
+            stage.tick(|_| true);
+        }
+        stage.mix.len()
+    };
+    let muted_at = ticks(&mut stage, false, 100);
+    let lifted_at = ticks(&mut stage, true, 20);
+    ticks(&mut stage, false, 20);
+    let silence = &stage.mix[muted_at + 2 * FRAME_LEN..lifted_at];
+    assert!(silence.iter().all(|&sample| sample == 0.0));
+    let steepest = steepest(&stage.mix[muted_at - FRAME_LEN..]);
+    assert!(steepest < STEEPEST_OF_300_HZ, "{steepest}");
+    let back = amplitude(&stage.mix[lifted_at + 9 * FRAME_LEN..], 300.0);
+    assert!((back - 0.2).abs() < 0.02, "{back}");
+}
+
+#[test]
+fn who_leaves_or_is_replaced_fades_within_a_frame() {
+    for gain_db in [0.0, 12.0] {
+        for replaced in [false, true] {
+            let mut stage = Stage::of(&[300.0]);
+            stage.mixer.set_gain(SeatId(0), gain_db);
+            for _ in 0..50 {
+                stage.tick(|_| true);
+            }
+            if replaced {
+                stage.mixer.join(SeatId(0)).unwrap();
+            } else {
+                stage.mixer.leave(SeatId(0));
+            }
+            let fading = stage.mixer.tick(Duration::from_secs(1)).stage;
+            let after = stage.mixer.tick(Duration::from_millis(1_020)).stage;
+            assert!(after.iter().all(|&sample| sample == 0.0));
+            stage.mix.extend(fading);
+            stage.mix.extend(after);
+            let steepest = steepest(&stage.mix[40 * FRAME_LEN..]);
+            let factor = 10_f32.powf(gain_db / 20.0);
+            assert!(steepest < STEEPEST_OF_300_HZ * factor, "{steepest}");
+        }
+    }
+}
+
+/// A tone of 300 Hz at 0.2, and half as much again for ramp and codec.
+const STEEPEST_OF_300_HZ: f32 = 0.2 * 300.0 * TAU / 48_000.0 * 1.5;
+
+fn steepest(sound: &[f32]) -> f32 {
+    let steps = sound.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+    steps.fold(0.0, f32::max)
+}
+
+#[test]
+fn a_gain_is_heard_by_all_but_the_speaker_and_the_programme_stays_within_full_scale() {
+    for (gain_db, factor) in [(-20.0, 0.1), (-6.0, 0.501), (0.0, 1.0), (12.0, 3.981)] {
+        let mut stage = Stage::of(&[300.0, 410.0]);
+        let mut programme = crate::programme::Programme::resume_live(0);
+        let mut loudest = 0.0_f32;
+        for frame in 0..150 {
+            if frame == 75 {
+                stage.mixer.set_gain(SeatId(0), gain_db);
+                stage.mixer.set_gain(SeatId(1), gain_db);
+            }
+            stage.tick(|_| true);
+            let mixed = stage.mix[stage.mix.len() - FRAME_LEN..].try_into().unwrap();
+            for sample in programme.tick(&mixed) {
+                loudest = loudest.max(sample.abs());
+            }
+        }
+        let expected = 0.2 * factor;
+        for sound in [&stage.mix, &stage.speakers[1].heard] {
+            let tone = amplitude(&sound[sound.len() - 48_000..], 300.0);
+            assert!((tone / expected - 1.0).abs() < 0.1, "{gain_db}: {tone}");
+        }
+        assert!(loudest <= 1.0, "{gain_db}: {loudest}");
+        let steepest = steepest(&stage.mix[48_000..]);
+        let both = STEEPEST_OF_300_HZ * (300.0 + 410.0) / 300.0;
+        assert!(steepest < both * factor.max(1.0), "{gain_db}: {steepest}");
+        let level = stage.mixer.seats().next().unwrap().level_dbov;
+        assert!((-18.0..-16.0).contains(&level), "his own: {level}");
+    }
+}
+
+#[test]
 fn a_full_stage_refuses_and_a_second_join_replaces_the_first() {
     let mut stage = Stage::of(&[300.0; MAX_SPEAKERS]);
     assert_eq!(stage.mixer.join(SeatId(99)), Err(StageFull));

@@ -252,6 +252,28 @@ fn a_lost_packet_is_asked_for_where_the_peer_sends_it_again() {
 }
 
 #[test]
+fn a_gap_is_asked_for_at_once_whenever_it_comes() {
+    let mut world = World::new();
+    let nack = "a=rtcp-fb:111 nack\r\n";
+    let (mut caller, _) = world.publish_offering("198.51.100.1:1000", nack);
+    world.connect(&mut [&mut caller]);
+    // A gap comes at another moment of the library's 33 ms each time, and long after the one before.
+    for frame in 0..600 {
+        caller.speak(world.now, frame);
+        if frame % 31 == 29 {
+            caller.out.retain(|output| !is_rtp(output));
+        }
+        let asked_before = world.asked_again;
+        world.run(2 * STEP, &mut [&mut caller]);
+        match frame % 31 {
+            30 => assert!(world.asked_again > asked_before, "frame {frame}"),
+            10..20 => assert_eq!(world.asked_again, asked_before, "too late: {frame}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
 fn listeners_hear_the_programme_and_nothing_of_theirs_is_taken() {
     let mut world = World::new();
     let (mut one, answer) = world.subscribe("198.51.100.1:1000");
@@ -313,6 +335,29 @@ fn a_second_publish_of_a_seat_replaces_the_first() {
 }
 
 #[test]
+fn who_is_put_off_the_stage_is_not_heard_any_more_is_told_why_and_may_come_again() {
+    let mut world = World::new();
+    assert_eq!(
+        world.endpoint.remove_seat(SEAT),
+        Err(StageError::UnknownSession),
+        "nobody sits there"
+    );
+    let (mut speaker, answer) = world.publish("198.51.100.1:1000");
+    world.connect(&mut [&mut speaker]);
+    assert_eq!(world.endpoint.remove_seat(SEAT), Ok(()));
+    for frame in 0..50 {
+        speaker.speak(world.now, frame);
+        world.step(&mut [&mut speaker]);
+    }
+    assert_eq!(world.packets(&answer.session), 0);
+    let told = world.endpoint.close(&answer.session).unwrap_err();
+    assert_eq!((&told, told.status()), (&StageError::Removed, 410));
+    let (mut again, _) = world.publish("198.51.100.1:1001");
+    world.connect(&mut [&mut again]);
+    assert_eq!(world.lives(), ["joined", "left: Closed", "joined"]);
+}
+
+#[test]
 fn replaced_sessions_are_remembered_up_to_a_bound() {
     let mut world = World::new();
     let (.., offer) = Peer::offer(world.now, true);
@@ -322,7 +367,7 @@ fn replaced_sessions_are_remembered_up_to_a_bound() {
     };
     let first = publish();
     let second = publish();
-    for _ in 0..REPLACED_MAX {
+    for _ in 0..PUT_OUT_MAX {
         publish();
     }
     assert_eq!(

@@ -3,18 +3,23 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::store::StoreError;
 
-/// One problem.
-#[derive(Clone, Debug, Serialize)]
+/// What went wrong (RFC 9457).
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Problem {
+    /// `urn:throng:problem:` and the kind.
     #[serde(rename = "type")]
+    #[schemars(extend("format" = "uri"))]
     kind: String,
     title: &'static str,
     #[serde(serialize_with = "number")]
+    #[schemars(with = "u16")]
     status: StatusCode,
+    /// What to do about it.
     detail: String,
     /// The present state of the space, where a step does not follow from it.
     #[serde(skip_serializing_if = "Option::is_none")]

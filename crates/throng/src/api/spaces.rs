@@ -1,7 +1,11 @@
 //! Spaces over the API: create, list, show, edit, the steps of their life, delete.
 
 mod refusals;
+pub(crate) mod seats;
+mod shown;
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -10,52 +14,86 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value, json};
-use throng_air::state::state_json;
 use throng_core::key::{Role, SeatNumber};
-use throng_core::space::{Act, Actor, Space};
+use throng_core::space::{Act, Actor, SPEAKERS_MAX, Space, TEXT_CHARS_MAX};
 use throng_core::time::UnixMillis;
 
 use self::refusals::{act_problem, create_problem};
+pub(crate) use self::shown::{SpaceJson, SpacesJson};
 use super::problem::Problem;
 use super::{Desk, not_allowed};
 use crate::chance;
-use crate::origin::{SpaceHandle, Wish, now};
+use crate::origin::{SpaceHandle, Wish};
 
+/// The steps of a space's life, as paths name them.
+pub(crate) const STEPS: [&str; 4] = ["open-doors", "go-live", "end", "cancel"];
 /// Seats of a space where nothing else is asked for.
 const SPEAKERS_DEFAULT: u32 = 2;
 
 pub(super) type Answer = Result<Response, Problem>;
 
-#[derive(Deserialize)]
+/// A space that is to be.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateBody {
+#[schemars(rename = "NewSpace")]
+pub(crate) struct CreateBody {
+    /// One line.
+    #[schemars(length(min = 1, max = TEXT_CHARS_MAX))]
     title: String,
+    /// When it is to go live; doors open 15 minutes before.
+    #[schemars(extend("format" = "date-time"))]
     scheduled_at: Option<String>,
+    /// Seats of its stage.
+    #[schemars(range(min = 1, max = SPEAKERS_MAX), extend("default" = SPEAKERS_DEFAULT))]
     speakers: Option<u32>,
+    #[schemars(extend("format" = "date-time"))]
     speaker_links_expire_at: Option<String>,
+    #[schemars(range(max = u32::MAX))]
     expected_listeners: Option<NonZeroU32>,
 }
 
-#[derive(Default, Deserialize)]
+/// How long a new link is good.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RenewBody {
+#[schemars(rename = "LinkRenewal")]
+pub(crate) struct RenewBody {
+    /// For ever, where it is not said.
+    #[schemars(extend("format" = "date-time"))]
     expires_at: Option<String>,
 }
 
+/// A new link of a seat.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SpeakerLink")]
+pub(crate) struct RenewedJson {
+    seat: u32,
+    #[schemars(extend("format" = "uri"))]
+    speaker_url: String,
+}
+
 /// An absent field leaves things as they are, `null` clears them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct EditBody {
+#[schemars(rename = "SpaceEdit")]
+pub(crate) struct EditBody {
+    #[schemars(length(min = 1, max = TEXT_CHARS_MAX))]
     title: Option<String>,
+    /// A time that was announced is not taken back.
     #[serde(default)]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     scheduled_at: Wanted<String>,
+    /// Why it is late, in words that listeners see.
     #[serde(default)]
+    #[schemars(with = "Option<String>", length(min = 1, max = TEXT_CHARS_MAX))]
     delay_reason: Wanted<String>,
     #[serde(default)]
+    #[schemars(with = "Option<NonZeroU32>", range(max = u32::MAX))]
     expected_listeners: Wanted<NonZeroU32>,
+    /// Whether nobody new takes a seat.
+    stage_locked: Option<bool>,
 }
 
 /// What an edit wants of a field that can be empty.
@@ -77,11 +115,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wanted<T> {
 }
 
 /// What is shown once: the links with their keys.
-#[derive(Serialize)]
-struct CreatedJson {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NewSpaceLinks")]
+pub(crate) struct CreatedJson {
     id: String,
     slug: String,
+    #[schemars(extend("format" = "uri"))]
     listen_url: String,
+    #[schemars(extend("format" = "uri"))]
     host_url: String,
     speaker_urls: Vec<String>,
     state: &'static str,
@@ -135,7 +176,7 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> A
         .iter()
         .map(|handle| desk.describe(handle))
         .collect();
-    Ok(uncached(Json(json!({ "spaces": spaces }))).into_response())
+    Ok(uncached(Json(SpacesJson { spaces })).into_response())
 }
 
 pub(super) async fn show(
@@ -145,11 +186,11 @@ pub(super) async fn show(
 ) -> Answer {
     let handle = desk.space(&slug)?;
     let role = desk.role(&handle, &headers)?;
-    let mut document = desk.describe(&handle);
-    if let Role::Speaker(seat) = role {
-        document.insert("seat".to_owned(), Value::from(seat.0));
-    }
-    Ok(uncached(Json(document)).into_response())
+    let seat = match role {
+        Role::Speaker(seat) => Some(seat),
+        Role::Host | Role::Operator => None,
+    };
+    Ok(uncached(Json(desk.describe_to(&handle, seat))).into_response())
 }
 
 pub(super) async fn edit(
@@ -160,15 +201,28 @@ pub(super) async fn edit(
 ) -> Answer {
     let handle = desk.space(&slug)?;
     let actor = desk.actor(&handle, &headers)?;
-    let acts = edits(&body, &handle.space())?;
+    let seated = handle.levels().seats.into_iter();
+    let seated = seated.map(|level| SeatNumber(level.seat)).collect();
+    let acts = edits(&body, &handle.space(), seated)?;
     handle.edit(actor, acts).await.map_err(act_problem)?;
     Ok(uncached(Json(desk.describe(&handle))).into_response())
 }
 
-/// The acts that the body of an edit asks for.
-pub(crate) fn edits(body: &[u8], space: &Space) -> Result<Vec<Act>, Problem> {
+/// The acts that the body of an edit asks for; `seated` are the seats that are taken now.
+pub(crate) fn edits(
+    body: &[u8],
+    space: &Space,
+    seated: BTreeSet<SeatNumber>,
+) -> Result<Vec<Act>, Problem> {
     let body: EditBody = parse(body)?;
     let mut acts: Vec<_> = body.title.map(Act::Rename).into_iter().collect();
+    acts.extend(body.stage_locked.map(|locked| {
+        if locked {
+            Act::LockStage { seated }
+        } else {
+            Act::UnlockStage
+        }
+    }));
     match body.expected_listeners {
         Wanted::Nothing => acts.push(Act::Expect(None)),
         Wanted::This(listeners) => acts.push(Act::Expect(Some(listeners))),
@@ -211,8 +265,7 @@ pub(super) async fn act(
         "end" => Act::End,
         "cancel" => Act::Cancel,
         other => {
-            let detail =
-                format!("{other:?} is no step. Steps are open-doors, go-live, end and cancel.");
+            let detail = format!("{other:?} is no step. Steps are {}.", STEPS.join(", "));
             return Err(Problem::new(
                 StatusCode::NOT_FOUND,
                 "unknown-step",
@@ -254,23 +307,14 @@ pub(super) async fn renew_link(
         parse(&body)?
     };
     let expires_at = optional_time("expires_at", body.expires_at.as_deref())?;
-    let seats = handle.space().speakers;
-    if !(1..=seats).contains(&seat) {
-        let detail = format!("This space has seats 1 to {seats}.");
-        return Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "unknown-seat",
-            "There is no such seat",
-            detail,
-        ));
-    }
+    let number = seats::known_seat(&handle.space(), seat)?;
     let key = chance::key();
     handle
-        .renew_seat(SeatNumber(seat), &key, expires_at)
+        .renew_seat(number, &key, expires_at)
         .await
         .map_err(|error| Problem::store(&error))?;
-    let url = desk.speaker_url(&slug, &key.expose());
-    Ok(uncached(Json(json!({ "seat": seat, "speaker_url": url }))).into_response())
+    let speaker_url = desk.speaker_url(&slug, &key.expose());
+    Ok(uncached(Json(RenewedJson { seat, speaker_url })).into_response())
 }
 
 impl Desk {
@@ -292,44 +336,6 @@ impl Desk {
             )),
         }
     }
-
-    /// The space as the API shows it: `state.json` as it is now, with what only the desk may see.
-    fn describe(&self, handle: &SpaceHandle) -> Map<String, Value> {
-        let space = handle.space();
-        let mut document: Map<String, Value> = serde_json::from_str(&state_json(
-            &handle.on_air,
-            &space,
-            self.origin.told(),
-            now().wall,
-        ))
-        .expect("state.json is an object");
-        document.insert("id".to_owned(), Value::from(space.id.clone()));
-        document.insert(
-            "listen_url".to_owned(),
-            Value::from(self.listen_url(space.slug.as_str())),
-        );
-        document.insert("seats".to_owned(), Value::from(space.speakers));
-        let expected = space.expected_listeners.map(NonZeroU32::get);
-        document.insert("expected_listeners".to_owned(), Value::from(expected));
-        document.insert("capacity".to_owned(), json!(self.capacity));
-        let levels = handle.levels();
-        let speakers: Vec<_> = (1..=space.speakers)
-            .map(
-                |seat| match levels.iter().find(|level| level.seat == seat) {
-                    Some(level) => json!({
-                        "seat": seat, "connected": true, "muted": level.muted,
-                        "talking": level.talking, "level_dbov": level.level_dbov,
-                    }),
-                    None => json!({ "seat": seat, "connected": false }),
-                },
-            )
-            .collect();
-        document.insert("speakers".to_owned(), Value::from(speakers));
-        let mut alarms = handle.alarms();
-        alarms.extend(self.origin.ladder_alarm());
-        document.insert("alarms".to_owned(), json!(alarms));
-        document
-    }
 }
 
 /// Keys and live states are not for caches.
@@ -341,16 +347,22 @@ pub(super) fn uncached(json: impl IntoResponse) -> Response {
     response
 }
 
+/// The object that a body is.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("The body is not the JSON that is expected here: {error}.");
+    let bad = |why: &dyn fmt::Display| {
+        let detail = format!("The body is not the JSON that is expected here: {why}.");
         Problem::new(
             StatusCode::BAD_REQUEST,
             "bad-json",
             "The request cannot be read",
             detail,
         )
-    })
+    };
+    // Fields without their names would be taken, too.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(bad(&"it is an array"));
+    }
+    serde_json::from_slice(body).map_err(|error| bad(&error))
 }
 
 fn optional_time(field: &str, text: Option<&str>) -> Result<Option<UnixMillis>, Problem> {

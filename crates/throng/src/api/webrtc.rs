@@ -40,6 +40,7 @@ pub(super) async fn publish(
         .await
         .map_err(|error| match error {
             PublishError::Stage(error) => refused(&error),
+            PublishError::Locked => locked(),
             PublishError::Over => over(),
             PublishError::Pipeline(error) => Problem::programme(&error),
         })?;
@@ -210,10 +211,21 @@ fn over() -> Problem {
     Problem::new(StatusCode::CONFLICT, "over", "The space is over", detail)
 }
 
+fn locked() -> Problem {
+    let detail = "The host has locked it: nobody new takes a seat now. Ask the host to unlock it, then join again.";
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "stage-locked",
+        "The stage is locked",
+        detail,
+    )
+}
+
 fn refused(error: &StageError) -> Problem {
     let status =
         StatusCode::from_u16(error.status()).expect("the stage answers with statuses of HTTP");
     let (kind, title) = match error {
+        StageError::Removed => ("removed", "You were taken off the stage"),
         StageError::Replaced => ("replaced", "The seat was taken over"),
         _ => ("stage", "The connection was refused"),
     };

@@ -239,9 +239,11 @@ impl Answer {
 }
 
 fn refused(url: String, status: StatusCode, body: &[u8]) -> Error {
+    let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
     Error::Refused {
         url,
         status: status.as_u16(),
+        kind: problem.kind,
         reason: reason(status, body),
     }
 }
@@ -330,6 +332,8 @@ fn unreachable(url: &str, cause: &ureq::Error) -> Error {
 /// The members of a refusal that a person wants to read.
 #[derive(Default, Deserialize)]
 struct Problem {
+    #[serde(rename = "type")]
+    kind: Option<String>,
     title: Option<String>,
     detail: Option<String>,
     reason: Option<String>,

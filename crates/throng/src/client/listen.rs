@@ -13,6 +13,7 @@ pub mod progressive;
 pub mod queueing;
 pub mod source;
 pub mod state;
+mod turn;
 pub mod whep;
 
 use std::hash::{BuildHasher, RandomState};

@@ -1,6 +1,6 @@
 //! A WebRTC session as its client sees it: offer and answer over HTTP (WHIP, RFC 9725; WHEP), packets by the stage's
-//! client, and a goodbye at the end. A lost session is taken up again, unless somebody else took the seat; one that may
-//! only be out of reach is kept until the server is asked ([`Doubt`]).
+//! client, and a goodbye at the end. A lost session is taken up again, unless somebody else took the seat or the host has
+//! ended it; one that may only be out of reach is kept until the server is asked ([`Doubt`]).
 
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
@@ -195,8 +195,8 @@ impl Door {
 }
 
 impl Resource {
-    /// Ends the session at the server, if it is still there. An error that is no [`Error::Replaced`] says that we do not
-    /// know.
+    /// Ends the session at the server, if it is still there. An error that is neither [`Error::Removed`] nor
+    /// [`Error::Replaced`] says that we do not know.
     fn give_back(&self) -> Result<(), Error> {
         let Some(url) = &self.url else {
             return Ok(());
@@ -206,7 +206,12 @@ impl Resource {
             .client
             .delete(url, self.door.bearer.as_deref(), ASK_LIMIT)
         {
-            Err(Error::Refused { status: 410, .. }) => Err(Error::Replaced),
+            Err(Error::Refused {
+                status: 410, kind, ..
+            }) => Err(match kind.as_deref() {
+                Some("urn:throng:problem:removed") => Error::Removed,
+                _ => Error::Replaced,
+            }),
             Err(error) if error.may_pass() => Err(error),
             // Ended now, or unknown to a server that has restarted.
             Ok(()) | Err(_) => Ok(()),

@@ -1,5 +1,7 @@
 //! `throng space …`: the life of a space, from the command line, over the desk's API.
 
+mod stage;
+
 use std::fs;
 use std::io::Write;
 use std::num::NonZeroU32;
@@ -9,6 +11,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+pub use self::stage::{Gain, Seat};
 use super::Error;
 use super::http::Client;
 
@@ -104,6 +107,20 @@ pub enum SpaceCommand {
     Cancel(Slug),
     /// Delete a space with its recording, for ever.
     Delete(Slug),
+    /// Mute a speaker: nobody hears them, whatever they do, until they are unmuted.
+    Mute(Seat),
+    /// Let a speaker be heard again whom the host has muted.
+    Unmute(Seat),
+    /// Make a speaker louder or softer for everybody, such as -6 or 3; 0 is as they come.
+    Gain(Gain),
+    /// Put whoever sits on a seat off the stage. Their link stays good.
+    Remove(Seat),
+    /// Take the link of a seat back: it opens nothing any more, and whoever sits there by it has to leave.
+    RevokeLink(Seat),
+    /// Lock the stage: nobody new takes a seat. Whoever sits there can come back.
+    Lock(Slug),
+    /// Unlock the stage: everybody with a link may take their seat.
+    Unlock(Slug),
 }
 
 /// The space that is meant.
@@ -131,6 +148,10 @@ pub fn run(args: &SpaceArgs, output: &mut dyn Write) -> Result<(), Error> {
 /// Method, path under `/api/spaces` and body of a command.
 fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
     let step = |slug: &Slug, step: &str| ("POST", format!("/{}/{step}", slug.slug), None);
+    let lock = |slug: &Slug, locked: bool| {
+        let change = json!({ "stage_locked": locked });
+        ("PATCH", format!("/{}", slug.slug), Some(change))
+    };
     match command {
         SpaceCommand::Create {
             title,
@@ -171,6 +192,13 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         }
         SpaceCommand::Cancel(slug) => step(slug, "cancel"),
         SpaceCommand::Delete(slug) => ("DELETE", format!("/{}", slug.slug), None),
+        SpaceCommand::Mute(seat) => seat.change(json!({ "muted": true })),
+        SpaceCommand::Unmute(seat) => seat.change(json!({ "muted": false })),
+        SpaceCommand::Gain(gain) => gain.seat.change(json!({ "gain_db": gain.gain_db })),
+        SpaceCommand::Remove(seat) => seat.end("session"),
+        SpaceCommand::RevokeLink(seat) => seat.end("link"),
+        SpaceCommand::Lock(slug) => lock(slug, true),
+        SpaceCommand::Unlock(slug) => lock(slug, false),
     }
 }
 
@@ -178,6 +206,17 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
 fn in_words(command: &SpaceCommand, answer: &Value) -> String {
     match command {
         SpaceCommand::Delete(slug) => format!("deleted {}\n", slug.slug),
+        SpaceCommand::Mute(Seat { seat, .. }) => format!("speaker {seat} is muted\n"),
+        SpaceCommand::Unmute(Seat { seat, .. }) => format!("speaker {seat} is not muted by you\n"),
+        SpaceCommand::Gain(Gain { seat, gain_db }) => {
+            format!("speaker {} is heard at {gain_db:+} dB\n", seat.seat)
+        }
+        SpaceCommand::Remove(Seat { seat, .. }) => format!("speaker {seat} is off the stage\n"),
+        SpaceCommand::RevokeLink(Seat { seat, .. }) => {
+            format!("the link of speaker {seat} opens nothing any more\n")
+        }
+        SpaceCommand::Lock(_) => "the stage is locked: nobody new takes a seat\n".to_owned(),
+        SpaceCommand::Unlock(_) => "the stage is open\n".to_owned(),
         SpaceCommand::List => {
             let spaces = answer["spaces"]
                 .as_array()

@@ -22,13 +22,13 @@ pub(super) struct TestStage {
 impl TestStage {
     /// Answers WHIP and WHEP of the space `night`, and what else is asked with `state`.
     pub(super) fn start(state: &'static str) -> Self {
-        Self::start_with(state, "200 OK", |sdp| sdp)
+        Self::start_with(state, ("200 OK", ""), |sdp| sdp)
     }
 
-    /// As [`Self::start`]; a session that is given back is answered with `farewell`, and every answer is `altered`.
+    /// As [`Self::start`]; a session that is given back is answered with a status and a body, and every answer is `altered`.
     pub(super) fn start_with(
         state: &'static str,
-        farewell: &'static str,
+        (farewell, why): (&'static str, &'static str),
         altered: fn(String) -> String,
     ) -> Self {
         // Some 80 s of packets, more than any test sends.
@@ -38,7 +38,7 @@ impl TestStage {
         let (runtime, behind) = (runtime(), Arc::clone(&stage));
         let server = TestServer::start(move |asked| {
             if asked.method == "DELETE" {
-                return TestServer::answer(farewell, "text/plain", b"");
+                return TestServer::answer(farewell, "application/problem+json", why.as_bytes());
             }
             respond(&runtime, &behind, asked, state, altered)
         });

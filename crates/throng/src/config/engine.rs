@@ -15,7 +15,7 @@ pub struct EngineArgs {
     /// Threads of each process that serve listeners [default: all processes together one per core; with `io_uring` at least 4, for 16,000 listeners each]
     #[arg(long, env = "THRONG_AIR_THREADS", value_name = "N")]
     pub air_threads: Option<NonZeroU8>,
-    /// Bytes of memory for all processes together; as they are used up, listeners are served more cheaply
+    /// Bytes of memory for all processes together; as they are used up, listeners are served more cheaply, and then nobody more is let in [default: 80 % of the machine's or container's, without the first]
     #[arg(long, env = "THRONG_MEMORY_MAX", value_name = "BYTES")]
     pub memory_max: Option<NonZeroU64>,
 }

@@ -111,7 +111,7 @@ pub const SETTINGS: &[Setting] = &[
         "memory_max",
         "8000000000",
         false,
-        "Bytes of memory for all processes together. As they are used up, listeners are served more cheaply; nobody is sent away.",
+        "Bytes of memory for all processes together; by default 80 % of what the machine or container has are shared out. As they are used up, listeners are served more cheaply, and a worker that has had its share lets nobody more in; nobody is sent away.",
     ),
     setting(
         "certificate",
@@ -130,6 +130,12 @@ pub const SETTINGS: &[Setting] = &[
         "700000000",
         false,
         "Bits per second that listeners may take together. By default 70 % of the speed of the fastest link that tells it; nothing on loopback.",
+    ),
+    setting(
+        "overflow",
+        "[\"https://edge-2.example.org\"]",
+        false,
+        "Edges to which plain players are sent when the house is full, and they have room; up to 16.",
     ),
 ];
 

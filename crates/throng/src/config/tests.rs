@@ -48,6 +48,42 @@ fn the_defaults_of_the_sample_are_the_defaults() {
 }
 
 #[test]
+fn a_bound_of_memory_in_which_nobody_could_listen_is_refused() {
+    let config = |bytes, air_workers| {
+        let mut args = ServeArgs {
+            air_workers: Some(air_workers),
+            ..ServeArgs::default()
+        };
+        args.engine.memory_max = NonZeroU64::new(bytes);
+        Config::resolve(args)
+    };
+    assert!(config(256 << 20, 2).is_ok());
+    let told = config((256 << 20) - 1, 2).unwrap_err().to_string();
+    assert!(
+        told.contains("268435455 bytes") && told.contains("2 workers"),
+        "{told}"
+    );
+    assert!(config(1, 0).is_ok(), "one process has no shares");
+}
+
+#[test]
+fn houses_with_room_are_urls_and_not_too_many() {
+    let resolve = |overflow: Vec<String>| {
+        Config::resolve(ServeArgs {
+            overflow: Some(overflow),
+            ..ServeArgs::default()
+        })
+    };
+    let edge = |number: usize| format!("https://edge-{number}.example.org/");
+    let config = resolve((0..EDGES_MAX).map(edge).collect()).unwrap();
+    assert_eq!(config.overflow[1], "https://edge-1.example.org");
+    assert!(resolve((0..=EDGES_MAX).map(edge).collect()).is_err());
+    for other in ["edge.example.org", "ftp://a", "/s/a", ""] {
+        assert!(resolve(vec![other.to_owned()]).is_err(), "{other}");
+    }
+}
+
+#[test]
 fn a_flag_wins_over_the_file_and_unknown_keys_are_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(

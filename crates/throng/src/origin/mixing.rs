@@ -3,12 +3,17 @@
 //! Packets and acts come in over one bounded queue; returns go to the stage, programme frames to the encoder. A tick
 //! that comes late is caught up; what a stopped process has missed is left out and counted.
 
-use std::collections::BTreeMap;
+mod levels;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use throng_core::key::SeatNumber;
+use throng_core::space::{Space, State};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 use throng_media::jitter::{Counters, SpeakerPacket};
 use throng_media::mixer::{Mixer, Return, SeatId};
@@ -17,8 +22,11 @@ use throng_media::{Frame, SILENCE};
 use throng_stage::{SessionId, Stage};
 use tokio::sync::watch;
 
+use self::levels::count;
+pub(crate) use self::levels::{Levels, SeatLevel};
+use super::dead_air::{Look, Watch};
 use super::encoding::Encoding;
-use super::reception::{Reception, Trouble};
+use super::reception::Reception;
 use super::routing::seat_key;
 
 /// One tick.
@@ -44,6 +52,8 @@ pub(crate) enum Input {
         packet: SpeakerPacket,
         arrived: Instant,
     },
+    /// A speaker has muted himself, or no longer, as his page tells.
+    OwnMute { seat: SeatId, muted: bool },
     /// The programme begins at a part: hold, or the stage at once where it is resumed in mid-talk.
     Begin {
         first: PartIndex,
@@ -58,30 +68,25 @@ pub(crate) enum Input {
     Stop,
 }
 
-/// One speaker as the desk shows him.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SeatLevel {
-    pub(crate) seat: u32,
-    pub(crate) muted: bool,
-    pub(crate) level_dbov: f32,
-    pub(crate) talking: bool,
-    /// How long his sound waits for late packets, and for copies of lost ones.
-    pub(crate) delay_samples: u32,
-    pub(crate) trouble: Option<Trouble>,
-}
-
 /// The mixer of one space.
 #[derive(Clone)]
 pub(crate) struct Mixing {
     inputs: SyncSender<Input>,
-    levels: watch::Receiver<Vec<SeatLevel>>,
+    levels: watch::Receiver<Levels>,
 }
 
 impl Mixing {
-    /// Starts the thread. `epoch` is the instant at which the space's first sample was due.
-    pub(crate) fn start(space_number: u32, epoch: Instant, stage: Stage) -> io::Result<Self> {
+    /// Starts the thread. `epoch` is the instant at which the space's first sample was due. What the host sets of the stage
+    /// is followed from frame to frame.
+    pub(crate) fn start(
+        space_number: u32,
+        epoch: Instant,
+        stage: Stage,
+        mut space: watch::Receiver<Arc<Space>>,
+    ) -> io::Result<Self> {
         let (inputs, queue) = sync_channel(QUEUE_INPUTS);
-        let (levels, watched) = watch::channel(Vec::new());
+        let (levels, watched) = watch::channel(Levels::default());
+        let known = Arc::clone(&space.borrow_and_update());
         thread::Builder::new()
             .name("mixer".to_owned())
             .spawn(move || {
@@ -94,6 +99,10 @@ impl Mixing {
                     mixer: Mixer::new(),
                     sessions: BTreeMap::new(),
                     receptions: BTreeMap::new(),
+                    own_mutes: BTreeSet::new(),
+                    space,
+                    known,
+                    dead_air: Watch::default(),
                     on_air: None,
                     frame: frame_at(epoch, Instant::now()),
                 }
@@ -110,8 +119,8 @@ impl Mixing {
         self.inputs.clone()
     }
 
-    /// Who is connected and how loud.
-    pub(crate) fn levels(&self) -> Vec<SeatLevel> {
+    /// Who is connected and how loud, and whether anybody is heard.
+    pub(crate) fn levels(&self) -> Levels {
         self.levels.borrow().clone()
     }
 }
@@ -146,12 +155,18 @@ struct Ticker {
     space_number: u32,
     epoch: Instant,
     stage: Stage,
-    levels: watch::Sender<Vec<SeatLevel>>,
+    levels: watch::Sender<Levels>,
     mixer: Mixer,
     /// The connection that each seat is heard from.
     sessions: BTreeMap<SeatId, SessionId>,
     /// How the packets of each arrive, and what was counted of them already.
     receptions: BTreeMap<SeatId, (Reception, Counters)>,
+    /// Who says that he has muted himself; of those who are connected.
+    own_mutes: BTreeSet<SeatId>,
+    space: watch::Receiver<Arc<Space>>,
+    /// As it was at the last look.
+    known: Arc<Space>,
+    dead_air: Watch,
     on_air: Option<OnAir>,
     frame: u64,
 }
@@ -163,6 +178,7 @@ impl Ticker {
             if !self.take_inputs(queue) {
                 return;
             }
+            self.follow_space();
             self.leave_out_the_past();
             self.tick();
             self.frame += 1;
@@ -193,6 +209,25 @@ impl Ticker {
         }
     }
 
+    /// Does what the host has set meanwhile.
+    fn follow_space(&mut self) {
+        // Without its sender the space is being closed.
+        if self.space.has_changed().unwrap_or(false) {
+            self.known = Arc::clone(&self.space.borrow_and_update());
+            let seats: Vec<_> = self.sessions.keys().copied().collect();
+            for seat in seats {
+                self.set(seat);
+            }
+        }
+    }
+
+    fn set(&mut self, seat: SeatId) {
+        let setting = self.known.stage.seat(SeatNumber(seat.0));
+        self.mixer.set_muted(seat, setting.muted);
+        #[allow(clippy::cast_precision_loss, reason = "a few dB")]
+        self.mixer.set_gain(seat, setting.gain_db as f32);
+    }
+
     fn take(&mut self, input: Input) {
         match input {
             Input::Join { seat, session } => {
@@ -201,12 +236,20 @@ impl Ticker {
                 if self.mixer.join(seat).is_err() {
                     tracing::warn!(seat = seat.0, "the stage is full; a speaker is not mixed");
                 }
+                self.set(seat);
             }
             // What a replaced connection still says, or that it is gone now, concerns nobody.
             Input::Leave { seat, session } if self.sessions.get(&seat) == Some(&session) => {
                 self.sessions.remove(&seat);
                 self.receptions.remove(&seat);
+                self.own_mutes.remove(&seat);
                 self.mixer.leave(seat);
+            }
+            Input::OwnMute { seat, muted: true } if self.sessions.contains_key(&seat) => {
+                self.own_mutes.insert(seat);
+            }
+            Input::OwnMute { seat, .. } => {
+                self.own_mutes.remove(&seat);
             }
             Input::Packet {
                 seat,
@@ -290,20 +333,40 @@ impl Ticker {
     }
 
     fn tell_levels(&mut self) {
-        let levels = self.mixer.seats().map(|seat| {
+        let seats = self.mixer.seats().map(|seat| {
             let (reception, counted) = self.receptions.entry(seat.seat).or_default();
             count(counted, &seat.counters);
             *counted = seat.counters;
+            let talking = seat.heard && !seat.muted;
             SeatLevel {
                 seat: seat.seat.0,
-                muted: seat.muted,
+                muted_by_host: seat.muted,
+                muted_by_self: self.own_mutes.contains(&seat.seat) && !talking,
                 level_dbov: seat.level_dbov,
-                talking: seat.heard && !seat.muted,
+                talking,
                 delay_samples: seat.counters.delay_samples,
                 trouble: reception.look(self.frame, seat.counters),
             }
         });
-        self.levels.send_replace(levels.collect());
+        let seats: Vec<_> = seats.collect();
+        let look = self.is_live().then(|| Look {
+            connected: seats.len(),
+            muted: seats.iter().filter(|seat| seat.is_muted()).count(),
+            is_audible: seats.iter().any(|seat| seat.talking),
+        });
+        let dead_air = self.dead_air.look(self.frame, look);
+        self.levels.send_replace(Levels { seats, dead_air });
+    }
+
+    /// Whether the stage is what listeners are to hear in this frame.
+    fn is_live(&self) -> bool {
+        let from = self
+            .known
+            .live_part
+            .filter(|_| self.known.state == State::Live);
+        let is_on = |on_air: &OnAir| on_air.first_frame <= self.frame;
+        from.is_some_and(|from| from.0 * FRAMES_PER_PART <= self.frame)
+            && self.on_air.as_ref().is_some_and(is_on)
     }
 
     fn put_on_air(&mut self, stage: &Frame) {
@@ -321,32 +384,4 @@ impl Ticker {
             on_air.encoding.push(self.frame, &frame);
         }
     }
-}
-
-/// Adds what has happened to a speaker's packets since it was counted last.
-fn count(before: &Counters, now: &Counters) {
-    let add = |name: &'static str, count: fn(&Counters) -> u64| {
-        metrics::counter!(name).increment(count(now) - count(before));
-    };
-    add("throng_speakers_packets_total", |counters| {
-        counters.received
-    });
-    add("throng_speakers_packets_lost_total", |counters| {
-        counters.lost
-    });
-    add("throng_speakers_packets_late_total", |counters| {
-        counters.late
-    });
-    add("throng_speakers_packets_doubled_total", |counters| {
-        counters.duplicate
-    });
-    add("throng_speakers_recovered_by_red_total", |counters| {
-        counters.recovered_by_red
-    });
-    add("throng_speakers_recovered_by_fec_total", |counters| {
-        counters.recovered_by_fec
-    });
-    add("throng_speakers_guessed_samples_total", |counters| {
-        counters.concealed_samples
-    });
 }

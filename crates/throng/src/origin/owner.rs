@@ -256,7 +256,8 @@ impl Owner {
             return Ok(mixing.clone());
         }
         let epoch = instant_of(self.space.created_at);
-        let mixing = Mixing::start(self.number, epoch, self.shared.stage.clone())?;
+        let space = self.space_now.subscribe();
+        let mixing = Mixing::start(self.number, epoch, self.shared.stage.clone(), space)?;
         self.shared.mixers.send_modify(|mixers| {
             mixers.insert(self.number, mixing.inputs());
         });

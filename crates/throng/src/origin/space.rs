@@ -15,7 +15,9 @@ use throng_air::past::Recorded;
 use throng_air::presence::{Counts, Presence};
 use throng_air::state;
 use throng_archive::{ArchiveError, Reader};
-use throng_core::key::{Grant, Key, KeyRefusal, Role, SeatNumber, admit, renew};
+use throng_core::key::{
+    Grant, Key, KeyRefusal, Role, SeatNumber, admit, is_granted, renew, revoke,
+};
 use throng_core::space::{Act, Actor, Refusal, Space};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
@@ -27,8 +29,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::clock::{ClockWatch, now, wall};
+use super::dead_air;
 use super::hold::Hold;
-use super::mixing::{Mixing, SeatLevel};
+use super::mixing::{Input, Levels, Mixing};
 use super::owner::Owner;
 use super::past::SpacePast;
 use super::pipeline;
@@ -178,7 +181,7 @@ impl SpaceHandle {
     }
 
     /// Who is on stage, and how loud.
-    pub(crate) fn levels(&self) -> Vec<SeatLevel> {
+    pub(crate) fn levels(&self) -> Levels {
         self.levels
             .borrow()
             .as_ref()
@@ -189,6 +192,7 @@ impl SpaceHandle {
     /// What the host must know now.
     pub(crate) fn alarms(&self) -> Vec<Alarm> {
         let alarms = [
+            self.dead_air_alarm(),
             self.speaker_alarm(),
             self.recording_alarm(),
             self.shared.store.alarm(),
@@ -197,9 +201,14 @@ impl SpaceHandle {
         alarms.into_iter().flatten().collect()
     }
 
+    /// Whether the space is live and nobody is heard.
+    pub(crate) fn dead_air_alarm(&self) -> Option<Alarm> {
+        dead_air::alarm(&self.space.borrow(), self.levels().dead_air)
+    }
+
     /// Whether a speaker's connection is bad.
     pub(crate) fn speaker_alarm(&self) -> Option<Alarm> {
-        reception::alarm(&self.space.borrow(), &self.levels())
+        reception::alarm(&self.space.borrow(), &self.levels().seats)
     }
 
     /// Whether the recording does not keep up.
@@ -219,6 +228,9 @@ impl SpaceHandle {
         seat: SeatNumber,
         offer: String,
     ) -> Result<Answer, PublishError> {
+        if !self.space.borrow().stage.admits(seat) {
+            return Err(PublishError::Locked);
+        }
         // The owner may wait for the disk; where there is a stage, nobody who belongs on it does.
         let has_stage = self.levels.borrow().is_some();
         if !has_stage {
@@ -270,13 +282,66 @@ impl SpaceHandle {
             .replace_seat_grant(&self.space().id, seat, &grant, now)
             .await?;
         self.grants.send_modify(|grants| renew(grants, grant, now));
+        self.put_out(seat).await;
+        Ok(())
+    }
+
+    /// Takes the keys of a seat back; whoever sits there has to leave.
+    pub(crate) async fn revoke_seat(&self, seat: SeatNumber) -> Result<(), StoreError> {
+        let now = wall();
+        self.shared
+            .store
+            .revoke_seat_grants(&self.space().id, seat, now)
+            .await?;
+        self.grants
+            .send_modify(|grants| revoke(grants, Role::Speaker(seat), now));
+        self.put_out(seat).await;
+        Ok(())
+    }
+
+    /// Ends the session of a seat whose key is good no more.
+    async fn put_out(&self, seat: SeatNumber) {
         // A stage that is closed has no session left to end.
         let _ = self
             .shared
             .stage
             .close_seat(seat_key(self.number, SeatId(seat.0)))
             .await;
-        Ok(())
+    }
+
+    /// Whether a seat has a key that is good.
+    pub(crate) fn has_key(&self, seat: SeatNumber) -> bool {
+        is_granted(&self.grants.borrow(), Role::Speaker(seat), wall())
+    }
+
+    /// Puts who sits there off the stage; his key stays good, but where the stage is locked he does not come back. Whether
+    /// there was anybody to be put off.
+    pub(crate) async fn remove(&self, actor: Actor, seat: SeatNumber) -> Result<bool, ActError> {
+        let space = self.space();
+        let was_awaited = space.stage.lock().is_some_and(|kept| kept.contains(&seat));
+        let kept = if was_awaited {
+            self.act(actor, Act::Dismiss(seat)).await.map(drop)
+        } else {
+            Ok(())
+        };
+        // However it is with the database: he is cut off.
+        let key = seat_key(self.number, SeatId(seat.0));
+        let was_there = match self.shared.stage.remove_seat(key).await {
+            Ok(()) => true,
+            Err(StageError::UnknownSession) => false,
+            Err(_) => return Err(ActError::Closed),
+        };
+        kept?;
+        Ok(was_there || was_awaited)
+    }
+
+    /// Notes that a speaker has muted himself, or no longer. It is for the studio to show: where the mixer has no room for
+    /// it, it is missed there, and no sound is changed.
+    pub(crate) fn note_own_mute(&self, seat: SeatNumber, muted: bool) {
+        if let Some(mixing) = &*self.levels.borrow() {
+            let seat = SeatId(seat.0);
+            let _ = mixing.inputs().try_send(Input::OwnMute { seat, muted });
+        }
     }
 
     /// Stops everything and writes what waits.
@@ -294,6 +359,8 @@ impl SpaceHandle {
 /// Why a speaker could not be connected.
 #[derive(Debug, Error)]
 pub(crate) enum PublishError {
+    #[error("the stage is locked")]
+    Locked,
     #[error("the space is over")]
     Over,
     #[error(transparent)]

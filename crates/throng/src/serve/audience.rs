@@ -99,7 +99,7 @@ impl Audience {
         routes: Router,
         doors: &mut Doors,
     ) -> io::Result<()> {
-        let (hand_over, handed) = hand_over(HANDED_MAX);
+        let (hand_over, handed) = hand_over(HANDED_MAX, air.budget());
         let connections = Connections {
             air: Arc::clone(air),
             hand_over,

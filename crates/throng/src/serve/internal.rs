@@ -17,6 +17,21 @@ use crate::api::Desk;
 
 /// The label that names a worker.
 const WORKER: &str = "worker";
+/// Counters of what should never happen. They are there before it does: only so is the first time a rise that an alert sees.
+const NEVER_MET: [&str; 12] = [
+    "throng_archive_dropped_parts_total",
+    "throng_archive_errors_total",
+    "throng_archive_gap_parts_total",
+    "throng_archive_late_parts_total",
+    "throng_clock_steps_total",
+    "throng_encoder_dropped_frames_total",
+    "throng_feed_cut_off_total",
+    "throng_mixer_late_ticks_total",
+    "throng_mixer_missed_frames_total",
+    "throng_speakers_guessed_samples_total",
+    "throng_speakers_packets_lost_total",
+    "throng_store_errors_total",
+];
 /// What the stage counts that can fall again.
 const STAGE_GAUGES: &[&str] = &["speakers", "listeners", "tcp_connections"];
 
@@ -122,7 +137,11 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
         .iter()
         .filter(|handle| handle.speaker_alarm().is_some());
     alarms("speaker", speakers.count() as u64);
-    let delays = spaces.iter().flat_map(|handle| handle.levels());
+    let silent = spaces
+        .iter()
+        .filter(|handle| handle.dead_air_alarm().is_some());
+    alarms("dead_air", silent.count() as u64);
+    let delays = spaces.iter().flat_map(|handle| handle.levels().seats);
     let longest = delays.map(|level| level.delay_samples).max().unwrap_or(0);
     metrics::gauge!("throng_speakers_delay_seconds").set(f64::from(longest) / 48_000.0);
     alarms("store", desk.origin.store_alarm().iter().count() as u64);
@@ -181,6 +200,15 @@ pub(crate) fn recorder() -> PrometheusHandle {
     HANDLE
         .get_or_init(|| installed(PrometheusBuilder::new()))
         .clone()
+}
+
+/// The recorder of a node, with the counters of what should never happen at 0.
+pub(super) fn recorder_of_node() -> PrometheusHandle {
+    let recorder = recorder();
+    for name in NEVER_MET {
+        metrics::counter!(name).increment(0);
+    }
+    recorder
 }
 
 /// The recorder of a worker; its place is a label of all that it counts.

@@ -20,6 +20,7 @@ use super::upstream::Upstream;
 use super::{Identity, Worker};
 use crate::capacity::Capacity;
 use crate::config::EngineArgs;
+use crate::plane;
 use crate::serve::{
     Audience, HAND_OVER_MAX, Plan, ServeError, bind_plain, feed_behind_key, keep_ladder, ledger,
     raise_file_limit, readiness, recorder, render_edge, taken_over, wait_for_signal,
@@ -45,7 +46,8 @@ pub struct EdgeArgs {
         long,
         env = "THRONG_FEED_KEY",
         value_name = "KEY",
-        hide_env_values = true
+        hide_env_values = true,
+        allow_hyphen_values = true
     )]
     pub feed_key: Option<String>,
     /// Certificate chain (PEM) for --listen
@@ -116,6 +118,7 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
     let mut worker = Worker::start(identity, room);
     worker.air.ladder().decide_alone();
     keep_ladder(&worker.air, engine);
+    plane::keep_budget(&worker.air, plane::machine_budget(engine));
     let fed = feed::routes(&worker.air, worker.routes.clone());
     let mut routes = worker.routes.clone();
     if let Some(key) = key {
@@ -170,4 +173,24 @@ fn announce(links: &EdgeLinks, json: bool) -> io::Result<()> {
         writeln!(out, "upstream     {}", links.upstream)?;
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: EdgeArgs,
+    }
+
+    #[test]
+    fn a_key_may_begin_with_a_hyphen() {
+        let words = ["edge", "--upstream", "http://a", "--feed-key", "-Key_"];
+        let edge = Cli::try_parse_from(words).unwrap().args;
+        assert_eq!(edge.feed_key.as_deref(), Some("-Key_"));
+    }
 }

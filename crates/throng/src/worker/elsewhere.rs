@@ -143,7 +143,7 @@ pub(super) async fn route(
     let looks = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_here = match place {
         Place::Here => true,
-        Place::Unknown(_) => looks,
+        Place::Nameless | Place::Unknown(_) => looks,
         Place::Upstream => false,
     };
     if is_here {
@@ -162,6 +162,8 @@ pub(super) async fn route(
 enum Place {
     /// This process.
     Here,
+    /// No space can have this name.
+    Nameless,
     /// The upstream may know this space; we do not.
     Unknown(Slug),
     /// The upstream.
@@ -183,7 +185,7 @@ impl Elsewhere {
             _ => return Place::Here,
         }
         let Some(slug) = names.next().and_then(|name| Slug::parse(name).ok()) else {
-            return Place::Here;
+            return Place::Nameless;
         };
         let rest: Vec<_> = names.collect();
         match self.air.find(slug.as_str()) {

@@ -9,6 +9,8 @@ use throng_core::admission::Lane;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
+use crate::overflow;
+use crate::plane;
 use crate::serve::{
     Audience, Plan, ServeError, keep_ladder, raise_file_limit, recorder_of_worker, render_worker,
     wait_for_signal,
@@ -47,6 +49,8 @@ pub async fn run() -> Result<(), ServeError> {
     };
     let mut worker = Worker::start(identity, room);
     keep_ladder(&worker.air, config.engine);
+    plane::keep_budget(&worker.air, plane::worker_budget(&config));
+    overflow::keep(&worker.air, &config.overflow, config.air_workers)?;
     worker.wait_until_filled().await;
     let routes = worker.routes.clone();
     let port = Audience::of(sockets, Plan::of_worker(&config))?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::uri::{InvalidUri, Uri};
-use axum::http::{HeaderValue, Request, Response, Version, header};
+use axum::http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -67,7 +67,7 @@ pub enum UpstreamError {
 
 /// An upstream that can be asked.
 #[derive(Clone)]
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     client: Client<Connector, Body>,
     base: String,
     key: Option<HeaderValue>,
@@ -80,7 +80,7 @@ impl Upstream {
     }
 
     /// An origin or edge from afar, with the key of its feed where it asks for one.
-    pub(super) fn remote(url: &str, key: Option<&str>) -> Result<Self, UpstreamError> {
+    pub(crate) fn remote(url: &str, key: Option<&str>) -> Result<Self, UpstreamError> {
         let not_one = || UpstreamError::NotAnAddress(url.to_owned());
         let base = url.trim_end_matches('/').to_owned();
         let uri: Uri = base.parse().map_err(|_: InvalidUri| not_one())?;
@@ -179,7 +179,18 @@ impl Upstream {
                 .headers_mut()
                 .insert(header::AUTHORIZATION, key.clone());
         }
+        // The answer may come before all of the body was read: then its connection ends, and is not for the next.
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let close = HeaderValue::from_static("close");
+            request.headers_mut().insert(header::CONNECTION, close);
+        }
         self.ask(request).await
+    }
+
+    /// Asks for what everybody may read.
+    pub(crate) async fn get(&self, path: &str) -> Result<Response<Incoming>, UpstreamError> {
+        let request = Request::get(format!("{}{path}", self.base)).body(Body::empty());
+        self.ask(request.expect("paths of spaces are valid")).await
     }
 
     async fn ask(&self, request: Request<Body>) -> Result<Response<Incoming>, UpstreamError> {

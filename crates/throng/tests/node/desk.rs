@@ -150,6 +150,9 @@ async fn only_the_right_key_opens_a_door() {
         ("DELETE", &path),
         ("POST", &end),
         ("POST", &format!("{path}/speakers/1/link")),
+        ("DELETE", &format!("{path}/speakers/1/link")),
+        ("DELETE", &format!("{path}/speakers/1/session")),
+        ("PATCH", &format!("{path}/speakers/1")),
     ] {
         let unknown = "A".repeat(43);
         for key in [&*unknown, &other.host, "nonsense", ""] {

@@ -63,6 +63,7 @@ impl House {
             certificate: None,
             listeners_max: None,
             egress_max: None,
+            overflow: Vec::new(),
         };
         Self::start_with(config, folder).await
     }

@@ -10,6 +10,7 @@
 mod wire;
 
 mod desk;
+mod hand;
 mod house;
 mod ladder;
 mod life;

@@ -85,7 +85,9 @@ async fn the_page_is_light() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_file_that_a_page_of_the_desk_names_is_there() {
     let house = House::start().await;
-    for path in ["/studio", "/studio/x", "/s/x/speak"] {
+    let slug = house.announce("A space").await.slug;
+    let (studio, speak) = (format!("/studio/{slug}"), format!("/s/{slug}/speak"));
+    for path in ["/studio", &studio, &speak] {
         let mut wire = Wire::connect(house.desk).await;
         let page = wire.get(path).await;
         let assets = between(page.text(), "\"/assets/", "\"");

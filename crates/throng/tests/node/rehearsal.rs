@@ -4,8 +4,6 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use throng::config::Config;
 use throng::serve::Node;
@@ -240,20 +238,6 @@ async fn a_crowd_works_on_machines_that_lend_their_agents() {
     assert_eq!(certificate["run"]["same_machine"], true);
 }
 
-/// RFC 7468.
-fn in_pem(label: &str, bytes: &[u8]) -> String {
-    let text = STANDARD.encode(bytes);
-    let lines: Vec<&str> = text
-        .as_bytes()
-        .chunks(64)
-        .map(|line| std::str::from_utf8(line).unwrap())
-        .collect();
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        lines.join("\n")
-    )
-}
-
 fn documents_of(file: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
@@ -391,9 +375,8 @@ async fn a_crowd_over_tls_is_held_and_its_handshakes_are_told() {
         folder.path().join("key.pem"),
     );
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(&pem, in_pem("CERTIFICATE", made.cert.der())).unwrap();
-    let secret = made.signing_key.serialize_der();
-    std::fs::write(&key, in_pem("PRIVATE KEY", &secret)).unwrap();
+    std::fs::write(&pem, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let mut config = house.config.clone();
     config.tls = Some((pem, key));
     let _house = house.restart_with(config).await;

@@ -27,6 +27,23 @@ fn space(id: &str) -> Space {
         let set = Now { wall, steady: NOW };
         assert!(space.correct_dates(set));
     }
+    for act in [
+        Act::SetSeat {
+            seat: SeatNumber(1),
+            muted: Some(true),
+            gain_db: None,
+        },
+        Act::SetSeat {
+            seat: SeatNumber(2),
+            muted: None,
+            gain_db: Some(-20),
+        },
+        Act::LockStage {
+            seated: [2].map(SeatNumber).into(),
+        },
+    ] {
+        space.apply(NOW, Actor::Host, act).unwrap();
+    }
     space
 }
 
@@ -103,6 +120,23 @@ async fn what_was_kept_is_there_when_the_file_is_opened_again() {
 }
 
 #[tokio::test]
+async fn all_keys_of_a_seat_are_revoked_and_none_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("throng.db")).await.unwrap();
+    store.create(&space("first"), &grants(1)).await.unwrap();
+    let revoke = async |ms| {
+        let now = NOW.plus_ms(ms);
+        let done = store.revoke_seat_grants("first", SeatNumber(2), now).await;
+        done.unwrap();
+        store.load().await.unwrap().remove(0).grants
+    };
+    let mut expected = grants(1);
+    expected[2].revoked_at = Some(NOW.plus_ms(7));
+    assert_eq!(revoke(7).await, expected);
+    assert_eq!(revoke(8).await, expected, "it was taken back once");
+}
+
+#[tokio::test]
 async fn a_slug_or_a_key_is_given_out_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("throng.db")).await.unwrap();
@@ -131,6 +165,18 @@ async fn a_row_that_no_version_of_ours_wrote_is_named() {
             "has an unreadable speakers: -1",
         ),
         ("UPDATE spaces SET state = 'live'", "was damaged: the parts"),
+        (
+            "UPDATE spaces SET seats = '1:2:0'",
+            "has an unreadable seats: 1:2:0",
+        ),
+        (
+            "UPDATE spaces SET seats = '1:0:13'",
+            "was damaged: a setting of the stage",
+        ),
+        (
+            "UPDATE spaces SET stage_lock = 'two'",
+            "has an unreadable stage_lock: two",
+        ),
         (
             "UPDATE grants SET role = 'king'",
             "has an unreadable role: king",

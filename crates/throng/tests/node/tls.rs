@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use rcgen::generate_simple_self_signed;
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::net::TcpStream;
@@ -27,8 +25,8 @@ struct Written(CertificateDer<'static>);
 impl Written {
     fn to(cert: &Path, key: &Path) -> Self {
         let made = generate_simple_self_signed([NAME.to_owned()]).unwrap();
-        fs::write(cert, pem("CERTIFICATE", made.cert.der())).unwrap();
-        fs::write(key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
+        fs::write(cert, made.cert.pem()).unwrap();
+        fs::write(key, made.signing_key.serialize_pem()).unwrap();
         Self(made.cert.der().clone())
     }
 
@@ -57,11 +55,6 @@ impl Written {
             }
         }
     }
-}
-
-fn pem(label: &str, bytes: &[u8]) -> String {
-    let text = STANDARD.encode(bytes);
-    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
 fn ask_to_reload() {

@@ -190,6 +190,8 @@ impl Sender {
 /// What happens on the way. Chances are in thousandths of the packets.
 #[derive(Clone, Copy)]
 pub(super) struct Network {
+    /// All chance follows from it.
+    pub(super) seed: u64,
     pub(super) loss: u64,
     /// Packets lost together.
     pub(super) burst: u64,
@@ -206,6 +208,7 @@ pub(super) struct Network {
 }
 
 pub(super) const CALM: Network = Network {
+    seed: 7,
     loss: 0,
     burst: 1,
     again: 0,
@@ -233,7 +236,7 @@ pub(super) struct Outcome {
 /// Runs a sender through a network into a buffer.
 pub(super) fn run(seconds: i64, wave: Wave, sender: Sender, network: Network) -> Outcome {
     let mut way = Way {
-        chance: Chance(7),
+        chance: Chance(network.seed),
         network,
         packets: BTreeMap::new(),
         burst_left: 0,

@@ -11,6 +11,7 @@ use throng_core::rendition::Rendition;
 use super::cmaf::Reader;
 use super::playlist::{MediaPlaylist, Place, Step, variants};
 use super::source::{Delivery, Stop};
+use super::turn::Turn;
 use crate::client::Error;
 use crate::client::http::{Client, malformed};
 use crate::client::link::resolve;
@@ -32,8 +33,9 @@ impl Hls {
     /// Delivers until the playlist ends.
     pub fn run(&self, delivery: &Delivery) -> Result<(), Stop> {
         let main_url = format!("{}/hls/main.m3u8", self.space_url);
-        let main = self.client.get(&main_url)?.text(PLAYLIST_BYTES_MAX)?;
-        delivery.connected()?;
+        let asked = |ticket: &str| format!("{main_url}?l={}{ticket}", self.listener);
+        let answer = Turn::default().enter(&self.client, &self.space_url, delivery, asked)?;
+        let main = answer.text(PLAYLIST_BYTES_MAX)?;
         let (url, playlist) = self.open(&self.variant(&main_url, &main)?)?;
         let mut player = Pieces {
             hls: self,
@@ -48,10 +50,14 @@ impl Hls {
     /// The media playlist of our rendition.
     fn variant(&self, main_url: &str, main: &str) -> Result<String, Error> {
         let uris = variants(main).map_err(|cause| malformed(main_url, &cause))?;
-        let folder = format!("{}/", self.rendition);
-        let ours = uris
-            .iter()
-            .find(|uri| uri.starts_with(&folder) || uri.contains(&format!("/{folder}")));
+        // A house with too many lists no better ones.
+        let renditions = (0..3).map(|steps| self.rendition.lowered(steps));
+        let ours = renditions.into_iter().find_map(|rendition| {
+            let folder = format!("{rendition}/");
+            let within = format!("/{folder}");
+            let is_it = |uri: &&String| uri.starts_with(&folder) || uri.contains(&within);
+            uris.iter().find(is_it)
+        });
         let ours = ours.ok_or_else(|| {
             malformed(
                 main_url,
@@ -76,6 +82,7 @@ impl Hls {
     }
 
     fn playlist(&self, url: &str, directives: &str) -> Result<MediaPlaylist, Error> {
+        // Our number is at each: by it we keep our place.
         let separator = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{separator}{directives}l={}", self.listener);
         let text = self.client.get(&url)?.text(PLAYLIST_BYTES_MAX)?;

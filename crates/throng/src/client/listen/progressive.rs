@@ -7,13 +7,12 @@ use throng_core::rendition::Rendition;
 use throng_core::timeline::PART_SAMPLES;
 
 use super::cmaf::Reader;
-use super::queueing::{self, Next, Progress, Told};
 use super::source::{Delivery, Stop};
 use super::state::SpaceState;
-use crate::chance;
+use super::turn::Turn;
 use crate::client::Error;
 use crate::client::backoff::Backoff;
-use crate::client::http::{Answer, Client, Entry, malformed};
+use crate::client::http::{Client, malformed};
 
 /// A listener of `live.mp4`.
 #[derive(Debug)]
@@ -37,7 +36,9 @@ impl Progressive {
                 Ok(Ending::Over) => return Ok(()),
                 Ok(Ending::Closed) if self.has_ended() => return Ok(()),
                 Ok(Ending::Closed) => self.closed_early(),
-                Err(Stop::Failed(broken @ Error::Unreachable { .. })) if visit.was_answered => {
+                Err(Stop::Failed(broken @ Error::Unreachable { .. }))
+                    if visit.turn.was_answered =>
+                {
                     broken
                 }
                 Err(stop) => return Err(stop),
@@ -56,7 +57,11 @@ impl Progressive {
     /// One connection, to its end.
     fn listen_once(&self, delivery: &Delivery, visit: &mut Visit) -> Result<Ending, Stop> {
         let url = self.url(visit.next_sample, "");
-        let answer = self.enter(delivery, visit)?;
+        let answer = visit
+            .turn
+            .enter(&self.client, &self.space_url, delivery, |ticket| {
+                self.url(visit.next_sample, ticket)
+            })?;
         if visit.is_returning && !answer.path().ends_with("/live.mp4") {
             // Sent on to the recording: the space ended while we were away.
             return Ok(Ending::Over);
@@ -98,58 +103,6 @@ impl Progressive {
         }
     }
 
-    /// Comes in, through the queue if the house is full. What is dictated there is obeyed, and spends no tries.
-    fn enter(&self, delivery: &Delivery, visit: &mut Visit) -> Result<Answer, Stop> {
-        loop {
-            let shown = visit.ticket.as_ref();
-            let ticket = shown.map_or_else(String::new, |ticket| format!("&ticket={ticket}"));
-            let entry = self
-                .client
-                .enter::<Told>(&self.url(visit.next_sample, &ticket))?;
-            if !std::mem::replace(&mut visit.was_answered, true) {
-                delivery.connected()?;
-            }
-            match entry {
-                Entry::In(answer) => {
-                    if visit.ticket.take().is_some() {
-                        delivery.queued(None)?;
-                    }
-                    return Ok(answer);
-                }
-                Entry::Wait(told) => {
-                    visit.ticket = Some(told.ticket.clone());
-                    self.wait(delivery, &told)?;
-                }
-            }
-        }
-    }
-
-    /// Waits until the ticket is to be shown again.
-    fn wait(&self, delivery: &Delivery, told: &Told) -> Result<(), Stop> {
-        let counter = format!("{}/now-serving.json", self.space_url);
-        let (mut standing, mut again, mut failed) = (told.standing(), told.again(), 0);
-        loop {
-            delivery.queued(Some(standing.clone()))?;
-            thread::sleep(queueing::spread(again, chance::fraction()));
-            if told.is_called() {
-                return Ok(());
-            }
-            let progress = self.client.get(&counter).and_then(Answer::json::<Progress>);
-            let Ok(progress) = progress else {
-                failed += 1;
-                again = told.after_failure(failed);
-                continue;
-            };
-            failed = 0;
-            let (now, next) = told.next(&progress);
-            standing = now;
-            match next {
-                Next::Ask => return Ok(()),
-                Next::Look(after) => again = after,
-            }
-        }
-    }
-
     fn has_ended(&self) -> bool {
         SpaceState::fetch(&self.client, &self.space_url).is_ok_and(|state| state.is_over())
     }
@@ -166,8 +119,7 @@ impl Progressive {
 /// What a listener remembers from connection to connection.
 #[derive(Default)]
 struct Visit {
-    /// Whether the server has ever answered.
-    was_answered: bool,
+    turn: Turn,
     /// Whether he was inside before.
     is_returning: bool,
     /// Whether sound came since the last try.
@@ -176,7 +128,6 @@ struct Visit {
     fruitless: u32,
     /// Where the last sound ended.
     next_sample: Option<u64>,
-    ticket: Option<String>,
 }
 
 /// How a connection ended.

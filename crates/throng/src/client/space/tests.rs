@@ -88,6 +88,16 @@ fn each_step_asks_its_own_route() {
             "PATCH",
             "/api/spaces/a",
         ),
+        (
+            &["remove", "a", "2"],
+            "DELETE",
+            "/api/spaces/a/speakers/2/session",
+        ),
+        (
+            &["revoke-link", "a", "2"],
+            "DELETE",
+            "/api/spaces/a/speakers/2/link",
+        ),
     ] {
         let (server, done, _) = answered(command, r#"{"slug":"a"}"#);
         done.unwrap();
@@ -96,6 +106,60 @@ fn each_step_asks_its_own_route() {
             (asked.method.as_str(), asked.target.as_str()),
             (method, target)
         );
+    }
+}
+
+#[test]
+fn the_hosts_hand_on_the_stage_asks_for_one_change_and_says_what_became_of_it() {
+    let seat = "/api/spaces/a/speakers/2";
+    for (command, target, change, words) in [
+        (
+            &["mute", "a", "2"][..],
+            seat,
+            json!({ "muted": true }),
+            "speaker 2 is muted",
+        ),
+        (
+            &["unmute", "a", "2"],
+            seat,
+            json!({ "muted": false }),
+            "not muted by you",
+        ),
+        (
+            &["gain", "a", "2", "-6"],
+            seat,
+            json!({ "gain_db": -6 }),
+            "at -6 dB",
+        ),
+        (
+            &["gain", "a", "2", "12"],
+            seat,
+            json!({ "gain_db": 12 }),
+            "at +12 dB",
+        ),
+        (
+            &["lock", "a"],
+            "/api/spaces/a",
+            json!({ "stage_locked": true }),
+            "nobody new",
+        ),
+        (
+            &["unlock", "a"],
+            "/api/spaces/a",
+            json!({ "stage_locked": false }),
+            "open",
+        ),
+    ] {
+        let (server, done, output) = answered(command, r#"{"slug":"a"}"#);
+        done.unwrap();
+        assert!(output.contains(words), "{command:?}: {output}");
+        let asked = &server.asked()[0];
+        assert_eq!(
+            (asked.method.as_str(), asked.target.as_str()),
+            ("PATCH", target)
+        );
+        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        assert_eq!(body, change);
     }
 }
 
@@ -124,6 +188,9 @@ fn a_time_without_a_zone_and_a_slug_with_a_path_are_wrong_usage() {
         &["space", "delay", "a", "--until", "soon", "--reason", "r"],
         &["space", "end", "../a"],
         &["space", "end", "a?b"],
+        &["space", "mute", "a", "0"],
+        &["space", "gain", "a", "1", "13"],
+        &["space", "gain", "a", "1", "-21"],
     ] {
         assert!(Cli::try_parse_from(command).is_err(), "{command:?}");
     }

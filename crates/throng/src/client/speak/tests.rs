@@ -120,12 +120,18 @@ fn offers(stage: &TestStage) -> usize {
 }
 
 #[test]
-fn who_was_replaced_says_so_and_does_not_fight_for_the_seat() {
-    let stage = TestStage::start_with("{}", "410 Gone", |sdp| sdp);
-    let (stage, spoken, ..) = spoken_at(stage, "seat-key", 500, Some(10), 1);
-    let replaced = spoken.unwrap_err();
+fn who_was_put_out_says_by_whom_and_does_not_fight_for_the_seat() {
+    let said = |why: &'static str| {
+        let stage = TestStage::start_with("{}", ("410 Gone", why), |sdp| sdp);
+        let (stage, spoken, ..) = spoken_at(stage, "seat-key", 500, Some(10), 1);
+        let put_out = spoken.unwrap_err();
+        assert_eq!((put_out.exit_code(), offers(&stage)), (1, 1));
+        put_out
+    };
+    let replaced = said(r#"{"type":"urn:throng:problem:replaced"}"#);
     assert!(matches!(replaced, Error::Replaced), "{replaced}");
-    assert_eq!((replaced.exit_code(), offers(&stage)), (1, 1));
+    let removed = said(r#"{"type":"urn:throng:problem:removed"}"#);
+    assert!(matches!(removed, Error::Removed), "{removed}");
 }
 
 #[test]
@@ -135,7 +141,7 @@ fn where_no_udp_is_offered_the_talk_goes_over_tcp() {
         let is_udp = |line: &str| line.starts_with("a=candidate:") && line.contains(" udp ");
         lines.filter(|line| !is_udp(line)).collect()
     };
-    let stage = TestStage::start_with("{}", "200 OK", tcp_alone);
+    let stage = TestStage::start_with("{}", ("200 OK", ""), tcp_alone);
     let (stage, report, _, (packets, ends)) = spoken_at(stage, "seat-key", 40, None, 2);
     assert!(report.unwrap().heard_packets > 0);
     // The session over UDP that could not be, and the one over TCP.

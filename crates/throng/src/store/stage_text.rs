@@ -1,0 +1,45 @@
+//! What a host has set of the stage, as text in two columns of a space. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use throng_core::key::SeatNumber;
+use throng_core::space::{SeatSetting, StageSetting};
+
+/// `seat:muted:gain`, with spaces between.
+pub(super) fn of_seats(stage: &StageSetting) -> String {
+    let texts = stage.seats().map(|(seat, setting)| {
+        let muted = u8::from(setting.muted);
+        format!("{}:{muted}:{}", seat.0, setting.gain_db)
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn seats(text: &str) -> Option<BTreeMap<SeatNumber, SeatSetting>> {
+    let seats = text.split_ascii_whitespace().map(|one| {
+        let (seat, setting) = one.split_once(':')?;
+        let (muted, gain_db) = setting.split_once(':')?;
+        let setting = SeatSetting {
+            muted: match muted {
+                "0" => false,
+                "1" => true,
+                _ => return None,
+            },
+            gain_db: gain_db.parse().ok()?,
+        };
+        Some((SeatNumber(seat.parse().ok()?), setting))
+    });
+    seats.collect()
+}
+
+/// The seats that may be taken, with spaces between; none while it is open.
+pub(super) fn of_lock(stage: &StageSetting) -> Option<String> {
+    let seats = stage.lock()?.iter().map(|seat| seat.0.to_string());
+    Some(seats.collect::<Vec<_>>().join(" "))
+}
+
+pub(super) fn lock(text: &str) -> Option<BTreeSet<SeatNumber>> {
+    let seats = text.split_ascii_whitespace();
+    seats
+        .map(|seat| seat.parse().ok().map(SeatNumber))
+        .collect()
+}
