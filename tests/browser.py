@@ -17,6 +17,7 @@ from scipy.signal import resample_poly
 from throng import next_after_makers, wait_until
 
 HERE = pathlib.Path(__file__).parent
+AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 # Keeps what any media element of the page plays, without the page's knowledge and under its own content policy.
@@ -98,7 +99,8 @@ class Browser:
 
     @contextlib.contextmanager
     def page(self, url, tapped=True):
-        context = self.chromium.new_context()
+        # Certificates of tests are nobody's.
+        context = self.chromium.new_context(ignore_https_errors=True)
         context.set_default_timeout(30_000)
         page = context.new_page()
         page.complaints = []
@@ -114,6 +116,21 @@ class Browser:
 
     def close(self):
         self.chromium.close()
+
+
+def barriers(page, sizes):
+    """What keeps people out, at each of these sizes, by day and by night: as axe finds it, and what hangs over."""
+    found = []
+    page.evaluate(AXE.read_text())
+    for size in sizes:
+        page.set_viewport_size(size)
+        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+            found.append(("hangs over", size))
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            broken = page.evaluate("axe.run()")["violations"]
+            found += [(rule["id"], size, scheme, [node["html"] for node in rule["nodes"]]) for rule in broken]
+    return found
 
 
 def heard(page, seconds):

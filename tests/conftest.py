@@ -4,6 +4,7 @@ import pytest
 
 import browser
 import signal_kit
+from crowd import Hold
 from throng import Node, wait_until
 
 # Some players begin three segments before the newest: from here on nobody who joins hears what was before Ada.
@@ -24,10 +25,22 @@ def voices(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory):
-    """A node with defaults."""
+    """A node with defaults, at rest: nobody plays in real time beside an encoder, and all nodes to come find the loop."""
     node = Node(tmp_path_factory.mktemp("node") / "data")
+    Hold(node)
     yield node
     node.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on(request):
+    """Ends what a test began at the shared node: whatever is on air costs a part of a core, for all tests to come."""
+    shared = request.getfixturevalue("node") if "node" in request.fixturenames else None
+    before = len(shared.spaces) if shared else 0
+    yield
+    for space in shared.spaces[before:] if shared else []:
+        # It may be over, never have begun, or be deleted.
+        space.try_step("end")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Listeners by the hundred, and the processes that serve them."""
 
+import collections
 import contextlib
 import fcntl
 import http.client
@@ -7,6 +8,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -15,7 +17,7 @@ import time
 import urllib.parse
 
 from fragments import chunks
-from throng import BINARY, wait_until
+from throng import BINARY, request, wait_until
 
 PARTS_PER_SEGMENT = 12
 
@@ -160,6 +162,15 @@ def assert_whole(seat):
 def part_path(part):
     """Where one part is, by its number."""
     return f"hls/o48/{part // PARTS_PER_SEGMENT}.{part % PARTS_PER_SEGMENT}.m4s"
+
+
+def refused_by_reason(node):
+    """Connections that the engine refused, in all of a node's processes."""
+    text = request("GET", f"{node.links['internal']}/metrics").body.decode()
+    counts = collections.Counter()
+    for reason, count in re.findall(r'throng_air_refused_total\{.*reason="(\w+)".*\} (\d+)', text):
+        counts[reason] += int(count)
+    return counts
 
 
 def processes(node, command):

@@ -260,11 +260,6 @@ def faulty():
             disk.well()
 
 
-def rest(seconds):
-    over = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() >= over, "the time is over", seconds + 30)
-
-
 def heard(ear, suffered, node):
     """What listeners noticed, as figures."""
     yield "gaps heard", len(ear.gaps()) + ear.connections - 1, "<= 0"

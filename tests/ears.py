@@ -92,7 +92,7 @@ class Ear:
         seen = self.page.evaluate("""() => ({
             position: +(document.documentElement.dataset.position ?? 0),
             heard: window.__heard?.seconds() ?? 0,
-            words: window.__said?.splice(0) ?? [document.querySelector('#status').textContent],
+            words: window.__said?.splice(0) ?? [], // the page may not be read yet
         })""")
         for words in seen["words"]:
             if words not in self.words[-1:]:

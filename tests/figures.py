@@ -83,6 +83,12 @@ def tasks(pid):
     return list(pathlib.Path(f"/proc/{pid}/task").iterdir())
 
 
+def status_bytes(pid, name):
+    """What the kernel says of a process's memory, by the name of a line (proc_pid_status(5))."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0]) * 1024
+
+
 def cpu_seconds(process):
     """What a process and its children have computed so far, in all their threads."""
     return sum(map(cpu_seconds_alone, family(process)))

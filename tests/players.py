@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 import signal_kit
-from throng import ahead_of_others, wait_until
+from throng import ahead_of_others, next_after_makers, wait_until
 
 AIORTC = pathlib.Path(__file__).parent / "aiortc_peer.py"
 # Liveness only: for the first sound, however long the player's own start takes, and then again for all of it.
@@ -93,7 +93,8 @@ class Playing:
         self.pipe = os.open(out, os.O_RDWR | os.O_NONBLOCK)
         self.taken = bytearray()
         self.log = open(out.with_suffix(".log"), "wb")
-        self.player = subprocess.Popen(arguments, stdout=self.log, stderr=self.log)
+        with next_after_makers():
+            self.player = subprocess.Popen(arguments, stdout=self.log, stderr=self.log)
 
     def seconds(self):
         """How much it has put out."""

@@ -36,6 +36,10 @@ HALT_MAX_MS = 110
 EDGE_MS = 15
 # Alignment is followed in windows of this length; a jump between two is a hole or a repetition.
 WINDOW_SECONDS = 0.5
+# A jitter buffer moves sound within a window, too, by some milliseconds at a time: for a measure of quality, that compares
+# frames of 32 ms, the sound is followed in steps of this length, each found by twice as much and near its window's place.
+STEP_SECONDS = 0.1
+NEAR_SECONDS = 0.02
 # Farther than a jitter buffer moves at once, nearer than the next syllable.
 WINDOW_SEARCH_SECONDS = 0.2
 # A likeness (1 is the same) from which on a window's place is believed.
@@ -217,23 +221,50 @@ def likest_second(reference, heard):
 
 
 def follow(said, heard):
-    """The said, moved window by window to where it was heard, and the steps between windows in ms."""
+    """The said, moved step by step to where it was heard, and the steps between windows in ms."""
+    lags = window_lags(said, heard)
+    jumps = [(after - before) * 1000 / RATE_HZ for before, after in zip(lags, lags[1:])]
+    return moved(said, heard, lags), [round(jump, 1) for jump in jumps if abs(jump) >= 1]
+
+
+def window_lags(said, heard):
+    """For each window of the heard, how much later in the said it is."""
     window, reach = int(WINDOW_SECONDS * RATE_HZ), int(WINDOW_SEARCH_SECONDS * RATE_HZ)
-    followed, lags, lag = np.array(said), [], 0
+    lags, lag = [], 0
     for start in range(0, len(heard) - window + 1, window):
-        first = max(0, start + lag - reach)
-        near = said[first : start + lag + window + reach]
-        if len(near) < window:
+        found = place(said, heard[start : start + window], start, lag - reach, lag + reach)
+        if found is None:
             break
-        at, likeness = find(heard[start : start + window], near)
         # A pause between words says nothing about its place.
-        if likeness > CERTAIN:
-            lag = first + at - start
+        if found[1] > CERTAIN:
+            lag = found[0]
         lags.append(lag)
-        moved = said[max(0, start + lag) : start + lag + window]
-        followed[start : start + len(moved)] = moved
-    steps = [(after - before) * 1000 / RATE_HZ for before, after in zip(lags, lags[1:])]
-    return followed, [round(step, 1) for step in steps if abs(step) >= 1]
+    return lags
+
+
+def place(said, piece, start, least, most):
+    """How much later in the said a piece is, from `least` to `most`, and how alike; none beyond the end."""
+    first = max(0, start + least)
+    near = said[first : start + most + len(piece)]
+    if len(near) < len(piece):
+        return None
+    at, likeness = find(piece, near)
+    return first + at - start, likeness
+
+
+def moved(said, heard, lags):
+    """The said, with each step of it where it was heard."""
+    window, step, near = (int(seconds * RATE_HZ) for seconds in (WINDOW_SECONDS, STEP_SECONDS, NEAR_SECONDS))
+    followed = np.array(said)
+    for start in range(0, len(lags) * window, step):
+        at = start // window
+        around = lags[max(0, at - 1) : at + 2]
+        first = max(0, start - step // 2)
+        found = place(said, heard[first : start + step + step // 2], first, min(around) - near, max(around) + near)
+        lag = found[0] if found and found[1] > CERTAIN else lags[at]
+        piece = said[max(0, start + lag) : start + lag + step]
+        followed[start : start + len(piece)] = piece
+    return followed
 
 
 def holes(said, heard):

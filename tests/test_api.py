@@ -12,6 +12,8 @@ import pytest
 
 from throng import Node, command, request, wait_until
 
+pytestmark = pytest.mark.aside
+
 ANYWHERE = [part for door in ("listen", "desk", "internal") for part in (f"--{door}", "127.0.0.1:0")]
 SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 # One initial window of TCP: everything before the first sound.
@@ -31,7 +33,9 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 @pytest.fixture(scope="module")
 def space(node):
     """A live space in which nobody speaks."""
-    return node.live("Strangers welcome")
+    space = node.live("Strangers welcome")
+    yield space
+    space.step("end")
 
 
 def assert_says(done, status, *words):
@@ -234,12 +238,14 @@ def assert_problem(answer, status, kind, *words):
         ("GET", "/api/nope", "operator", None, 404, "unknown-path"),
         ("PUT", "/api/spaces", "operator", {}, 405, "method"),
         ("GET", "/api/spaces", None, None, 401, "bad-key"),
+        ("DELETE", "/api/spaces/nope", None, None, 401, "bad-key"),
         ("POST", "/api/spaces", None, {"title": "T"}, 401, "bad-key"),
         ("POST", "/api/spaces", "stranger", {"title": "T"}, 401, "bad-key"),
         ("POST", "/api/spaces", "host", {"title": "T"}, 401, "bad-key"),
         ("POST", "/api/spaces", "operator", "{", 400, "bad-json"),
         ("POST", "/api/spaces", "operator", "[" * 10_000, 400, "bad-json"),
         ("POST", "/api/spaces", "operator", {"titel": "T"}, 400, "bad-json"),
+        ("POST", "/api/spaces", "operator", ["T", None, 2, None, None], 400, "bad-json"),
         ("POST", "/api/spaces", "operator", {"title": "T", "speakers": -1}, 400, "bad-json"),
         ("POST", "/api/spaces", "operator", {"title": "T", "scheduled_at": "tonight"}, 400, "bad-time"),
         ("POST", "/api/spaces", "operator", {"title": "x" * 201}, 422, "refused"),
@@ -309,8 +315,12 @@ def test_who_is_at_the_wrong_place_meets_a_page(node):
         assert answer.status == 404 and answer.header("content-type").startswith("text/html"), path
         assert answer.header("cache-control") == "public, max-age=1", path
         assert b"not here" in answer.body and b"<script" not in answer.body, path
-    problem = request("POST", f"{node.links['listen']}/s/nope/whep", "v=0", headers={"Content-Type": SDP})
-    assert_problem(problem, 404, "unknown-space", '"nope"')
+    for path in ("/studio/nope", "/s/nope/speak"):
+        answer = request("GET", node.links["desk"] + path)
+        assert answer.status == 404 and b"not here" in answer.body, path
+    for slug in ("nope", "No.Pe"):
+        problem = request("POST", f"{node.links['listen']}/s/{slug}/whep", "v=0", headers={"Content-Type": SDP})
+        assert_problem(problem, 404, "unknown-space", f'"{slug}"')
 
 
 @pytest.mark.parametrize("door", ["listen", "desk"])

@@ -12,7 +12,8 @@ import urllib.parse
 
 import pytest
 
-from throng import command, request, wait_until
+from crowd import refused_by_reason
+from throng import command, wait_until
 
 HEARD_SECONDS = 12
 VIAS = ["progressive", "hls"]
@@ -39,15 +40,6 @@ def address(node):
     return link.hostname, link.port
 
 
-def refused(node):
-    """Connections refused by the engine, by reason."""
-    text = request("GET", f"{node.links['internal']}/metrics").body.decode()
-    counts = {}
-    for reason, count in re.findall(r'throng_air_refused_total\{.*reason="(\w+)".*\} (\d+)', text):
-        counts[reason] = counts.get(reason, 0) + int(count)
-    return counts
-
-
 def heard(space, via):
     """What one listener reports."""
     listening = command(
@@ -70,11 +62,13 @@ def steady_listeners(space):
 
 @pytest.fixture(scope="module")
 def space(node):
-    return node.live("A space among strangers")
+    space = node.live("A space among strangers")
+    yield space
+    space.step("end")
 
 
 def test_garbage_is_refused_and_counted_and_nobody_else_notices(node, space):
-    before = refused(node)
+    before = refused_by_reason(node)
     with steady_listeners(space), contextlib.ExitStack() as strangers:
         for number in range(SILENT + HALF):
             stranger = strangers.enter_context(socket.create_connection(address(node)))
@@ -98,7 +92,7 @@ def test_garbage_is_refused_and_counted_and_nobody_else_notices(node, space):
 
 
 def grown(node, before, reason):
-    return refused(node).get(reason, 0) - before.get(reason, 0)
+    return refused_by_reason(node)[reason] - before[reason]
 
 
 def is_over(stranger):

@@ -21,7 +21,7 @@ from conftest import SETTLED_SECONDS
 from crowd import processes
 from disks import PART_SECONDS, Ear, Journal, alarm, metric, silences
 from test_listeners import assert_same
-from throng import Node, request, wait_until
+from throng import Node, request, rest, wait_until
 
 HOUR = 3_600
 SEGMENT_SECONDS = 3.84
@@ -119,6 +119,7 @@ def nobody_notices(node, space, ear):
     assert 0 <= recorded <= took + 2
 
 
+@pytest.mark.aside
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR, -1, 1], ids=["forward", "back", "leap second", "leap second taken back"])
 def test_a_clock_that_is_set_is_followed_by_dates_and_noticed_by_nobody(world, seconds):
     clock, node, space, ear = world
@@ -136,6 +137,7 @@ def test_a_clock_that_is_set_is_followed_by_dates_and_noticed_by_nobody(world, s
         assert metric(node, "throng_clock_steps_total") == steps + 1
 
 
+@pytest.mark.aside
 def test_the_host_reads_it_in_the_studio(world, chromium):
     clock, _, space, _ = world
     with chromium.page(space.created["host_url"], tapped=False) as page:
@@ -153,6 +155,7 @@ def last_shift(space):
     return date - (unix(space.state()["epoch"]) + number * SEGMENT_SECONDS)
 
 
+@pytest.mark.aside
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR], ids=["forward", "back"])
 def test_what_a_host_does_after_it_takes_effect_at_once(world, seconds):
     clock, node, _, _ = world
@@ -175,6 +178,7 @@ def test_what_a_host_does_after_it_takes_effect_at_once(world, seconds):
         clock.step(-seconds)
 
 
+@pytest.mark.aside
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR], ids=["forward", "back"])
 def test_a_restart_after_it_goes_on_with_the_same_timeline(world, seconds):
     clock, node, space, ear = world
@@ -223,9 +227,10 @@ def test_libraries_in_a_strangers_page_play_on(world, talk, chromium, strangers)
         for page in pages:
             browser.heard(page, 3)
         there_and_back(world[0], talk)
-        for page in pages:
-            since = page.evaluate("__heard.seconds()")
-            assert_same(*talk.hearing(lambda: browser.heard(page, since + 3 * SEGMENT_SECONDS)))
+        ends = [page.evaluate("__heard.seconds()") + 3 * SEGMENT_SECONDS for page in pages]
+        programme, heard = talk.hearing(lambda: [browser.heard(page, end) for page, end in zip(pages, ends)])
+        for page, samples in zip(pages, heard):
+            assert_same(programme, samples)
             assert page.evaluate("errors") == [] and page.complaints == []
 
 
@@ -242,6 +247,7 @@ def test_players_play_on(world, talk, tmp_path):
             assert_same(*talk.hearing(heard.result))
 
 
+@pytest.mark.aside
 def test_links_expire_and_doors_open_by_the_clock_as_it_is(world):
     clock, node, _, _ = world
     wish = {"speaker_links_expire_at": clock.after(HOUR / 2), "scheduled_at": clock.after(HOUR)}
@@ -260,14 +266,14 @@ def test_links_expire_and_doors_open_by_the_clock_as_it_is(world):
     assert knock() == 200, "nor for shorter"
 
 
+@pytest.mark.aside
 def test_a_machine_that_sleeps_goes_on_where_it_was(world):
     clock, node, space, _ = world
     all_of_them = [node.process.pid, *processes(node, "origin"), *processes(node, "air-worker")]
     ear = Ear(space)
     for pid in all_of_them:
         os.kill(pid, signal.SIGSTOP)
-    began = time.monotonic()
-    wait_until(lambda: time.monotonic() - began > NAP_SECONDS, "it sleeps")
+    rest(NAP_SECONDS)
     clock.step(8 * HOUR)
     for pid in all_of_them:
         os.kill(pid, signal.SIGCONT)

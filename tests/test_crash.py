@@ -16,6 +16,8 @@ import signal_kit
 from fragments import chunks
 from throng import Node, command, request, wait_until
 
+pytestmark = pytest.mark.aside
+
 SEED = 2026
 # How each life of the node ends. One restart is itself killed before it is of any use.
 ENDINGS = ["kill", "kill while starting", "stop", "kill"]

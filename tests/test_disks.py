@@ -24,6 +24,8 @@ from disks import (
 )
 from throng import wait_until
 
+pytestmark = pytest.mark.aside
+
 # What waits for the disk is bounded by 96 s; none of these lasts so long.
 FAULTS = {
     "full": ("full", 0, "is full"),

@@ -1,5 +1,6 @@
 """Edges: the same bytes far from the origin, behind it or behind one another, and through a line that breaks."""
 
+import concurrent.futures
 import json
 import signal
 import socket
@@ -11,15 +12,20 @@ import pytest
 from crowd import Crowd, Hold, assert_whole, part_path
 from throng import BINARY, Node, request, wait_until
 
+pytestmark = pytest.mark.aside
+
 LISTENERS = 20
+CUT_SECONDS = [1, 10, 60]
+# The longest that a newcomer begins with.
+BURST_SECONDS = 10
 BACK_SECONDS = 60
 
 
 class Edge:
     """`throng edge` behind an upstream."""
 
-    def __init__(self, upstream, log, *flags, env=None):
-        command = [BINARY, "edge", "--upstream", upstream, "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0"]
+    def __init__(self, upstream, log, *flags, env=None, listen="127.0.0.1:0"):
+        command = [BINARY, "edge", "--upstream", upstream, "--listen", listen, "--internal", "127.0.0.1:0"]
         self.log = open(log, "ab")
         self.process = subprocess.Popen(
             [*command, "--json", *flags], stdout=subprocess.PIPE, stderr=self.log, env=env
@@ -102,11 +108,23 @@ def origin(tmp_path_factory):
 def talk(origin, voices):
     space = origin.live("A talk far away")
     with space.speak(1, voices["ada"]):
+        wait_until(lambda: space.recorded_seconds() >= BURST_SECONDS, "nobody hears any more what was before the talk")
         yield space
 
 
-def test_an_edge_behind_an_edge_gives_the_same_bytes_and_counts_to_the_origin(origin, talk, tmp_path):
-    with Edge(origin.links["internal"], tmp_path / "1.log") as near:
+@pytest.fixture(scope="module")
+def cuts(origin, talk, tmp_path_factory):
+    """An edge that is cut off for each of these times, side by side and beside the other tests: they mostly wait."""
+    with concurrent.futures.ThreadPoolExecutor(len(CUT_SECONDS)) as pool:
+        folder = tmp_path_factory.mktemp("cuts")
+        yield {seconds: pool.submit(cut_off, origin, talk, folder / f"{seconds}.log", seconds) for seconds in CUT_SECONDS}
+
+
+@pytest.mark.usefixtures("cuts")
+def test_an_edge_behind_an_edge_gives_the_same_bytes_and_counts_to_the_origin(origin, voices, tmp_path):
+    # Of its own, because its listeners are counted.
+    talk = origin.live("A talk farther away")
+    with talk.speak(1, voices["ada"]), Edge(origin.links["internal"], tmp_path / "1.log") as near:
         with Edge(near.links["internal"], tmp_path / "2.log") as far:
             crowds = [Crowd(url, 5) for url in (talk.listen_url, near.listen_url(talk), far.listen_url(talk))]
             places = [talk.state, lambda: near.get(talk, "state.json").json(), lambda: far.get(talk, "state.json").json()]
@@ -144,10 +162,14 @@ def test_the_desk_gives_the_feed_to_who_has_its_key(origin, talk, tmp_path):
         assert request("POST", f"{edge.links['listen']}/feed", b"").status == 401, "and asks for it"
 
 
-@pytest.mark.parametrize("seconds", [1, 10, 60])
-def test_an_edge_is_cut_off_and_nobody_there_loses_a_number(origin, talk, tmp_path, seconds):
+@pytest.mark.parametrize("seconds", CUT_SECONDS)
+def test_an_edge_is_cut_off_and_nobody_there_loses_a_number(cuts, seconds):
+    cuts[seconds].result()
+
+
+def cut_off(origin, talk, log, seconds):
     line = Line(origin.links["internal"])
-    with Edge(line.url, tmp_path / "cut.log") as edge:
+    with Edge(line.url, log) as edge:
         listeners = Crowd(edge.listen_url(talk), LISTENERS)
         before = listeners.newest()
         line.cut()

@@ -1,16 +1,21 @@
 """What was done to other servers of this kind, by the class of its record: paths that lead out, lines in the log, doors
 that were left open. Media and STUN stand in `throng-stage`, framing of HTTP in `throng-air`."""
 
+import contextlib
 import itertools
 import json
 import os
+import pathlib
 import re
 import socket
 import urllib.parse
 
 import pytest
 
-from throng import Node, request
+from figures import family, status_bytes
+from throng import PATIENCE_SECONDS, Node, request
+
+pytestmark = pytest.mark.aside
 
 SDP = "application/sdp"
 # CVE-2024-31450 (Owncast), MediaMTX #5602, Node-Media-Server #689: each way to write "one folder up".
@@ -21,13 +26,30 @@ INSIDE = ["etc/passwd", "throng.db", "keys/operator.key", "journal%00.mp4", "o48
 # Of a pprof and metrics for anybody (MediaMTX's default rights), and of other products.
 BACKDOORS = ["/metrics", "/readyz", "/healthz", "/livez", "/debug/pprof", "/feed", "/feed/metrics", "/v3/config/global/get"]
 BACKDOORS += ["/admin", "/api/status", "/.env", "/.git/config", "/server-status"]
+# What begins HTTP/2 (RFC 9113, section 3.4), and what was sent after it to bring servers down.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def frame(kind, flags, stream, payload):
+    """RFC 9113, section 4.1."""
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+SETTINGS = frame(4, 0, 0, b"")
+FLOODS = {
+    "rapid reset": SETTINGS + b"".join(frame(1, 5, n, b"\x82\x84\x86") + frame(3, 0, n, bytes(4)) for n in range(1, 2_001, 2)),
+    "continuation": SETTINGS + frame(1, 1, 1, b"\x82") + b"".join(frame(9, 0, 1, b"\x40\x01a\x01b" * 50) for _ in range(100)),
+    "settings": SETTINGS * 1_000 + b"".join(frame(6, 0, 0, bytes(8)) for _ in range(1_000)),
+}
 CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\x9b]")
 
 
 @pytest.fixture(scope="module")
 def space(node):
     """A live space in which nobody speaks."""
-    return node.live("A space among strangers")
+    space = node.live("A space among strangers")
+    yield space
+    space.step("end")
 
 
 def told(link, request_bytes):
@@ -62,9 +84,55 @@ def test_what_is_for_operators_is_not_for_the_world(node, door):
 @pytest.mark.parametrize("door", ["listen", "desk", "internal"])
 def test_nobody_is_spoken_to_in_http_2(node, door):
     """CVE-2023-44487, CVE-2025-8671, RUSTSEC-2026-0258: its floods need it."""
-    settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-    answer = told(node.links[door], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer
+    lock = pathlib.Path(__file__).parent.parent / "Cargo.lock"
+    assert 'name = "hyper"' in lock.read_text() and 'name = "h2"' not in lock.read_text(), "it is not even linked"
+    for flood in FLOODS.values():
+        where = urllib.parse.urlsplit(node.links[door])
+        with socket.create_connection((where.hostname, where.port), timeout=PATIENCE_SECONDS) as line:
+            assert is_shown_out(line, PREFACE + flood)
+    # RFC 9110, section 7.8: a server may ignore an upgrade; the answer stays in the version of the request.
+    upgrade = b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+    answer = told(node.links[door], b"GET / HTTP/1.1\r\nHost: a\r\n" + upgrade + b"\r\n")
+    assert re.match(rb"HTTP/1\.1 (200|404|303) ", answer) and b"101" not in answer[:16], answer[:80]
+    assert b"h2c" not in answer.lower(), answer[:400]
+
+
+@pytest.mark.parametrize("door", ["listen", "desk"])
+def test_thousands_who_insist_on_http_2_are_shown_out_and_hold_nothing(node, door):
+    """Rapid resets, CONTINUATION (CVE-2024-27316) and settings are bytes after the preface, which nobody reads as frames."""
+    where = urllib.parse.urlsplit(node.links[door])
+    flood = PREFACE + b"".join(FLOODS.values())
+    before = memory_bytes(node)
+    for _ in range(10):
+        lines = [socket.create_connection((where.hostname, where.port), timeout=PATIENCE_SECONDS) for _ in range(200)]
+        for line in lines:
+            say(line, flood)
+        # While they are there, the door answers others.
+        assert request("GET", f"{node.links[door]}/nowhere").status == 404
+        for line in lines:
+            with contextlib.closing(line):
+                assert is_shown_out(line)
+    assert memory_bytes(node) - before < 2_000 * len(flood) // 4, "what was said is kept nowhere"
+
+
+def say(line, flood):
+    with contextlib.suppress(ConnectionError):  # Shown out before all was said.
+        line.sendall(flood)
+
+
+def is_shown_out(line, flood=b""):
+    """Whether the connection ends, in order or by a reset where nobody reads on, with nothing or an answer in HTTP/1.1."""
+    say(line, flood)
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := line.recv(65_536):
+            answer += piece
+    return answer == b"" or answer.startswith(b"HTTP/1.1 4")
+
+
+def memory_bytes(node):
+    """Of all processes of a node, what is theirs alone."""
+    return sum(status_bytes(pid, "RssAnon") for pid in family(node.process))
 
 
 def test_a_request_writes_no_line_of_its_own_into_the_log(tmp_path):

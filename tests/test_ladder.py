@@ -15,6 +15,7 @@ from throng import BEHIND_SECONDS, Node, command, request, wait_until
 # Down and back, and for how many seconds of the programme each rung is kept: longer than its spans.
 WALK = [(0, 3), (1, 3), (2, 5), (3, 8), (4, 17), (3, 8), (2, 5), (1, 3), (0, 6)]
 DEEPEST = 4
+RENDITIONS = ["o48", "o24", "o16", "a64", "a32"]
 # Until whoever came before the walk, or when it was at its deepest, has heard it to its end and some more.
 SECONDS = 52
 SECONDS_FROM_DEEPEST = 28
@@ -109,6 +110,9 @@ def test_nobody_hears_a_walk_along_the_ladder_and_back(house, chromium, tmp_path
             reaches(space, rung)
             if rung == DEEPEST:
                 opens("late page")
+                main = space.get("hls/main.m3u8").body.decode()
+                assert [rendition for rendition in RENDITIONS if f"{rendition}/media.m3u8" in main] == ["o16", "a32"]
+                assert space.get("hls/o16/event.m3u8?l=newcomer").status == 503, "starting over is paused"
                 for player, path in LATE:
                     hears(player, path, SECONDS_FROM_DEEPEST)
             passes(space, seconds)
@@ -127,9 +131,10 @@ def test_nobody_hears_a_walk_along_the_ladder_and_back(house, chromium, tmp_path
         assert_unheard(who, programme, paged[who], seconds)
 
 
+@pytest.mark.aside
 def test_a_node_that_is_pressed_moves_by_itself_and_says_why(tmp_path, voices):
     """Its memory is used up from the start, by the operator's own bound. It is calm while nobody listens."""
-    node = Node(tmp_path / "data", "--memory-max", "1000000")
+    node = Node(tmp_path / "data", "--air-workers", "0", "--memory-max", "1000000")
     space = node.live("Under pressure")
     with space.speak(1, voices["ada"]):
         passes(space, 6)
@@ -155,6 +160,7 @@ def test_a_node_that_is_pressed_moves_by_itself_and_says_why(tmp_path, voices):
     node.close()
 
 
+@pytest.mark.aside
 def test_an_origin_that_dies_finds_the_operators_rung_again(tmp_path):
     node = Node(tmp_path / "data")
     space = node.live("Kept")

@@ -1,6 +1,7 @@
 """Players that nobody here wrote hear a live space and a replay: whole, at its level, without gaps."""
 
 import concurrent.futures
+import contextlib
 
 import pytest
 
@@ -17,6 +18,8 @@ LEVEL_TOLERANCE_DB = 1.0
 
 LIVE = ["live.webm", "live.aac", "live.mp4", "hls/main.m3u8"]
 ENDED = ["recording.mp4", "recording.m4a", "hls/main.m3u8", "live.webm", "live.aac"]
+# Pages: by a library in a stranger's, and ours.
+LIBRARIES, OURS = ["hls", "shaka"], "our page"
 # A replay begins where it begins, but for a codec's settling.
 START_TOLERANCE_SECONDS = 0.1
 
@@ -62,34 +65,54 @@ def test_a_player_hears_the_replay_from_its_start(captures, ended, player, path)
     assert_from_start(*captures[ended.slug, player, path].result())
 
 
-@pytest.mark.parametrize("library", ["hls", "shaka"])
-def test_a_library_in_a_strangers_page_hears_a_live_space(live, chromium, strangers, library):
-    with chromium.page(strangers.url(f"{library}.html", url=f"{live.listen_url}/hls/main.m3u8")) as page:
-        assert_same(*live.hearing(lambda: browser.heard(page, SECONDS)))
-        assert page.evaluate("errors") == []
-        assert page.complaints == []
+@pytest.fixture(scope="module")
+def pages(chromium, strangers):
+    """Opens a space in our page, and by each library in a stranger's, side by side; what each heard, once all have."""
+
+    @contextlib.contextmanager
+    def opened(space):
+        urls = {library: strangers.url(f"{library}.html", url=f"{space.listen_url}/hls/main.m3u8") for library in LIBRARIES}
+        with contextlib.ExitStack() as opening:
+            yield {who: opening.enter_context(chromium.page(url)) for who, url in [*urls.items(), (OURS, space.listen_url)]}
+
+    return opened
 
 
-@pytest.mark.parametrize("library", ["hls", "shaka"])
-def test_a_library_in_a_strangers_page_hears_the_replay(ended, chromium, strangers, library):
-    with chromium.page(strangers.url(f"{library}.html", url=f"{ended.listen_url}/hls/main.m3u8")) as page:
-        heard = browser.heard(page, SECONDS)
-        assert_from_start(ended.recording(), heard)
-        assert page.evaluate("errors") == []
-        assert page.complaints == []
-        length = page.evaluate("document.querySelector('audio').duration")
-        assert length == pytest.approx(ended.recorded_seconds(), abs=0.5)
+def all_heard(pages):
+    return {who: browser.heard(page, SECONDS) for who, page in pages.items()}
 
 
-def test_our_page_hears_a_live_space(live, chromium):
-    with chromium.page(live.listen_url) as page:
-        assert_same(*live.hearing(lambda: browser.heard(page, SECONDS)))
-        assert page.complaints == []
+def troubles(who, page):
+    return page.complaints + ([] if who == OURS else page.evaluate("errors"))
 
 
-def test_our_page_hears_the_replay(ended, chromium):
-    with chromium.page(ended.listen_url) as page:
-        page.click("#listen")
-        heard = browser.heard(page, SECONDS)
-        assert_from_start(ended.recording(), heard)
-        assert page.complaints == []
+@pytest.fixture(scope="module")
+def heard_live(live, pages):
+    with pages(live) as opened:
+        programme, heard = live.hearing(lambda: all_heard(opened))
+        return programme, heard, {who: troubles(who, page) for who, page in opened.items()}
+
+
+@pytest.fixture(scope="module")
+def heard_replay(ended, pages):
+    with pages(ended) as opened:
+        opened[OURS].click("#listen")
+        heard = all_heard(opened)
+        lengths = {library: opened[library].evaluate("document.querySelector('audio').duration") for library in LIBRARIES}
+        return ended.recording(), heard, {who: troubles(who, page) for who, page in opened.items()}, lengths
+
+
+@pytest.mark.parametrize("who", [*LIBRARIES, OURS])
+def test_a_page_hears_a_live_space(heard_live, who):
+    programme, heard, troubles = heard_live
+    assert_same(programme, heard[who])
+    assert troubles[who] == []
+
+
+@pytest.mark.parametrize("who", [*LIBRARIES, OURS])
+def test_a_page_hears_the_replay_from_its_start(ended, heard_replay, who):
+    programme, heard, troubles, lengths = heard_replay
+    assert_from_start(programme, heard[who])
+    assert troubles[who] == []
+    if who in LIBRARIES:
+        assert lengths[who] == pytest.approx(ended.recorded_seconds(), abs=0.5)

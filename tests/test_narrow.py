@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.aside
+
 # Reports of 250 ms each: (loss, round trip in ms); for each, whether the page sends lean then.
 TOLD = """
 async ([module, reports]) => {

@@ -6,6 +6,8 @@ import browser
 import signal_kit
 from ears import BACK_SECONDS, LIKENESS_MIN, NEAR_SECONDS, STEADY_SECONDS, Ear, House
 
+pytestmark = pytest.mark.aside
+
 # Beyond the cushion of a join, so that silence is heard.
 AWAY_SECONDS = 12
 # 32 kbit/s: not enough for the rendition that a page begins with, nor for its overhead with two.

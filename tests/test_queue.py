@@ -1,5 +1,6 @@
 """A house that is full: what those hear and see who wait, and how they come in."""
 
+import concurrent.futures
 import contextlib
 import json
 import signal as signals
@@ -9,7 +10,10 @@ import pytest
 
 import browser
 import signal_kit
+from disks import metric
 from throng import BINARY, Node, wait_until
+
+pytestmark = pytest.mark.aside
 
 # So much of what is heard is laid beside the hold music or the programme.
 SECONDS = 4
@@ -17,21 +21,38 @@ SECONDS = 4
 HOLD_MADE_SECONDS = 300
 # A place is kept for who might return, and whoever is next looks within his dealt time.
 IN_SECONDS = 90
-SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 800}}
+PLACES = 2
+SIZES = [{"width": 390, "height": 844}, {"width": 1280, "height": 800}]
+# Keeps what the page has the system say, once it is shown.
+KEEP_NOTES = """
+const System = Notification;
+window.__notes = [];
+window.Notification = class extends System {
+  constructor(words, options) {
+    super(words, options);
+    this.addEventListener('show', () => window.__notes.push([words, options.body]));
+  }
+};
+"""
 
 
-@pytest.fixture(scope="module")
-def full_node(tmp_path_factory):
+@contextlib.contextmanager
+def full_node(folder):
     """A node with two places."""
-    node = Node(tmp_path_factory.mktemp("full") / "data", "--listeners-max", "2")
-    yield node
-    node.close()
+    with contextlib.closing(Node(folder / "data", "--air-workers", "2", "--listeners-max", str(PLACES))) as node:
+        yield node
 
 
 @pytest.fixture(scope="module")
-def talk(full_node, voices):
+def few_places(tmp_path_factory):
+    with full_node(tmp_path_factory.mktemp("full")) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def talk(few_places, voices):
     """A live space in which Ada talks."""
-    space = full_node.live("A full house")
+    space = few_places.live("A full house")
     with space.speak(1, voices["ada"]):
         wait_until(lambda: space.get("hold.mp4").status == 200, "the hold music is made", HOLD_MADE_SECONDS)
         yield space
@@ -49,19 +70,30 @@ class Inside:
         return self.process.communicate(timeout=30)
 
 
-@pytest.fixture
-def crowd(talk):
-    """Two who are inside: the house is full. What earlier tests left is gone first."""
-    wait_until(lambda: talk.state()["listening"] == 0, "the house is empty", 60)
-    crowd = [Inside(talk) for _ in range(2)]
+def held(node):
+    """How many places are taken, at all workers together: each tells that."""
+    return metric(node, 'throng_slots_held{worker="1"}')
+
+
+@contextlib.contextmanager
+def full(space, places=PLACES):
+    """As many are inside as may be: the house is full. What earlier tests left is gone first."""
+    wait_until(lambda: held(space.node) == 0, "the house is empty", 60)
+    crowd = [Inside(space) for _ in range(places)]
     try:
-        wait_until(lambda: talk.state()["listening"] == 2, "the house is full", 60)
+        wait_until(lambda: held(space.node) == places, "the house is full", 60)
         yield crowd
     finally:
         for one in crowd:
             with contextlib.suppress(ProcessLookupError):
                 one.process.kill()
             one.process.wait()
+
+
+@pytest.fixture
+def crowd(talk):
+    with full(talk) as crowd:
+        yield crowd
 
 
 def via(page, word):
@@ -83,20 +115,21 @@ def place(page):
     return page.evaluate("Object.entries(sessionStorage).find(([name]) => name.endsWith('/ticket'))?.[1]")
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_who_finds_the_house_full_hears_hold_music_and_comes_in_by_himself(talk, crowd, chromium, size):
+def listens_later(page):
+    page.click("#later")
+    page.wait_for_selector("text=You left the queue")
+
+
+@pytest.mark.usefixtures("by_command")
+def test_who_finds_the_house_full_hears_hold_music_and_comes_in_by_himself(talk, crowd, chromium):
     hold = signal_kit.decode(f"{talk.listen_url}/hold.mp4")
     with chromium.page(talk.listen_url) as page:
-        page.set_viewport_size(SIZES[size])
         waits(page)
         heard = browser.heard(page, SECONDS)
         likeness = signal_kit.find(heard[-signal_kit.RATE_HZ :], hold)[1]
         assert likeness > signal_kit.CERTAIN, "hold music"
         assert "You are next" in page.inner_text("#position")
         assert "The house is full" in page.inner_text("#status")
-        # What a person needs is on the screen, and nothing hangs over.
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.is_visible("#later") and page.is_visible("#mute")
         page.evaluate("window.__sameDocument = true")
         crowd[0].leave()
         is_in(page)
@@ -110,6 +143,28 @@ def test_who_finds_the_house_full_hears_hold_music_and_comes_in_by_himself(talk,
         recording, heard = talk.hearing(programme)
         likeness = signal_kit.find(heard[-signal_kit.RATE_HZ :], recording)[1]
         assert likeness > signal_kit.CERTAIN, "the programme"
+
+
+def test_nobody_is_kept_out_by_how_waiting_looks(talk, crowd, chromium):
+    """While he waits, once he is called, and when he has left for later."""
+    with chromium.page(talk.listen_url, tapped=False) as page:
+        waits(page)
+        for size in SIZES:
+            page.set_viewport_size(size)
+            assert page.is_visible("#later") and page.is_visible("#mute")
+        assert browser.barriers(page, SIZES) == []
+        # The call comes, and the way in does not answer.
+        page.route("**/live.mp4*", lambda _: None)
+        page.route("**/now-serving.json", called)
+        page.wait_for_selector("text=It is your turn.")
+        assert browser.barriers(page, SIZES) == []
+        listens_later(page)
+        assert browser.barriers(page, SIZES) == []
+
+
+def called(route):
+    told = route.fetch().json()
+    route.fulfill(json={**told, "serving": told["of"]})
 
 
 def test_the_hold_music_goes_round(talk, chromium):
@@ -156,52 +211,100 @@ def test_a_pause_leaves_the_queue_and_the_ticket_keeps_the_place(talk, crowd, ch
 def test_who_listens_later_leaves_the_queue_and_may_come_back(talk, crowd, chromium):
     with chromium.page(talk.listen_url) as page:
         waits(page)
-        page.click("#later")
-        page.wait_for_selector("text=You left the queue")
+        listens_later(page)
         assert place(page) is None
         assert page.evaluate("document.documentElement.dataset.playing") == "false"
+        page.reload(wait_until="commit")
+        page.wait_for_selector("text=You left the queue")
+        assert page.evaluate("document.documentElement.dataset.pressed") is None, "a reload brings nobody back"
         page.click("text=Join the queue again")
         waits(page)
         assert page.is_visible("text=Listen later")
+        page.reload(wait_until="commit")
+        waits(page)
 
 
-def test_who_listens_later_is_reminded_of_the_replay(full_node, voices, chromium):
-    space = full_node.live("A talk that ends")
-    with space.speak(1, voices["ada"]):
-        crowd = [Inside(space) for _ in range(2)]
-        try:
-            wait_until(lambda: space.state()["listening"] == 2, "the house is full", 60)
-            with chromium.page(space.listen_url) as page:
-                page.wait_for_selector("#later:visible")
-                page.click("#later")
-                wait_until(lambda: space.recorded_seconds() > 0, "there is something to hear")
-                space.step("end")
-                page.wait_for_selector("text=The replay is here.")
-                assert "The replay is here" in page.title()
-                assert page.is_visible("#seek")
-        finally:
-            for one in crowd:
-                one.process.kill()
-                one.process.wait()
+def test_who_comes_in_before_the_waiting_room_is_there_needs_none(talk, chromium):
+    with contextlib.ExitStack() as inside:
+        inside.enter_context(full(talk))
+        with chromium.page(talk.listen_url) as page:
+            waits(page)
+            listens_later(page)
+            inside.close()
+            asked = []
+            page.route("**/waiting.js", lambda route: asked.append(route))
+            page.reload(wait_until="commit")
+            wait_until(lambda: page.evaluate("true") and asked, "it is asked for")
+            page.click("#listen")
+            is_in(page)
+            asked[0].continue_()
+            page.wait_for_selector("#queue", state="attached")
+            assert not page.is_visible("#queue")
+            assert page.evaluate("Object.keys(sessionStorage).filter(name => name.endsWith('/later'))") == []
 
 
-def test_the_command_waits_its_turn_and_says_where_it_stands(talk, crowd):
-    waiting = Inside(talk)
+def test_who_listens_later_is_reminded_of_the_replay(few_places, voices, chromium):
+    space = few_places.live("A talk that ends")
+    with space.speak(1, voices["ada"]), full(space), chromium.page(space.listen_url) as page:
+        page.context.grant_permissions(["notifications"])
+        page.add_init_script(KEEP_NOTES)
+        waits(page)
+        listens_later(page)
+        page.reload(wait_until="commit")
+        page.wait_for_selector("text=You left the queue")
+        wait_until(lambda: space.recorded_seconds() > 0, "there is something to hear")
+        space.step("end")
+        page.wait_for_selector("text=The replay is here.")
+        assert "The replay is here" in page.title()
+        assert page.is_visible("#seek")
+        wait_until(lambda: page.evaluate("__notes"), "the system shows it")
+        assert page.evaluate("__notes") == [["The replay is here", "A talk that ends"]]
+        page.reload(wait_until="commit")
+        page.wait_for_selector("text=Here is all of it.")
+        assert not page.is_visible("#position"), "once"
+
+
+@pytest.fixture(scope="module")
+def by_command(tmp_path_factory):
+    """What the command does at full houses of its own, beside the other tests: it is dealt long waits."""
+
+    def at_a_full_house(scene):
+        with full_node(tmp_path_factory.mktemp("command")) as node:
+            space = node.live("A full house")
+            with full(space) as crowd:
+                return scene(space, crowd)
+
+    with concurrent.futures.ThreadPoolExecutor() as scenes:
+        yield {scene: scenes.submit(at_a_full_house, scene) for scene in (waits_its_turn, gives_up)}
+
+
+def waits_its_turn(space, crowd):
+    waiting = Inside(space)
     waiting.process.stderr.close()
-    wait_until(lambda: talk.state()["queued"] > 0, "it waits")
+    wait_until(lambda: space.state()["queued"] > 0, "it waits")
     crowd[0].leave()
-    wait_until(lambda: talk.state()["queued"] == 0, "it is in", IN_SECONDS)
-    wait_until(lambda: talk.state()["listening"] == 2, "it listens", IN_SECONDS)
+    wait_until(lambda: space.state()["joined"] > PLACES, "it is in", IN_SECONDS)
+    since = space.recorded_seconds()
+    wait_until(lambda: space.recorded_seconds() > since + 1, "it listens")
     waiting.process.send_signal(signals.SIGINT)
     report = json.loads(waiting.process.stdout.read())
     waiting.process.wait(30)
+    return report
+
+
+def test_the_command_waits_its_turn_and_says_where_it_stands(by_command):
+    report = by_command[waits_its_turn].result()
     assert report["queued_ms"] > 0 and report["heard_seconds"] > 0, report
 
 
-def test_the_command_gives_up_when_its_time_is_over(talk, crowd):
-    gave_up = subprocess.run(
-        [BINARY, "listen", talk.listen_url, "--for", "3s"], capture_output=True, text=True, timeout=60, check=False
+def gives_up(space, _):
+    return subprocess.run(
+        [BINARY, "listen", space.listen_url, "--for", "3s"], capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def test_the_command_gives_up_when_its_time_is_over(by_command):
+    gave_up = by_command[gives_up].result()
     assert gave_up.returncode == 1
     assert "The house is full: next" in gave_up.stderr
     assert "gave up after 3 s in the queue" in gave_up.stderr

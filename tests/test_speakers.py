@@ -1,6 +1,8 @@
 """Whoever speaks WHIP is heard: our page and another client in Chromium, aiortc, FFmpeg; and one seat has one speaker."""
 
 import contextlib
+import os
+import signal
 
 import imageio_ffmpeg
 import pytest
@@ -9,7 +11,9 @@ import browser
 import players
 import signal_kit
 import throng
-from throng import wait_until
+from crowd import processes
+from disks import metric
+from throng import Node, rest, wait_until
 
 SECONDS = 6
 # The speaker's codec and the browser's clock lie between the said and the heard.
@@ -17,6 +21,8 @@ STOI_MIN = 0.8
 LEVEL_TOLERANCE_DB = 1.5
 # A session that dies ends within 15 s; as much again for a busy machine.
 SEAT_FREE_SECONDS = 30
+# Far more than the silence after which a session is lost whose server answers, far less than after which it is over.
+OUT_OF_REACH_SECONDS = 3
 
 
 @contextlib.contextmanager
@@ -37,7 +43,8 @@ def another_client_in_chromium(space, chromium, strangers, _voices):
 
 @contextlib.contextmanager
 def aiortc(space, _chromium, _strangers, voices):
-    with players.aiortc(space.whip_url, "--key", space.speaker_key(1), "--say", voices["ada-stereo"]):
+    # In one word: a key may begin with a hyphen.
+    with players.aiortc(space.whip_url, f"--key={space.speaker_key(1)}", "--say", voices["ada-stereo"]):
         yield
 
 
@@ -121,6 +128,31 @@ def test_a_second_publisher_on_one_key_replaces_the_first(node, voices):
         heard = space.recording(SECONDS)
         assert signal_kit.is_present(signal_kit.speech("ben"), heard), "the second is heard"
         assert signal_kit.is_absent(signal_kit.speech("ada"), heard), "the first is not"
+
+
+def test_a_server_that_is_out_of_reach_finds_its_speakers_in_the_sessions_that_they_had(tmp_path, chromium, voices):
+    node = Node(tmp_path / "data")
+    try:
+        spaces = node.live("Out of reach, a program"), node.live("Out of reach, a page")
+        with spaces[0].speak(1, voices["ada"]), chromium.page(spaces[1].speaker_urls[0], tapped=False) as page:
+            join_stage(page)
+            for space in spaces:
+                wait_until(lambda space=space: space.is_talking(1), "both talk")
+            before = sessions(node)
+            for go_on in (signal.SIGSTOP, signal.SIGCONT):
+                for pid in processes(node, "origin"):
+                    os.kill(pid, go_on)
+                rest(OUT_OF_REACH_SECONDS)
+            for space in spaces:
+                wait_until(lambda space=space: space.is_talking(1), "both talk again")
+            assert sessions(node) == before == (2, 0), "opened and closed: nobody has come in anew"
+    finally:
+        node.close()
+
+
+def sessions(node):
+    """How many were opened and closed."""
+    return tuple(metric(node, f"throng_stage_sessions_{what}_total") for what in ("opened", "closed"))
 
 
 def test_two_tabs_with_one_key_do_not_fight_for_the_seat(node, chromium):

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import urllib.parse
 
 import numpy as np
@@ -10,6 +9,9 @@ import pytest
 
 import signal_kit
 import throng
+from figures import certificate
+
+pytestmark = pytest.mark.aside
 
 HEARD_SECONDS = 2
 
@@ -18,14 +20,8 @@ HEARD_SECONDS = 2
 def sealed(request, tmp_path_factory):
     """A node with a certificate that everybody here trusts."""
     folder = tmp_path_factory.mktemp("sealed")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", key, "-out", cert]
-    subprocess.run(["openssl", "req", "-x509", *kind, *name, *files], check=True, capture_output=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(cert))
-        node = throng.Node(folder / "data", "--tls-cert", cert, "--tls-key", key, "--air-backend", request.param)
+    with certificate() as flags:
+        node = throng.Node(folder / "data", *flags, "--air-backend", request.param)
         yield node
         node.close()
 
@@ -60,3 +56,20 @@ def test_openssl_resumes_its_sessions(sealed, version):
                 session = sealed_line.session
                 reused.append(sealed_line.session_reused)
     assert reused == [False, True]
+
+
+@pytest.mark.parametrize("door", ["listen", "desk"])
+def test_http_2_is_never_agreed_on(sealed, door):
+    """RFC 7301, section 3.2: with nothing in common the handshake ends. So no flood of HTTP/2 has where to go."""
+    where = urllib.parse.urlsplit(sealed.links[door])
+    assert where.scheme == "https"
+    for offered, agreed in ((["h2", "http/1.1"], "http/1.1"), ([], None), (["h2"], "nothing"), (["h2c", "h3"], "nothing")):
+        context = ssl.create_default_context()
+        if offered:
+            context.set_alpn_protocols(offered)
+        with socket.create_connection((where.hostname, where.port), timeout=10) as line:
+            try:
+                with context.wrap_socket(line, server_hostname=where.hostname) as sealed_line:
+                    assert sealed_line.selected_alpn_protocol() == agreed
+            except ssl.SSLError as refused:
+                assert agreed == "nothing", (offered, refused)

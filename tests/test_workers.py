@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import urllib.parse
 import pytest
 
 from crowd import Crowd, Hold, Outage, Thousands, assert_whole, kill, part_path, processes
-from throng import Node, command, request, wait_until
+from throng import Node, command, free_port, request, wait_until
 
 WORKERS = 2
 # Looked at part by part, and those of whom only their connections are.
@@ -238,6 +239,38 @@ def test_the_supervisor_dies_and_nothing_is_in_the_way_of_the_next(tmp_path):
         node.close()
 
 
+def test_those_inside_come_back_before_newcomers_when_the_whole_node_dies(tmp_path):
+    # Three beyond the last are for those who come back; one ticket in 67 is drawn, and may go straight through.
+    places, strangers = 48, 5
+    node = Node(tmp_path / "data", "--air-workers", str(WORKERS), "--listeners-max", str(places))
+    with contextlib.ExitStack() as lines:
+        lines.callback(node.close)
+        space = node.live("A talk that many hear")
+        ask = lambda player: lines.enter_context(asked(space, player))
+        wait_until(lambda: ask("0") == 200, "the doors are open")
+        assert {ask(str(player)) for player in range(1, places)} == {200}
+        assert ask("late") == 503
+        inside = node.data / "inside"
+        wait_until(lambda: inside.exists() and inside.stat().st_size == 8 + 8 * places, "it is known who is inside")
+        node.kill()
+        node.start()
+        wait_until(lambda: space.state()["state"] == "live", "it goes on")
+        assert sum(ask(f"stranger {n}") == 200 for n in range(strangers)) <= 3
+        assert [ask(str(player)) for player in range(places)] == [200] * places
+        assert ask("stranger") == 503
+
+
+@contextlib.contextmanager
+def asked(space, player):
+    """Somebody's stream, by the number that his player made up, for as long as he stays; what he was told."""
+    where = urllib.parse.urlsplit(space.listen_url)
+    line = http.client.HTTPConnection(where.netloc, timeout=30)
+    with contextlib.closing(line):
+        line.request("GET", f"{where.path}/live.mp4?l={urllib.parse.quote(player)}")
+        with line.getresponse() as answer:
+            yield answer.status
+
+
 def is_alive(pid):
     try:
         os.kill(pid, 0)
@@ -247,9 +280,7 @@ def is_alive(pid):
 
 
 def test_one_port_for_all_is_served_by_workers_too(tmp_path, voices):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:%d" % probe.getsockname()[1]
+    address = f"127.0.0.1:{free_port()}"
     node = Node(tmp_path / "data", "--air-workers", str(WORKERS), listen=address, desk=address)
     try:
         assert node.links["listen"] == node.links["desk"] == f"http://{address}"

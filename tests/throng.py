@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -32,6 +34,12 @@ def wait_until(condition, what, seconds=PATIENCE_SECONDS):
             return value
         assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
         time.sleep(POLL_SECONDS)
+
+
+def rest(seconds):
+    """Lets so much time pass that something has to outlast."""
+    over = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= over, "the time is over", seconds + PATIENCE_SECONDS)
 
 
 @dataclass
@@ -77,6 +85,12 @@ def lowered(headers):
     return {name.lower(): value for name, value in headers.items()}
 
 
+def free_port():
+    """A port that nobody has now: for programs that cannot say which one they took."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        return door.getsockname()[1]
+
+
 def ahead_of_others(process):
     """The programme is made in real time: where we may, its makers go before players and whatever else runs here."""
     with contextlib.suppress(PermissionError):
@@ -86,7 +100,8 @@ def ahead_of_others(process):
 
 @contextlib.contextmanager
 def next_after_makers():
-    """A browser plays in real time, too: what is started within comes after the programme's makers, before the rest."""
+    """Browsers and players play in real time, too: what is started within comes after the programme's makers, before the
+    rest."""
     own = os.getpriority(os.PRIO_PROCESS, 0)
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -10)
@@ -106,14 +121,19 @@ def command(*arguments, timeout=PATIENCE_SECONDS, env=None):
 class Node:
     """`throng serve` on a data folder of its own. A restart keeps folder and addresses."""
 
+    # Of all nodes so far, where the hold loop is once it is encoded.
+    hold_loops = []
+
     def __init__(self, data, *flags, listen="127.0.0.1:0", desk="127.0.0.1:0", env=None, binary=BINARY):
         self.data = pathlib.Path(data)
+        self.find_hold_loop()
         self.flags = flags
         self.listen, self.desk = listen, desk
         self.env = env
         self.binary = pathlib.Path(binary)
         self.links = None
         self.process = None
+        self.spaces = []
         self.start()
 
     def start(self):
@@ -128,6 +148,15 @@ class Node:
         assert first, f"the node did not start: {self.log_text()}"
         self.links = json.loads(first)
         self.operator = self.links["studio"].partition("#key=")[2]
+
+    def find_hold_loop(self):
+        """A node finds the hold loop as after a restart, where one before it has made it: that takes a core for a while."""
+        own = self.data / "hold" / "loop.bin"
+        made = next(filter(pathlib.Path.exists, self.hold_loops), None)
+        if made and not own.exists():
+            own.parent.mkdir(parents=True)
+            shutil.copy(made, own)
+        self.hold_loops.append(own)
 
     def log_text(self):
         return self.data.with_suffix(".log").read_text(errors="replace")
@@ -155,7 +184,8 @@ class Node:
     def create(self, title="A conversation", **wish):
         answer = request("POST", f"{self.links['desk']}/api/spaces", {"title": title, **wish}, self.operator)
         assert answer.status == 201, answer
-        return Space(self, answer.json())
+        self.spaces.append(Space(self, answer.json()))
+        return self.spaces[-1]
 
     def live(self, title="A conversation", **wish):
         space = self.create(title, **wish)

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 
-from throng import next_after_makers, request, wait_until
+from throng import free_port, next_after_makers, request, wait_until
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 WEBKIT = next(pathlib.Path("/usr").glob("lib/*/webkit2gtk-4.*/MiniBrowser"), None)
@@ -125,8 +125,7 @@ class WebKit(Driven):
         super().__init__(folder, card)
         screen = self.run("Xvfb", "-displayfd", "1", "-screen", "0", "1024x768x24", "-nolisten", "tcp", stdout=subprocess.PIPE)
         display = f":{int(screen.stdout.readline())}"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         # Nothing here has a graphics card or an accessibility bus.
         seen = {"DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1", "WEBKIT_DISABLE_DMABUF_RENDERER": "1", "NO_AT_BRIDGE": "1"}
         self.run("WebKitWebDriver", "--host=127.0.0.1", f"--port={port}", stdout=self.log, environment=seen)

@@ -27,7 +27,8 @@ function made(name, attributes, style, ...inside) {
 }
 
 /** The waiting room of a page: `page` says where it is, what it may say, and how one leaves and comes back. */
-export default function room({ base, status, number, sleep, keep, recall, leave, join, state }) {
+export default function room({ base, $, number, sleep, keep, recall, leave, join, state }) {
+  const status = $('status');
   let began, spoken = 0, isLater = false, wasLive, note;
 
   // The numbers change every few seconds: they are seen at once, and heard once a minute.
@@ -59,7 +60,7 @@ export default function room({ base, status, number, sleep, keep, recall, leave,
   async function turn(told, isOver) {
     began ??= +recall('began') || undefined;
     if (block.hidden || isLater) spoken = 0;
-    isLater = false;
+    decide(false);
     note = undefined;
     later.textContent = LATER;
     block.hidden = way.hidden = false;
@@ -87,23 +88,34 @@ export default function room({ base, status, number, sleep, keep, recall, leave,
     }
   }
 
-  /** In: nothing more to see. */
+  /** In, or nothing to wait for: nothing more to see. */
   function done() {
     block.hidden = true;
-    isLater = false;
+    decide(false);
     keep('began', began = undefined);
   }
 
   function putOff() {
     leave();
-    isLater = true;
     wasLive = state().state === 'live';
+    remain();
+    globalThis.Notification?.requestPermission?.()?.catch(() => {});
+  }
+
+  /** Out of the queue, until he is reminded. */
+  function remain() {
+    decide(true);
     block.hidden = false;
     way.hidden = true;
     later.textContent = 'Join the queue again';
     status.textContent = '';
     tell('You left the queue, and will be reminded here. All of it will be at this same link, a second after the end.');
-    globalThis.Notification?.requestPermission?.()?.catch(() => {});
+  }
+
+  /** A reload remembers whether he listens later, and what he knew of the talk then. */
+  function decide(listensLater) {
+    isLater = listensLater;
+    keep('later', isLater && (wasLive ? 'live' : 'before'));
   }
 
   function tell(words) {
@@ -115,12 +127,13 @@ export default function room({ base, status, number, sleep, keep, recall, leave,
     if (!isLater) return;
     const { state: now, title, recording } = state();
     if (note) document.title = `${note} · ${title}`;
+    if (now === 'cancelled') return done();
     const isHere = now === 'ended' && recording?.seconds > 0;
     if (isHere) remind('The replay is here', title);
     else if (now === 'live' && !wasLive) remind('The talk starts', title);
     wasLive ||= now === 'live';
-    later.hidden = isHere || now === 'cancelled';
-    isLater = !later.hidden;
+    later.hidden = isHere;
+    decide(!isHere);
   }
 
   /** Where the system may not be asked, the title says it. */
@@ -133,5 +146,10 @@ export default function room({ base, status, number, sleep, keep, recall, leave,
     } catch { /* phones allow it to service workers alone */ }
   }
 
+  if (recall('later')) {
+    wasLive = recall('later') === 'live';
+    remain();
+    changed();
+  }
   return { turn, done, changed, hide: () => { block.hidden = true; }, isLater: () => isLater };
 }

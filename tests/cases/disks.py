@@ -26,13 +26,12 @@ from disks import (
     metric,
     raised,
     recorded,
-    rest,
     silences,
     titles,
     try_create,
 )
 from figures import VOICES, folder
-from throng import wait_until
+from throng import rest, wait_until
 
 ALARM_SECONDS_MAX = 5
 DISK_BYTES = 96 << 20

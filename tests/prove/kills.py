@@ -29,7 +29,7 @@ from crowd import Hold, kill, processes
 from disks import PART_SECONDS, Journal
 from figures import VOICES, Clock, figure, node, percentile
 from fragments import chunks
-from throng import wait_until
+from throng import rest, wait_until
 
 KILLS, SEED = 200, 2026
 WORKERS = 2
@@ -198,11 +198,6 @@ class Talk:
 def talk():
     with node("--air-workers", str(WORKERS)) as serving:
         yield Talk(serving)
-
-
-def rest(seconds):
-    over = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() >= over, "the time is over", seconds + 30)
 
 
 def strike(live, kind, chance):

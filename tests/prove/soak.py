@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from figures import VOICES, family, figure, node
+from figures import VOICES, family, figure, node, status_bytes
 from throng import BINARY, ahead_of_others
 
 LISTENERS = int(os.environ.get("THRONG_BENCH_LISTENERS", "5000"))
@@ -82,10 +82,9 @@ class Process:
         self.name = f"process {number} ({words[1].decode()})"
 
     def look(self, at):
-        status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines())
-        held = {name: int(status[name].split()[0]) * 1024 for name in ("VmRSS", "RssAnon")}
+        held = [status_bytes(self.pid, name) for name in ("VmRSS", "RssAnon")]
         descriptors = len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir()))
-        self.looks.append((at, held["VmRSS"], held["RssAnon"], descriptors))
+        self.looks.append((at, *held, descriptors))
 
     def warm(self):
         return [look for look in self.looks if look[0] >= SECONDS * WARM_SHARE]

@@ -19,6 +19,8 @@ WORKERS = 2
 # Most on our page; players of playlists have less than a second in hand.
 PROGRESSIVE = LISTENERS * 9 // 10
 LOOK_SECONDS = 0.02
+# Players come back at once twice, and regain one such try in ten seconds: nobody upgrades more often.
+EVERY_SECONDS = 12
 
 
 class Listening(threading.Thread):
@@ -86,7 +88,9 @@ with folder() as place:
             wait_until(lambda: all(crowd.is_whole() for crowd in crowds), "all are back", 60)
             wait_until(lambda: space.is_talking(1), "the speaker is back", 60)
             away.append(seat.worst())
-            print(f"{number + 1}: {took[-1]:.1f} s, the speaker was away for {away[-1]:.2f} s", flush=True)
+            gaps = [crowd.said["gaps"] for crowd in crowds]
+            print(f"{number + 1}: {took[-1]:.1f} s, the speaker was away for {away[-1]:.2f} s; gaps so far: {gaps}", flush=True)
+            time.sleep(max(0, EVERY_SECONDS - (time.monotonic() - began)))
         trouble = newcomers.leave()
         seat.over = True
         progressive, hls = (crowd.leave() for crowd in crowds)

@@ -3,9 +3,10 @@
 const TIMEOUT_MS = 10_000; // a desk that is slower than this is treated as gone
 
 export class Problem extends Error {
-  constructor(status, title, detail) {
+  constructor(status, title, detail, type) {
     super(title);
     this.status = status;
+    this.type = type;
     this.title = title;
     this.detail = detail;
   }
@@ -22,7 +23,7 @@ export async function problemOf(response) {
     403: ['This link may not do that', 'It is a key for something else. Ask the host for the right link.'],
     404: ['There is no space at this link', 'The link may be cut short, or the space was deleted.'],
   }[response.status] ?? [`The server answered ${response.status}`, 'Try again in a moment.'];
-  return new Problem(response.status, told.title ?? plain[0], told.detail ?? plain[1]);
+  return new Problem(response.status, told.title ?? plain[0], told.detail ?? plain[1], told.type);
 }
 
 export async function api(key, method, path, body) {
@@ -39,7 +40,7 @@ export async function api(key, method, path, body) {
     throw new Problem(0, 'The server cannot be reached', 'Check your connection. This page keeps trying.');
   }
   if (!response.ok) throw await problemOf(response);
-  return response.json();
+  return response.status === 204 ? undefined : response.json();
 }
 
 /** Calls `task` again and again: `everyMs` after each end, up to 15 s apart while it fails, until it is refused. */

@@ -4,26 +4,30 @@ import { make } from './words.js';
 
 const COPIED_MS = 2_000;
 
-/** `renew(seat)` makes a new link for a speaker; without it no such button is drawn. */
-export function drawLinks(list, links, renew) {
+/** `act.renew(seat)` makes a new link for a speaker, `act.revoke(seat)` takes his back; without `act` no such buttons are drawn. */
+export function drawLinks(list, links, act) {
   const { listen_url: listen, host_url: host, speaker_urls: speakers = [] } = links;
   const lines = [
     listen && drawLink('listen', 'Listeners', 'Give it to everybody. The same link before, during and after.', listen),
     host && drawLink('host', 'Host', 'Opens this desk: start, end, delay. Keep it to yourself.', host),
-    ...Array.from({ length: links.seats ?? speakers.length }, (_, i) => drawSpeaker(i + 1, speakers[i], renew)),
+    ...Array.from({ length: links.seats ?? speakers.length }, (_, i) => drawSpeaker(i + 1, speakers[i], links.good?.[i] ?? true, act)),
   ].filter(Boolean);
   list.replaceChildren(...lines);
 }
 
-function drawSpeaker(seat, url, renew) {
-  const does = url ? 'One person: talks on stage.' : 'The link was told once. A new one can be made.';
-  const line = drawLink(`speaker-${seat}`, `Speaker ${seat}`, does, url);
-  if (renew) {
-    const button = make('button', { class: 'quiet', type: 'button', 'data-renew': seat, 'data-confirm': 'The old link will not work' }, 'New link');
-    onPress(button, () => renew(seat));
-    line.append(button);
-  }
+function drawSpeaker(seat, url, isGood, act) {
+  const does = !isGood ? 'The link opens nothing any more. A new one can be made.'
+    : url ? 'One person: talks on stage.' : 'The link was told once. A new one can be made.';
+  const line = drawLink(`speaker-${seat}`, `Speaker ${seat}`, does, isGood && url);
+  if (act) line.append(button('New link', 'The old link will not work', { 'data-renew': seat }, () => act.renew(seat)));
+  if (act && isGood) line.append(button('Revoke', 'The link will not work', { 'data-revoke': seat }, () => act.revoke(seat)));
   return line;
+}
+
+function button(words, confirm, data, press) {
+  const button = make('button', { class: 'quiet', type: 'button', 'data-confirm': confirm, ...data }, words);
+  onPress(button, press);
+  return button;
 }
 
 function drawLink(id, name, does, url) {

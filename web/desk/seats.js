@@ -15,8 +15,9 @@ export function setMeter(meter, db) {
 export function newMeter() { return make('div', { class: 'meter', 'aria-hidden': 'true' }, make('i')); }
 
 function says(speaker) {
-  if (!speaker.connected) return 'Not here yet';
-  if (speaker.muted) return 'Muted';
+  if (!speaker.connected) return speaker.muted_by_host ? 'Not here yet. Muted by the host' : 'Not here yet';
+  if (speaker.muted_by_host) return 'Muted by the host';
+  if (speaker.muted_by_self) return 'Muted by themselves';
   return speaker.level_dbov > TALKING_DB ? 'Talking' : 'Ready';
 }
 

@@ -1,10 +1,11 @@
 // The host's desk for one space: the next step, who is on stage, what listeners hear and are told.
 import { api, repeat } from './api.js';
 import { onPress } from './confirm.js';
+import { drawHand } from './hand.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
 import { drawLinks } from './links.js';
 import { drawSeats } from './seats.js';
-import { $, alarmOf, clock, count, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
+import { $, alarmOf, clock, count, decibels, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
 
 const POLL_MS = 1_000;
 const SAID_MS = 4_000;
@@ -40,11 +41,14 @@ function show(next) {
   text('mark', MARKS[space.state] ?? '');
   for (const name of ['listening', 'peak', 'joined']) text(name, count(space[name]));
   drawSeats($('seats'), space.speakers);
+  drawHand($('seats'), space.speakers, hand);
+  $('lock').setAttribute('aria-pressed', space.stage_locked);
+  text('lock-word', space.stage_locked ? 'Locked: nobody new takes a seat. Whoever sat here when you locked it can come back.' : '');
   showSteps();
   showButtons();
   showClock();
   showLinks();
-  for (const kind of ['speaker', 'recording', 'store', 'clock', 'ladder']) showProblem($(`alarm-${kind}`), alarmOf(space, kind));
+  for (const kind of ['dead_air', 'speaker', 'recording', 'store', 'clock', 'ladder']) showProblem($(`alarm-${kind}`), alarmOf(space, kind));
   showProblem($('capacity'), isOver(space) ? undefined : tooMany(space));
   for (const id of ['details', 'monitor-box', 'stage-box']) $(id).hidden = isOver(space);
   if (isOver(space)) setMonitor(false);
@@ -90,11 +94,12 @@ function showClock() {
 const listenUrl = () => space.listen_url ?? keptLinks(slug).listen_url;
 
 function showLinks() {
-  const links = { ...keptLinks(slug), listen_url: listenUrl(), seats: space.seats };
+  const good = space.speakers?.map(speaker => speaker.has_link);
+  const links = { ...keptLinks(slug), listen_url: listenUrl(), seats: space.seats, good };
   const print = JSON.stringify([links, isOver(space)]);
   if (print === printedLinks) return;
   printedLinks = print;
-  drawLinks($('links'), links, isOver(space) ? undefined : renew);
+  drawLinks($('links'), links, isOver(space) ? undefined : { renew, revoke });
 }
 
 /** A new link for a speaker; whoever is on stage by the old one has to leave. */
@@ -106,6 +111,26 @@ async function renew(seat) {
     keepLinks(slug, { ...keptLinks(slug), speaker_urls: speakers });
     showLinks();
     say(`Speaker ${seat} has a new link.`);
+  } catch (problem) { showProblem($('problem'), problem); }
+}
+
+const revoke = seat => touch('DELETE', `/speakers/${seat}/link`, undefined, `The link of speaker ${seat} opens nothing any more.`);
+
+// ---- The hand on the stage ---------------------------------------------------------------------------
+
+const hand = {
+  mute: (seat, muted) => touch('PATCH', `/speakers/${seat}`, { muted }, muted ? `You have muted speaker ${seat}.` : `Speaker ${seat} is no longer muted by you.`),
+  gain: (seat, gain_db) => touch('PATCH', `/speakers/${seat}`, { gain_db }, `Speaker ${seat} is heard at ${decibels(gain_db)}.`),
+  remove: seat => touch('DELETE', `/speakers/${seat}/session`, undefined, `Speaker ${seat} is off the stage. Their link is still good.`),
+};
+
+/** Changes something of the stage and says so. */
+async function touch(method, at, body, words) {
+  try {
+    const next = await api(key, method, `${path}${at}`, body);
+    showProblem($('problem'));
+    say(words);
+    if (next) show(next); else await look();
   } catch (problem) { showProblem($('problem'), problem); }
 }
 
@@ -172,6 +197,10 @@ function say(words) {
 }
 
 for (const step of Object.keys(DONE)) onPress($(step), () => act(step));
+$('lock').addEventListener('click', () => {
+  const stage_locked = !space.stage_locked;
+  touch('PATCH', '', { stage_locked }, stage_locked ? 'The stage is locked.' : 'The stage is open.');
+});
 $('details').addEventListener('submit', save);
 $('monitor').addEventListener('click', () => setMonitor($('monitor-audio').muted));
 $('monitor-audio').addEventListener('playing', () => { document.documentElement.dataset.monitor = 'playing'; });

@@ -4,7 +4,7 @@ import { reloadOnNewKey, takeKey } from './key.js';
 import { isAlreadyAllowed, Microphone, microphones } from './microphone.js';
 import { drawSeats, setMeter } from './seats.js';
 import { Whip } from './whip.js';
-import { $, clock, count, isOver, MARKS, secondsUntil, showProblem, text } from './words.js';
+import { $, clock, count, decibels, isOver, MARKS, secondsUntil, showProblem, text } from './words.js';
 
 const POLL_MS = 1_000;
 const LEAN_POLLS = 5; // on a narrow link each answer makes the sound wait: only every fifth is asked for
@@ -65,13 +65,21 @@ function setMuted(muted) {
   root.muted = muted;
   $('mute').setAttribute('aria-pressed', muted);
   text('mute', muted ? 'Muted – press to speak' : 'Mute');
+  tellMuted();
   if (space) drawLamp();
+}
+
+/** Tells the host: what is sent is silence, and that is no word. Nothing hangs on it. */
+function tellMuted() {
+  if (space?.seat && whip.state === 'connected') api(key, 'PATCH', `/api/spaces/${slug}/speakers/${space.seat}`, { muted: microphone.muted }).catch(() => {});
 }
 
 function drawConnection() {
   const { state } = whip;
-  const inside = state !== 'idle' && state !== 'replaced';
-  if (state === 'replaced') microphone.close();
+  const out = state === 'replaced' || state === 'removed'; // by others
+  const inside = state !== 'idle' && !out;
+  if (out) microphone.close();
+  if (state === 'connected') tellMuted();
   root.connection = state;
   $('join').hidden = inside;
   text('join', state === 'replaced' ? 'Take it back' : 'Join the stage');
@@ -83,9 +91,23 @@ function drawConnection() {
     connected: 'You are on stage. Space mutes and unmutes.',
     reconnecting: 'Reconnecting – the connection was lost. Your seat is kept.',
     replaced: 'Your seat was taken over in another window.',
+    removed: 'The host has taken you off the stage. Your link is still good: ask before you join again.',
   }[state]);
-  if (state === 'connected' || state === 'replaced') showProblem($('problem'));
+  if (state === 'connected' || out) showProblem($('problem'));
   if (space) drawLamp();
+}
+
+/** What the host has done to this seat, in words. */
+function drawHost() {
+  const mine = space.speakers?.[space.seat - 1];
+  const words = isOver(space) ? [] : [
+    mine?.muted_by_host && 'The host has muted you. Nobody hears you until the host unmutes you.',
+    mine?.gain_db && `The host has turned you ${mine.gain_db > 0 ? 'up' : 'down'}: ${decibels(mine.gain_db)}.`,
+    mine?.admitted === false && 'The host has locked the stage: nobody new takes a seat.',
+  ].filter(Boolean);
+  text('host-word', words.join(' '));
+  $('host-word').hidden = !words.length;
+  return mine;
 }
 
 // ---- The space --------------------------------------------------------------------------------
@@ -114,12 +136,13 @@ async function look() {
 function drawLamp() {
   const left = secondsUntil(space.scheduled_at);
   const onStage = whip.state === 'connected';
+  const host = drawHost()?.muted_by_host ? 'The host has muted you: nobody hears you.' : '';
   const [lamp, word] = {
     announced: ['Not open yet', 'Listeners hear hold music, not you.'],
     doors: ['Doors are open', 'Listeners hear hold music, not you. Talk with the others, if you like.'],
-    live: onStage && !microphone.muted
+    live: onStage && !microphone.muted && !host
       ? ['ON AIR', 'Everybody hears you.']
-      : ['ON AIR', onStage ? 'You are muted: nobody hears you.' : 'Join the stage to be heard.'],
+      : ['ON AIR', onStage ? host || 'You are muted: nobody hears you.' : 'Join the stage to be heard.'],
     ended: ['It is over', 'Nobody hears you any more. Thank you!'],
     cancelled: ['Cancelled', 'This space will not take place.'],
   }[space.state];

@@ -1,5 +1,6 @@
 // One speaker's WebRTC connection by WHIP (RFC 9725), sendrecv: our microphone out, everybody else back.
-// It keeps itself connected until leave(): the same key takes the same seat again, unless somebody else with it did.
+// It keeps itself connected until leave(): the same key takes the same seat again, unless somebody else with it did, or the
+// host has ended it.
 import { Problem, problemOf } from './api.js';
 import { Narrow, leaned } from './narrow.js';
 
@@ -15,6 +16,7 @@ const FIRST_RETRY_MS = 300;
 const LAST_RETRY_MS = 5_000;
 
 const GONE = 410;
+const REMOVED = 'urn:throng:problem:removed';
 const unreachable = () => new Problem(0, 'The server cannot be reached', 'Check your connection. This page keeps trying.');
 const sleep = ms => new Promise(done => setTimeout(done, ms));
 
@@ -25,7 +27,7 @@ export class Whip extends EventTarget {
   #url; #key; #track; #link;
   #run = 0; // every join has a number; whatever belongs to an older one stops
   isLean = false; // whether the link bears little
-  state = 'idle'; // idle, connecting, connected, reconnecting, replaced
+  state = 'idle'; // idle, connecting, connected, reconnecting, replaced, removed
 
   constructor(url, key) {
     super();
@@ -56,7 +58,7 @@ export class Whip extends EventTarget {
         continue;
       } catch (problem) {
         if (run !== this.#run) return;
-        if (problem.status === GONE) return this.#stop('replaced');
+        if (problem.status === GONE) return this.#stop(problem.type === REMOVED ? 'removed' : 'replaced');
         this.dispatchEvent(new CustomEvent('problem', { detail: problem }));
         if (problem.isRefusal) return this.leave();
         if (lost) tries = 0; // who is away loses nothing by being asked often, and is found the sooner
@@ -155,7 +157,7 @@ export class Whip extends EventTarget {
     return ask.then(() => true, () => false);
   }
 
-  /** Ends a lost session. GONE says that somebody took the seat meanwhile; any other refusal, that it is unknown. */
+  /** Ends a lost session. GONE says that somebody took the seat meanwhile, or that the host has ended it; any other refusal, that it is unknown. */
   async #giveBack(resource) {
     const response = await fetch(resource, {
       method: 'DELETE',

@@ -17,6 +17,9 @@ export function moment(time) {
   return new Date(time).toLocaleString([], { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
 }
 
+/** "+3 dB", with a true minus. */
+export const decibels = db => `${db > 0 ? '+' : db < 0 ? '\u2212' : ''}${Math.abs(db)} dB`;
+
 /** "2026-12-01T20:00" in the reader's zone, as <input type=datetime-local> wants it. */
 export function localInput(time) {
   if (!time) return '';

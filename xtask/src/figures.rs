@@ -9,9 +9,10 @@ mod fuzz;
 mod row;
 
 use std::fs;
+use std::process::Command;
 
 use crate::install;
-use crate::shell::{Outcome, output, program, root, target};
+use crate::shell::{Outcome, must, output, program, root, target};
 use row::Row;
 
 /// A family of measurements.
@@ -157,7 +158,7 @@ fn measure(suite: &Suite, name: &str, call: &Call) -> Result<String, String> {
     install::run()?;
     install::packages_of(&format!("{}/{name}.packages", suite.folder))?;
     built_in::release_programs()?;
-    let mut python = program(install::python(), &[&format!("{}/{name}.py", suite.folder)]);
+    let mut python = program_of(&format!("{}/{name}.py", suite.folder));
     python.args(&call.cases);
     if let Some(listeners) = call.listeners {
         python.env("THRONG_BENCH_LISTENERS", listeners.to_string());
@@ -165,12 +166,24 @@ fn measure(suite: &Suite, name: &str, call: &Call) -> Result<String, String> {
     if let Some(seconds) = call.seconds {
         python.env("THRONG_BENCH_SECONDS", seconds.to_string());
     }
-    output(
-        python
-            .env("THRONG_BIN", target().join("release/throng"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("PYTHONPATH", root().join("tests")),
-    )
+    output(&mut python)
+}
+
+/// Takes pictures of all pages, for the documents.
+pub(crate) fn screenshots() -> Outcome {
+    install::run()?;
+    built_in::release_programs()?;
+    must(&mut program_of("tests/screenshots.py"))
+}
+
+/// A Python program that runs our release build.
+fn program_of(path: &str) -> Command {
+    let mut python = program(install::python(), &[path]);
+    python
+        .env("THRONG_BIN", target().join("release/throng"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONPATH", root().join("tests"));
+    python
 }
 
 fn rows(text: &str) -> Vec<Row> {

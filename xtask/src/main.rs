@@ -24,11 +24,13 @@ usage: cargo xtask COMMAND
   tidy                              the rules that no compiler knows
   doc [--check]                     writes the generated reference, or says that it is stale
   bench [NAME…] [--check] [--write] figures; --check fails over a limit, --write keeps them in docs/benchmarks.md
-        [--listeners N]             for bench air (15000), august (1400000), held (200000), prove soak and upgrades (5000)
+        [--listeners N]             for bench air (15000), august (1400000), held and storm (200000), overload (2000);
+                                    for prove soak and upgrades (5000)
   prove [NAME…] [--check] [--write] suites too long for `test`; --write keeps the result in docs/proofs.md
         faults [CASE…]              those of its cases, as disk-full or store-locked
         fuzz [TARGET…]              those of its targets
         [--seconds N]               for each fuzz target (60), for soak (7200)
+  screenshots                       takes the pictures in docs/screenshots, of every page in every state
 ";
 
 /// Exit status of a wrong call, as in the program itself.
@@ -59,6 +61,7 @@ fn run(words: &[&str]) -> Option<Outcome> {
         ["doc"] => Some(doc::write()),
         ["doc", "--check"] => Some(doc::check()),
         ["bench", rest @ ..] => Some(figures::run(&figures::BENCH, &figures::Call::read(rest)?)),
+        ["screenshots"] => Some(figures::screenshots()),
         ["prove", rest @ ..] => Some(figures::run(&figures::PROVE, &figures::Call::read(rest)?)),
         _ => None,
     }

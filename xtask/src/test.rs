@@ -1,5 +1,7 @@
 //! `cargo xtask test`: all that must pass, in the order in which it fails soonest. Stops at the first failure.
 
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
 use crate::shell::{Outcome, build_all, cargo, must, program, root, target};
@@ -113,9 +115,27 @@ fn players() -> Outcome {
         println!("no tests/ folder: nothing to run");
         return Ok(());
     }
+    // What waits more than it works goes on beside the rest, and is shown when that is over.
+    let (rest, aside) = thread::scope(|lanes| {
+        let aside = lanes.spawn(|| pytest("aside").stderr(Stdio::inherit()).output());
+        let rest = must(&mut pytest("not aside"));
+        (rest, aside.join().expect("a lane does not panic"))
+    });
+    let aside = aside.map_err(|error| format!("pytest could not be started: {error}"))?;
+    println!("--- meanwhile\n{}", String::from_utf8_lossy(&aside.stdout));
+    rest?;
+    if !aside.status.success() {
+        return Err(format!("the tests aside failed ({})", aside.status));
+    }
+    Ok(())
+}
+
+/// The player tests that are so marked.
+fn pytest(marks: &str) -> Command {
     let mut pytest = program(install::python(), &["-m", "pytest", "tests", "-q"]);
     pytest
+        .args(["-m", marks])
         .env("THRONG_BIN", target().join("debug/throng"))
         .env("PYTHONDONTWRITEBYTECODE", "1");
-    must(&mut pytest)
+    pytest
 }

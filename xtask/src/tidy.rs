@@ -3,6 +3,7 @@
 mod arrows;
 pub(crate) mod page;
 mod papers;
+mod routes;
 mod rust;
 mod shape;
 mod words;
@@ -43,6 +44,7 @@ const RULES: &[Rule] = &[
     page::weight,
     papers::links,
     papers::metrics,
+    routes::described,
     shape::file_lengths,
     shape::function_lengths,
     shape::openings,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Finding, Source};
+use crate::shell::root;
 
 const METRICS_REFERENCE: &str = "docs/reference/metrics.md";
 
@@ -48,9 +49,9 @@ fn resolve(from: &str, place: &str) -> String {
 
 fn exists(sources: &[Source], path: &str) -> bool {
     let folder = format!("{path}/");
-    sources
-        .iter()
-        .any(|source| source.path == path || source.path.starts_with(&folder))
+    let is_it = |source: &Source| source.path == path || source.path.starts_with(&folder);
+    // A picture is no source.
+    sources.iter().any(is_it) || root().join(path).is_file()
 }
 
 /// Every metric in the source is in the reference, and the other way round.

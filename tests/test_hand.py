@@ -1,0 +1,185 @@
+"""The host's hand on the stage: what is done in the studio is heard by listeners, and the speaker reads it on his page."""
+
+import datetime
+import time
+
+import pytest
+
+import browser
+import signal_kit
+from disks import ended, raised
+from test_speakers import connection, join_stage
+from throng import command, request, wait_until
+
+SIZES = [{"width": 390, "height": 844}, {"width": 1280, "height": 800}]
+# Whoever is cut off is not heard any more after so long.
+CUT_SECONDS = 1
+SECONDS = 4
+# Speech has pauses: a level is that of some sentences.
+LEVEL_SECONDS = 8
+LEVEL_TOLERANCE_DB = 1.5
+
+
+@pytest.fixture
+def stage(node, chromium):
+    """A live space in which a page talks, and the host's studio."""
+    space = node.live("The host's hand")
+    with chromium.page(space.speaker_urls[0], tapped=False) as speaker, studio_of(space, chromium) as studio:
+        join_stage(speaker)
+        wait_until(lambda: space.is_talking(1), "the page talks")
+        yield space, speaker, studio
+
+
+def studio_of(space, chromium):
+    return chromium.page(space.created["host_url"], tapped=False)
+
+
+def reads(page, words):
+    wait_until(lambda: words in page.inner_text("body"), f"the page says: {words}")
+
+
+def press_twice(page, selector):
+    """Presses a button that asks whether it is meant."""
+    page.click(selector)
+    page.wait_for_selector(f"{selector}[data-armed]")
+    page.click(selector)
+
+
+def level_now(listener):
+    return signal_kit.level_dbfs(browser.taken(listener, 1))
+
+
+def since_start(space):
+    """How long the space has been live now: the second of the recording that is being mixed."""
+    return time.time() - datetime.datetime.fromisoformat(space.state()["started_at"]).timestamp()
+
+
+def assert_cut(space, at):
+    """He was heard until that second of the recording, and from a second later on nothing is."""
+    wait_until(lambda: space.recorded_seconds() >= at + CUT_SECONDS + SECONDS, "the time after it is recorded")
+    recorded = space.recording()
+    before, after = int(at * signal_kit.RATE_HZ), int((at + CUT_SECONDS) * signal_kit.RATE_HZ)
+    assert signal_kit.level_dbfs(recorded[before - SECONDS * signal_kit.RATE_HZ : before]) > signal_kit.BED_DBFS
+    assert signal_kit.level_dbfs(recorded[after:]) < signal_kit.SILENCE_DBFS
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["phone", "desk"])
+def test_listeners_hear_a_mute_and_its_end_and_the_speaker_reads_it(stage, chromium, size):
+    space, speaker, studio = stage
+    studio.set_viewport_size(size)
+    speaker.set_viewport_size(size)
+    with chromium.page(space.listen_url) as listener:
+        browser.heard(listener, SECONDS)
+        wait_until(lambda: level_now(listener) > signal_kit.BED_DBFS, "the listener hears him")
+        studio.click("[data-mute='1']")
+        reads(studio, "Muted by the host")
+        reads(speaker, "The host has muted you")
+        wait_until(lambda: level_now(listener) < signal_kit.SILENCE_DBFS, "the listener hears nothing")
+        # A reload is no way out of it.
+        speaker.reload()
+        join_stage(speaker)
+        reads(speaker, "The host has muted you")
+        assert not space.is_talking(1)
+        assert studio.inner_text("[data-mute='1']") == "Unmute"
+        studio.click("[data-mute='1']")
+        wait_until(lambda: level_now(listener) > signal_kit.BED_DBFS, "the listener hears him again")
+        wait_until(lambda: not speaker.is_visible("#host-word"), "the speaker reads no more of it")
+
+
+def test_the_studio_tells_a_mute_of_ones_own_from_the_hosts(stage):
+    space, speaker, studio = stage
+    speaker.click("#mute")
+    reads(studio, "Muted by themselves")
+    seat = space.seat(1)
+    assert (seat["muted"], seat["muted_by_self"], seat["muted_by_host"]) == (True, True, False)
+    speaker.click("#mute")
+    wait_until(lambda: space.is_talking(1), "he talks again")
+    wait_until(lambda: "Muted by themselves" not in studio.inner_text("#seats"), "the studio says so")
+
+
+def test_who_is_removed_is_cut_within_a_second_reads_it_and_may_come_back(stage):
+    space, speaker, studio = stage
+    since = since_start(space)
+    wait_until(lambda: since_start(space) >= since + SECONDS, "he has talked for a while")
+    studio.click("[data-remove='1']")
+    at = since_start(space)
+    studio.click("[data-remove='1']")
+    wait_until(lambda: connection(speaker) == "removed", "his page knows")
+    reads(speaker, "The host has taken you off the stage")
+    assert_cut(space, at)
+    assert connection(speaker) == "removed", "it does not come back by itself"
+    speaker.click("#join")
+    wait_until(lambda: space.is_talking(1), "he talks again")
+
+
+def test_a_revoked_link_cuts_whoever_sits_there_by_it_within_a_second(stage, voices):
+    space, speaker, studio = stage
+    since = since_start(space)
+    wait_until(lambda: since_start(space) >= since + SECONDS, "he has talked for a while")
+    studio.click("[data-revoke='1']")
+    at = since_start(space)
+    studio.click("[data-revoke='1']")
+    reads(speaker, "revoked")
+    reads(studio, "opens nothing any more")
+    assert_cut(space, at)
+    press_twice(studio, "[data-renew='1']")
+    shown = studio.locator("#links li").filter(has_text="Speaker 1").locator("code")
+    space.speaker_urls[0] = wait_until(lambda: shown.count() and shown.inner_text(), "there is a new link")
+    with space.speak(1, voices["ada"]):
+        assert space.is_talking(1)
+
+
+def test_a_locked_stage_lets_nobody_new_in_and_says_so(stage, chromium):
+    space, speaker, studio = stage
+    studio.focus("#lock")
+    studio.keyboard.press("Enter")
+    reads(studio, "nobody new takes a seat")
+    with chromium.page(space.speaker_urls[1], tapped=False) as newcomer:
+        newcomer.click("#join")
+        reads(newcomer, "The stage is locked")
+        assert connection(newcomer) == "idle"
+        speaker.reload()
+        join_stage(speaker)
+        wait_until(lambda: space.is_talking(1), "who sat there is back")
+        studio.focus("#lock")
+        studio.keyboard.press("Enter")
+        wait_until(lambda: not space.show()["stage_locked"], "it is unlocked")
+        join_stage(newcomer)
+
+
+def test_a_gain_is_heard_and_its_slider_works_by_keyboard(stage, node):
+    space, speaker, studio = stage
+    studio.focus("[data-gain='1']")
+    studio.keyboard.press("ArrowLeft")
+    wait_until(lambda: space.seat(1)["gain_db"] == -1, "a step softer")
+    done = command("space", "gain", space.slug, 1, -12, "--server", node.links["desk"], "--data", node.data)
+    assert done.returncode == 0, done
+    reads(speaker, "turned you down")
+    reads(studio, "\N{MINUS SIGN}12 dB")
+    since = space.recorded_seconds()
+    wait_until(lambda: space.recorded_seconds() >= since + LEVEL_SECONDS + 1, "he is recorded so for a while")
+    match = signal_kit.compare(signal_kit.speech("ada"), space.recording(LEVEL_SECONDS))
+    assert abs(match.level_db + 12) <= LEVEL_TOLERANCE_DB, match
+
+
+def test_the_hand_is_reached_by_everybody(stage):
+    _, speaker, studio = stage
+    studio.click("[data-mute='1']")
+    reads(speaker, "The host has muted you")
+    assert browser.barriers(studio, SIZES) == []
+    assert browser.barriers(speaker, SIZES) == []
+    assert speaker.complaints + studio.complaints == []
+
+
+def test_dead_air_is_told_to_the_host_until_somebody_is_heard(node, chromium, voices):
+    space = node.live("Dead air")
+    with studio_of(space, chromium) as studio:
+        reads(studio, "Nobody is on stage")
+        raised(space, "dead_air")
+        with space.speak(1, voices["ada"]):
+            ended(space, "dead_air")
+            wait_until(lambda: not studio.is_visible("#alarm-dead_air"), "the host is told so")
+            mute = f"{space.desk}/api/spaces/{space.slug}/speakers/1"
+            assert request("PATCH", mute, {"muted": True}, space.host_key).status == 200
+            reads(studio, "Everybody on stage is muted")
+        assert studio.complaints == []
