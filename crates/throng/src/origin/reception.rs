@@ -33,6 +33,8 @@ const FRAME_SAMPLES: u64 = 960;
 pub(crate) enum Fault {
     /// So many packets of a hundred do not come in time.
     Lossy { lost_percent: u64 },
+    /// What comes, comes so unevenly that so much of a thousand is guessed meanwhile.
+    Uneven { guessed_permille: u64 },
     /// Nothing comes.
     Silent,
 }
@@ -81,7 +83,7 @@ impl Reception {
         };
         let since_frame = *self.since_frame.get_or_insert(match fault {
             Fault::Silent => self.came_frame,
-            Fault::Lossy { .. } => frame,
+            Fault::Lossy { .. } | Fault::Uneven { .. } => frame,
         });
         Some(Trouble { fault, since_frame })
     }
@@ -101,9 +103,14 @@ impl Reception {
         let lost_percent = lost * 100 / packets;
         let guessed_permille = since(|counters| counters.concealed_samples) * 1_000 / samples;
         let lasts = if self.since_frame.is_some() { 2 } else { 1 };
-        (lost_percent * lasts >= LOST_PERCENT_MAX
-            || guessed_permille * lasts >= GUESSED_PERMILLE_MAX)
-            .then_some(Fault::Lossy { lost_percent })
+        let guesses = guessed_permille * lasts >= GUESSED_PERMILLE_MAX;
+        // Guessed because of what is lost, unless what is lost is less than what is guessed.
+        if lost_percent * lasts >= LOST_PERCENT_MAX
+            || guesses && lost_percent * 10 >= guessed_permille
+        {
+            return Some(Fault::Lossy { lost_percent });
+        }
+        guesses.then_some(Fault::Uneven { guessed_permille })
     }
 }
 
@@ -117,9 +124,14 @@ pub(crate) fn alarm(space: &Space, levels: &[SeatLevel]) -> Option<Alarm> {
     let since = troubled().map(|(_, trouble)| trouble.since_frame).min()?;
     let what = troubled().map(|(seat, trouble)| match trouble.fault {
         Fault::Lossy { lost_percent } => {
-            // In tens: words that change every second are read to nobody.
-            let lost_percent = (lost_percent + 5) / 10 * 10;
-            format!("Speaker {seat}: about {lost_percent} % of the sound is lost on the way.")
+            let share = share_in_words(lost_percent);
+            format!("Speaker {seat}: {share} of the sound is lost on the way.")
+        }
+        Fault::Uneven { guessed_permille } => {
+            let share = share_in_words(guessed_permille / 10);
+            format!(
+                "Speaker {seat}: the sound comes in fits and starts, and {share} of it is made up."
+            )
         }
         Fault::Silent => format!("Speaker {seat}: nothing arrives any more."),
     });
@@ -134,6 +146,14 @@ pub(crate) fn alarm(space: &Space, levels: &[SeatLevel]) -> Option<Alarm> {
         ),
         since: space.moment(PartIndex(since / FRAMES_PER_PART)),
     })
+}
+
+/// In tens: words that change every second are read to nobody.
+fn share_in_words(percent: u64) -> String {
+    match percent {
+        0..10 => "a few per cent".to_owned(),
+        _ => format!("about {} %", (percent + 5) / 10 * 10),
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +202,28 @@ mod tests {
         let (mut reception, mut counters) = (Reception::default(), Counters::default());
         looks(&mut reception, &mut counters, 0..10, 1);
         counters.concealed_samples += 9_600;
-        assert!(looks(&mut reception, &mut counters, 10..11, 1).is_some());
+        let trouble = looks(&mut reception, &mut counters, 10..11, 1).unwrap();
+        assert_eq!(
+            trouble.fault,
+            Fault::Lossy { lost_percent: 2 },
+            "guessed because it was lost"
+        );
+    }
+
+    #[test]
+    fn what_comes_too_late_is_not_called_lost() {
+        let (mut reception, mut counters) = (Reception::default(), Counters::default());
+        looks(&mut reception, &mut counters, 0..10, 0);
+        counters.concealed_samples += 14_400;
+        let trouble = looks(&mut reception, &mut counters, 10..11, 0).unwrap();
+        assert!(matches!(
+            trouble.fault,
+            Fault::Uneven {
+                guessed_permille: 30..
+            }
+        ));
+        assert_eq!(share_in_words(3), "a few per cent");
+        assert_eq!(share_in_words(17), "about 20 %");
     }
 
     #[test]
