@@ -37,7 +37,7 @@ use crate::presence::Player;
 use crate::progressive;
 use crate::recording;
 use crate::room::{Follower, Room};
-use crate::space_file::SpaceFile;
+use crate::space_file::{PAGE_FILE_COUNT, PageFile, SpaceFile};
 use crate::state::{Told, state_json};
 
 /// What precedes the parts of each rendition; Air links no codec, so it is given.
@@ -53,8 +53,8 @@ pub struct Headers {
 pub struct Pages {
     /// The page for an unknown path or slug.
     pub not_found: Document,
-    /// The module that the page of a space loads when the house is full.
-    pub waiting: Document,
+    /// What the page of a space loads besides itself, in the order of [`PageFile::ALL`].
+    pub files: [Document; PAGE_FILE_COUNT],
 }
 
 /// What a script of another origin may read of an answer.
@@ -273,9 +273,9 @@ impl Air {
         &self.pages.not_found
     }
 
-    /// The module for those who wait.
-    pub(crate) fn waiting(&self) -> &Document {
-        &self.pages.waiting
+    /// What the page of a space loads besides itself.
+    pub(crate) fn of_page(&self, file: PageFile) -> &Document {
+        &self.pages.files[file.index()]
     }
 
     fn unknown(&self, headers: &HeaderMap) -> Response {
@@ -371,8 +371,10 @@ async fn file(
             Some(file) => recording::file(file, &headers, hold_file::KEPT),
             None => answer::come_again(2, "The hold music is still being made.\n"),
         },
-        SpaceFile::Recording(rendition) => recording::recording(on_air, rendition, headers).await,
-        SpaceFile::Waiting => air.waiting().respond(StatusCode::OK, &headers),
+        SpaceFile::OfPage(file) => air.of_page(file).respond(StatusCode::OK, &headers),
+        SpaceFile::Recording(usual) => {
+            recording::recording(on_air, recording::asked(usual, &query), headers).await
+        }
         SpaceFile::Live(format) => {
             live(&air, (on_air, &slug), &method, format, &query, connection).await
         }

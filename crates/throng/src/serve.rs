@@ -24,6 +24,7 @@ use throng_air::document::Document;
 use throng_air::drain::Successor;
 use throng_air::ladder;
 use throng_air::room::{Room, shared};
+use throng_air::space_file::PageFile;
 use throng_air::tls::tickets::TicketSecret;
 use throng_archive::DataLock;
 use throng_core::admission::Lane;
@@ -359,7 +360,7 @@ pub(crate) fn empty_air(
     };
     let pages = Pages {
         not_found: pages::not_found(),
-        waiting: pages::waiting(),
+        files: PageFile::ALL.map(pages::file),
     };
     Air::behind(room, headers, pages, index)
 }

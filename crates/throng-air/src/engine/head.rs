@@ -14,7 +14,7 @@ use crate::document::takes_gzip;
 use crate::format::Format;
 use crate::hls;
 use crate::room::overflow::SENT_ON;
-use crate::space_file::SpaceFile;
+use crate::space_file::{PageFile, SpaceFile};
 
 #[cfg(test)]
 mod tests;
@@ -93,8 +93,8 @@ pub(crate) enum What<'b> {
     NowServing(&'b str),
     /// `state.json` of a space.
     State(&'b str),
-    /// The page's module for those who wait.
-    Waiting(&'b str),
+    /// What the page of a space loads besides itself.
+    OfPage(&'b str, PageFile),
 }
 
 /// A file under `hls/`.
@@ -274,10 +274,10 @@ fn what(target: &str) -> Option<What<'_>> {
         SpaceFile::HoldMusic => Some(What::HoldFile(slug)),
         SpaceFile::Live(format) => live(slug, format, query).map(What::LiveHead),
         SpaceFile::NowServing => Some(What::NowServing(slug)),
+        SpaceFile::OfPage(file) => Some(What::OfPage(slug, file)),
         // Read from a disk.
         SpaceFile::Recording(_) => None,
         SpaceFile::State => Some(What::State(slug)),
-        SpaceFile::Waiting => Some(What::Waiting(slug)),
     }
 }
 

@@ -16,6 +16,7 @@ use throng_air::hand_over::hand_over;
 use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::{Past, Recorded, Recording};
 use throng_air::presence::Presence;
+use throng_air::space_file::PageFile;
 use throng_core::rendition::{Codec, Rendition};
 use throng_core::slug::Slug;
 use throng_core::space::{Announcement, Space, State};
@@ -158,7 +159,7 @@ impl House {
         };
         let pages = Pages {
             not_found: page("not here"),
-            waiting: page("for those who wait"),
+            files: PageFile::ALL.map(|file| page(&format!("{file:?}"))),
         };
         let air = Air::new(headers, pages, page("the list"));
         air.add(space.slug.as_str(), Arc::clone(&on_air));

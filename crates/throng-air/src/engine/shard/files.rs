@@ -108,9 +108,9 @@ impl<P: Port> Shard<P> {
                 let on_air = self.air.find(slug)?;
                 Some((answer::state(&self.air, &on_air, keeps), Door::Page))
             }
-            What::Waiting(slug) => {
+            What::OfPage(slug, file) => {
                 self.air.find(slug)?;
-                Some(page(self.air.waiting()))
+                Some(page(self.air.of_page(file)))
             }
         }
     }

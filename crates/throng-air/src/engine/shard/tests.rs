@@ -17,6 +17,7 @@ use crate::engine::port::Taken;
 use crate::hand_over::hand_over;
 use crate::on_air::OnAir;
 use crate::on_air::tests::on_air;
+use crate::space_file::PageFile;
 
 /// What peers have said and were told.
 #[derive(Default)]
@@ -85,7 +86,7 @@ fn shard(on_air: &Arc<OnAir>) -> Shard<Wires> {
     };
     let pages = Pages {
         not_found: page("not here"),
-        waiting: page("for those who wait"),
+        files: PageFile::ALL.map(|_| page("a file")),
     };
     let air = Air::new(headers, pages, page("the list"));
     air.add("a", Arc::clone(on_air));
