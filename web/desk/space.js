@@ -1,7 +1,9 @@
 // The host's desk for one space: the next step, who is on stage, what listeners hear and are told.
 import { api, repeat } from './api.js';
+import { drawChapters, takeChapters } from './chapters.js';
 import { onPress } from './confirm.js';
 import { drawHand } from './hand.js';
+import { drawKeeping, takeKeeping } from './keeping.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
 import { drawLinks } from './links.js';
 import { drawSeats } from './seats.js';
@@ -42,6 +44,8 @@ function show(next) {
   for (const name of ['listening', 'peak', 'joined']) text(name, count(space[name]));
   drawSeats($('seats'), space.speakers);
   drawHand($('seats'), space.speakers, hand);
+  drawChapters(space);
+  drawKeeping(space);
   $('lock').setAttribute('aria-pressed', space.stage_locked);
   text('lock-word', space.stage_locked ? 'Locked: nobody new takes a seat. Whoever sat here when you locked it can come back.' : '');
   showSteps();
@@ -70,7 +74,7 @@ function showButtons() {
     $(id).hidden = !next.includes(id);
     $(id).classList.toggle('main', id === next[0]);
   }
-  $('replay').hidden = space.state !== 'ended';
+  $('replay').hidden = space.state !== 'ended' || Boolean(space.recording_deleted_at);
   $('replay').href = listenUrl() ?? '#';
 }
 
@@ -82,7 +86,7 @@ function showClock() {
     announced: ['Starts in', left > 0 ? clock(left) : '–', `Listeners hear hold music. ${stage}`],
     doors: [left > 0 ? 'Starts in' : 'Past the time by', Number.isNaN(left) ? '–' : clock(Math.abs(left)), `Listeners hear hold music. ${stage}`],
     live: ['On air for', clock(-secondsUntil(space.started_at)), `Listeners hear the stage. ${stage}`],
-    ended: ['Length', clock(space.recording?.seconds ?? 0), 'The same link plays the replay now.'],
+    ended: ['Length', clock(space.recording?.seconds ?? 0), space.recording_deleted_at ? 'The same link says that there is no recording any more.' : 'The same link plays the replay now.'],
     cancelled: ['', 'Cancelled', 'Listeners are told so at the link.'],
   }[space.state];
   const noTime = !space.scheduled_at && (space.state === 'announced' || space.state === 'doors');
@@ -201,6 +205,9 @@ $('lock').addEventListener('click', () => {
   const stage_locked = !space.stage_locked;
   touch('PATCH', '', { stage_locked }, stage_locked ? 'The stage is locked.' : 'The stage is open.');
 });
+const done = words => { say(words); return look(); };
+takeChapters(key, path, done);
+takeKeeping(key, path, done);
 $('details').addEventListener('submit', save);
 $('monitor').addEventListener('click', () => setMonitor($('monitor-audio').muted));
 $('monitor-audio').addEventListener('playing', () => { document.documentElement.dataset.monitor = 'playing'; });

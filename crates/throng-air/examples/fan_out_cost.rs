@@ -281,6 +281,7 @@ fn house() -> (Arc<Air>, Arc<OnAir>, String) {
     let facts = Facts {
         space: Arc::clone(&space),
         page: Arc::new(page()),
+        chapters: Arc::new(page()),
     };
     let on_air = OnAir::new(
         facts,

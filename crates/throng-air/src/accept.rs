@@ -6,6 +6,7 @@
 
 use std::future::ready;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,6 +55,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
+/// The address of who makes a request, as far as it is known: an extension of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client(pub IpAddr);
+
 /// One port: its socket, its bound and its TLS.
 pub struct Door {
     listener: TcpListener,
@@ -93,9 +98,11 @@ impl Door {
                 () = closed(&mut closing) => return,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     let tls = self.tls.clone();
-                    tokio::spawn(connection(stream, tls, app.clone(), closing.clone(), place));
+                    let served = (app.clone(), closing.clone());
+                    let client = Client(address.ip());
+                    tokio::spawn(connection(stream, tls, client, served, place));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -125,16 +132,19 @@ pub async fn serve_handed(mut handed: Handed, app: Router, closing: watch::Recei
         tokio::spawn(async move {
             let place = connection.place;
             let read = connection.read;
+            let (Stream::Plain(socket) | Stream::Tls(socket, _)) = &connection.stream;
+            let client = socket.peer_addr().ok();
+            let client = client.map(|address| Client(address.ip()));
             match connection.stream {
                 Stream::Plain(socket) => {
                     if let Ok(stream) = TcpStream::from_std(socket) {
-                        requests(Replay { read, stream }, app, closing).await;
+                        serve(Replay { read, stream }, client, app, closing).await;
                     }
                 }
                 Stream::Tls(socket, carried) => {
                     if let Ok(socket) = TcpStream::from_std(socket) {
                         let stream = TlsStream::new(socket, *carried);
-                        requests(Replay { read, stream }, app, closing).await;
+                        serve(Replay { read, stream }, client, app, closing).await;
                     }
                 }
             }
@@ -147,8 +157,8 @@ pub async fn serve_handed(mut handed: Handed, app: Router, closing: watch::Recei
 async fn connection(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    app: Router,
-    mut closing: watch::Receiver<bool>,
+    client: Client,
+    (app, mut closing): (Router, watch::Receiver<bool>),
     _place: OwnedSemaphorePermit,
 ) {
     let speaks = tokio::select! {
@@ -159,10 +169,10 @@ async fn connection(
         return;
     }
     match tls {
-        None => requests(stream, app, closing).await,
+        None => serve(stream, Some(client), app, closing).await,
         Some(tls) => {
             if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                requests(stream, app, closing).await;
+                serve(stream, Some(client), app, closing).await;
             }
         }
     }
@@ -183,9 +193,19 @@ async fn speaks(stream: &TcpStream) -> bool {
     )
 }
 
-/// Serves the requests of one connection, until it ends or `closing` turns true and its request is done.
+/// Serves the requests of one connection that is nobody's in particular, until it ends or `closing` turns true and its
+/// request is done.
 pub async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    closing: watch::Receiver<bool>,
+) {
+    serve(stream, None, app, closing).await;
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: Option<Client>,
     app: Router,
     mut closing: watch::Receiver<bool>,
 ) {
@@ -199,6 +219,9 @@ pub async fn requests(
         }
         let mut request = request.map(timely);
         request.extensions_mut().insert(id);
+        if let Some(client) = client {
+            request.extensions_mut().insert(client);
+        }
         Either::Right(app.call(request))
     });
     let serving = hyper::server::conn::http1::Builder::new()

@@ -357,6 +357,7 @@ async fn file(
         return air.unknown(&headers);
     };
     match file {
+        SpaceFile::Chapters => on_air.facts().chapters.respond(StatusCode::OK, &headers),
         SpaceFile::State => answer::ok(
             state_json(&on_air, &on_air.facts().space, air.told(), now()),
             "application/json",

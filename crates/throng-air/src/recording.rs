@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use throng_core::caching::BRIEF;
 use throng_core::rendition::Rendition;
+use throng_core::space::{DeletedBy, Deletion};
 use tokio::task::spawn_blocking;
 
 use crate::answer;
@@ -39,7 +40,11 @@ pub(crate) async fn recording(
             "rendition: recording.mp4 is to be had in o48, o24 and o16; recording.m4a in a64 and a32.\n",
         );
     };
-    let ended = on_air.facts().space.ended_at.is_some();
+    let space = on_air.facts().space;
+    if let Some(gone) = space.recording_deleted {
+        return answer::refuse(StatusCode::GONE, self::gone(gone));
+    }
+    let ended = space.ended_at.is_some();
     let found = spawn_blocking(move || on_air.past().recording(rendition))
         .await
         .expect("reading does not panic");
@@ -53,6 +58,16 @@ pub(crate) async fn recording(
             "Nothing has been recorded yet: the space was not live.\n",
         ),
         Err(error) => unreadable(&error),
+    }
+}
+
+/// What is told of a recording that is gone, for `410`.
+pub(crate) fn gone(deletion: Deletion) -> &'static str {
+    match deletion.by {
+        DeletedBy::Host => "There was a recording, and the host has taken it away.\n",
+        DeletedBy::Time => {
+            "There was a recording. The time for which its host wanted it kept is over, and it is gone.\n"
+        }
     }
 }
 

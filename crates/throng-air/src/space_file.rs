@@ -7,6 +7,8 @@ use crate::format::Format;
 /// A file of a space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpaceFile {
+    /// What begins where in the recording.
+    Chapters,
     /// The hold music, once round.
     HoldMusic,
     /// The programme, without an end.
@@ -60,8 +62,9 @@ impl PageFile {
 
 impl SpaceFile {
     /// Every file under `/s/{slug}/` with its name. Those under `hls/` are [`HLS`].
-    pub const ALL: [(&str, Self); 14] = [
+    pub const ALL: [(&str, Self); 15] = [
         ("chapters.js", Self::OfPage(PageFile::Chapters)),
+        ("chapters.json", Self::Chapters),
         ("controls.css", Self::OfPage(PageFile::Style)),
         ("controls.js", Self::OfPage(PageFile::Controls)),
         ("hold.mp4", Self::HoldMusic),

@@ -2,10 +2,11 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use throng_core::ladder::Rung;
 use throng_core::ladder::signals::Decision;
 use throng_core::rendition::Rendition;
-use throng_core::space::{Space, State};
+use throng_core::space::{DeletedBy, Space, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::{PART_DURATION_MS, PARTS_PER_SEGMENT, PartIndex};
 
@@ -51,6 +52,15 @@ pub struct StateJson<'a> {
     queued: u64,
     renditions: [&'static str; Rendition::ALL.len()],
     recording: RecordingJson,
+    /// Until when the recording is kept, where that was said.
+    #[schemars(extend("format" = "date-time"))]
+    recording_until: Option<String>,
+    /// Until when there was a recording, where it is gone.
+    #[schemars(extend("format" = "date-time"))]
+    recording_deleted_at: Option<String>,
+    /// Whether the host has taken it away, or the time was over for which it was to be kept.
+    #[schemars(extend("enum" = json!([DeletedBy::Host.name(), DeletedBy::Time.name(), null])))]
+    recording_deleted_by: Option<&'static str>,
 }
 
 /// What is true of the node, whichever space it is.
@@ -132,6 +142,8 @@ fn document(
     newest_segment: Option<u64>,
     told: Told,
 ) -> StateJson<'_> {
+    let gone = space.recording_deleted;
+    let recorded = gone.map_or(recorded, |_| Recorded::default());
     StateJson {
         slug: space.slug.as_str(),
         title: &space.title,
@@ -155,5 +167,8 @@ fn document(
             seconds: seconds(recorded.parts),
             bytes: recorded.bytes,
         },
+        recording_until: space.recording_until().map(UnixMillis::to_rfc3339),
+        recording_deleted_at: gone.map(|gone| gone.at.to_rfc3339()),
+        recording_deleted_by: gone.map(|gone| gone.by.name()),
     }
 }

@@ -44,6 +44,11 @@ impl Key {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
+    /// For what is made from it in this crate.
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// What is stored of it.
     pub fn digest(&self) -> KeyDigest {
         KeyDigest(Sha256::digest(self.0).into())

@@ -5,9 +5,13 @@
 //! lateness of a host is no state: doors stay open, and the hold programme plays, until somebody goes live or cancels.
 
 mod acts;
+mod chapters;
+mod keeping;
 mod stage;
 
 pub use acts::{Act, Actor, Change, Refusal, State};
+pub use chapters::{CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, Chapter, Chapters};
+pub use keeping::{DeletedBy, Deletion, KEEP_DAYS_MAX};
 pub use stage::{GAIN_DB_MAX, GAIN_DB_MIN, SeatSetting, StageSetting};
 
 use std::num::NonZeroU32;
@@ -67,6 +71,12 @@ pub struct Space {
     pub expected_listeners: Option<NonZeroU32>,
     /// What the host has set of the stage.
     pub stage: StageSetting,
+    /// What begins where in the recording.
+    pub chapters: Chapters,
+    /// For how long the recording is kept after the end, where that was said.
+    pub keep_recording_days: Option<NonZeroU32>,
+    /// Where there is no recording any more.
+    pub recording_deleted: Option<Deletion>,
 }
 
 /// What somebody who announces a space says.
@@ -118,6 +128,9 @@ impl Space {
             speakers,
             expected_listeners,
             stage: StageSetting::default(),
+            chapters: Chapters::default(),
+            keep_recording_days: None,
+            recording_deleted: None,
         })
     }
 
@@ -143,50 +156,49 @@ impl Space {
             Act::GoLive => self.go_live(now),
             Act::End => self.end(now),
             Act::Cancel => self.cancel(),
+            Act::DeleteRecording => self.delete_recording(wall, actor),
+            edit => self.edit(now, edit)?,
+        };
+        debug_assert_eq!(self.check_invariants(), Ok(()));
+        Ok(change)
+    }
+
+    /// Does an act that changes what is said or set of the space, and not where it is in its life.
+    fn edit(&mut self, now: UnixMillis, act: Act) -> Result<Change, Refusal> {
+        let line_of = |reason: Option<String>| {
+            let reason = reason.map(|reason| one_line("reason", &reason));
+            reason.transpose()
+        };
+        match act {
             Act::Reschedule {
                 scheduled_at,
                 reason,
             } => {
-                self.delay_reason = reason
-                    .map(|reason| one_line("reason", &reason))
-                    .transpose()?;
+                self.delay_reason = line_of(reason)?;
                 self.scheduled_at = Some(scheduled_at);
-                Change::Edited
             }
-            Act::SetDelayReason(reason) => {
-                self.delay_reason = reason
-                    .map(|reason| one_line("reason", &reason))
-                    .transpose()?;
-                Change::Edited
-            }
-            Act::Expect(listeners) => {
-                self.expected_listeners = listeners;
-                Change::Edited
-            }
-            Act::Rename(title) => {
-                self.title = one_line("title", &title)?;
-                Change::Edited
-            }
+            Act::SetDelayReason(reason) => self.delay_reason = line_of(reason)?,
+            Act::Expect(listeners) => self.expected_listeners = listeners,
+            Act::Rename(title) => self.title = one_line("title", &title)?,
             Act::SetSeat {
                 seat,
                 muted,
                 gain_db,
-            } => self.set_seat(seat, muted, gain_db)?,
-            Act::LockStage { seated } => {
-                self.stage.lock_with(seated);
-                Change::Edited
+            } => return self.set_seat(seat, muted, gain_db),
+            Act::LockStage { seated } => self.stage.lock_with(seated),
+            Act::UnlockStage => self.stage.unlock(),
+            Act::Dismiss(seat) => self.stage.dismiss(seat),
+            Act::MarkChapter { at_ms, title } => return self.mark_chapter(now, at_ms, &title),
+            Act::EditChapter { id, at_ms, title } => {
+                return self.edit_chapter(now, id, at_ms, title.as_deref());
             }
-            Act::UnlockStage => {
-                self.stage.unlock();
-                Change::Edited
+            Act::RemoveChapter(id) => return self.remove_chapter(id),
+            Act::KeepRecording(days) => return self.keep_recording(days),
+            Act::Cancel | Act::DeleteRecording | Act::End | Act::GoLive | Act::OpenDoors => {
+                unreachable!("a step of its life is no edit")
             }
-            Act::Dismiss(seat) => {
-                self.stage.dismiss(seat);
-                Change::Edited
-            }
-        };
-        debug_assert_eq!(self.check_invariants(), Ok(()));
-        Ok(change)
+        }
+        Ok(Change::Edited)
     }
 
     /// When [`Actor::Clock`] is to open the doors, if it is. May lie in the past.
@@ -261,6 +273,11 @@ impl Space {
             (1..=SPEAKERS_MAX).contains(&self.speakers),
             "a stage of impossible size",
         )?;
+        rule(self.chapters.is_sound(), "chapters that no host can make")?;
+        rule(
+            self.recording_deleted.is_none() || self.state == State::Ended,
+            "a recording that is gone before the end",
+        )?;
         rule(
             self.stage.fits(self.speakers),
             "a setting of the stage that no host can make",
@@ -278,7 +295,8 @@ impl Space {
     }
 
     fn clock_may(&self, now: UnixMillis, act: &Act) -> bool {
-        *act == Act::OpenDoors && self.next_deadline().is_some_and(|deadline| deadline <= now)
+        let due = self.next_clock_act();
+        due.is_some_and(|(at, due)| due == *act && at <= now)
     }
 
     fn open_doors(&mut self, now: UnixMillis) -> Change {
@@ -358,12 +376,15 @@ fn first_part_after(epoch: UnixMillis, now: UnixMillis, lead_ms: u64) -> PartInd
 
 /// A text that people read as one line: trimmed, not empty, not long, without control characters.
 fn one_line(what: &'static str, text: &str) -> Result<String, Refusal> {
+    line(text, TEXT_CHARS_MAX).ok_or(Refusal::Text { what })
+}
+
+/// The same, of so many characters at most.
+fn line(text: &str, chars_max: usize) -> Option<String> {
     let text = text.trim();
-    let chars = text.chars().count();
-    if chars == 0 || chars > TEXT_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(Refusal::Text { what });
-    }
-    Ok(text.to_owned())
+    let is_line =
+        (1..=chars_max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    is_line.then(|| text.to_owned())
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! The desk's address: pages, the API of spaces, and WHIP; and WHEP on the audience's address.
 
+mod events;
 pub(crate) mod ladder;
+pub(crate) mod limits;
 pub(crate) mod problem;
 pub(crate) mod spaces;
+pub(crate) mod webhooks;
 mod webrtc;
 
 use std::sync::Arc;
@@ -10,18 +13,20 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, patch, post};
 use throng_air::document::Document;
 use throng_core::key::{Key, KeyDigest, Role};
 
+use self::limits::Limits;
 use self::problem::Problem;
 #[cfg(fuzzing)]
 pub(crate) use self::spaces::{edits, wish};
 use crate::capacity::Capacity;
+use crate::events::Events;
 use crate::origin::{Origin, SpaceHandle};
-use crate::pages;
+use crate::{openapi, pages};
 
 /// Largest JSON body: titles and reasons are at most 200 characters.
 const JSON_MAX_BYTES: usize = 16 * 1024;
@@ -30,6 +35,10 @@ const JSON_MAX_BYTES: usize = 16 * 1024;
 pub(crate) struct Desk {
     pub(crate) origin: Arc<Origin>,
     pub(crate) operator: KeyDigest,
+    /// Who calls how often.
+    pub(crate) limits: Limits,
+    /// Who follows what happens.
+    pub(crate) events: Events,
     /// What this node can carry, as far as that is known.
     pub(crate) capacity: Capacity,
     /// What edges from afar show at the desk.
@@ -38,11 +47,28 @@ pub(crate) struct Desk {
     pub(crate) public_url: String,
     /// How hosts and speakers reach the desk.
     pub(crate) url: String,
-    pub(crate) studio: Document,
-    pub(crate) space: Document,
-    pub(crate) speak: Document,
+    pub(crate) pages: DeskPages,
+}
+
+/// What is the same for everyone at the desk.
+pub(crate) struct DeskPages {
+    studio: Document,
+    space: Document,
+    speak: Document,
     /// `/openapi.json`.
-    pub(crate) openapi: Document,
+    openapi: Document,
+}
+
+impl DeskPages {
+    /// Those of a node that is reached so.
+    pub(crate) fn new(public_url: &str, desk_url: &str) -> Self {
+        Self {
+            studio: pages::studio(),
+            space: pages::space(),
+            speak: pages::speak(),
+            openapi: openapi::document(public_url, desk_url),
+        }
+    }
 }
 
 /// The routes of the desk.
@@ -54,6 +80,15 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             get(spaces::show).patch(spaces::edit).delete(spaces::delete),
         )
         .route("/api/spaces/{slug}/{act}", post(spaces::act))
+        .route("/api/spaces/{slug}/chapters", post(spaces::chapters::mark))
+        .route(
+            "/api/spaces/{slug}/chapters/{chapter}",
+            patch(spaces::chapters::edit).delete(spaces::chapters::remove),
+        )
+        .route(
+            "/api/spaces/{slug}/recording",
+            delete(spaces::delete_recording),
+        )
         .route(
             "/api/spaces/{slug}/speakers/{seat}",
             patch(spaces::seats::set),
@@ -66,8 +101,12 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             "/api/spaces/{slug}/speakers/{seat}/session",
             delete(spaces::seats::remove),
         )
+        .route("/api/spaces/{slug}/events", get(events::follow))
+        .route("/api/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/api/webhooks/{webhook}", delete(webhooks::delete))
+        .route("/api/webhooks/{webhook}/ping", post(webhooks::ping))
         .route("/api/ladder", get(ladder::show).put(ladder::set))
-        .route_layer(from_fn(with_a_key))
+        .route_layer(from_fn_with_state(Arc::clone(&desk), limits::with_a_key))
         .route("/api", any(unknown))
         .route("/api/{*path}", any(unknown))
         .layer(DefaultBodyLimit::max(JSON_MAX_BYTES))
@@ -92,7 +131,7 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         .route("/studio/{slug}", get(space))
         .route("/s/{slug}/speak", get(speak))
         .route("/assets/{file}", get(asset))
-        .route("/openapi.json", get(openapi))
+        .route("/openapi.json", get(description))
         .merge(api)
         .merge(whip)
         .with_state(desk)
@@ -117,14 +156,6 @@ pub(crate) fn audience_routes(desk: Arc<Desk>) -> Router {
         .with_state(desk)
 }
 
-/// Nothing is told to who shows no key, not even what there is.
-async fn with_a_key(request: Request, next: Next) -> Response {
-    match bearer(request.headers()) {
-        Ok(_) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
 async fn unknown() -> StatusCode {
     StatusCode::NOT_FOUND
 }
@@ -140,7 +171,7 @@ async fn to_the_end(request: Request, next: Next) -> Response {
 }
 
 async fn studio(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
-    desk.studio.respond(StatusCode::OK, &headers)
+    desk.pages.studio.respond(StatusCode::OK, &headers)
 }
 
 async fn space(
@@ -148,7 +179,7 @@ async fn space(
     Path(slug): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    desk.page_of(&slug, &desk.space, &headers)
+    desk.page_of(&slug, &desk.pages.space, &headers)
 }
 
 async fn speak(
@@ -156,11 +187,11 @@ async fn speak(
     Path(slug): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    desk.page_of(&slug, &desk.speak, &headers)
+    desk.page_of(&slug, &desk.pages.speak, &headers)
 }
 
-async fn openapi(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
-    desk.openapi.respond(StatusCode::OK, &headers)
+async fn description(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
+    desk.pages.openapi.respond(StatusCode::OK, &headers)
 }
 
 async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {

@@ -15,6 +15,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use throng_air::room::overflow::EDGES_MAX;
+use throng_core::network::Network;
 
 use crate::plane;
 
@@ -139,11 +140,26 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     pub overflow: Option<Vec<String>>,
+    /// Network whose private addresses webhooks may call, such as 10.0.0.0/8; one flag each
+    #[arg(
+        long,
+        env = "THRONG_WEBHOOKS_ALLOW",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    pub webhooks_allow: Option<Vec<Network>>,
+    /// Calls of the API that one key may make in a second, and four times as many at once [default: 50]
+    #[arg(long, env = "THRONG_CALLS_MAX", value_name = "N")]
+    pub calls_max: Option<NonZeroU32>,
     /// File with these settings
     #[arg(long, env = "THRONG_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
 }
+
+/// A studio asks once a second, and a person has a few; a program that does something in every space now and again stays
+/// below it as well.
+const CALLS_MAX: NonZeroU32 = NonZeroU32::new(50).expect("it is not 0");
 
 /// Most Air workers: more than one for each core of the largest machine serve nobody better.
 const AIR_WORKERS_MAX: u32 = 256;
@@ -185,6 +201,10 @@ pub struct Config {
     pub egress_max: Option<NonZeroU64>,
     /// Edges to which plain players are sent when the house is full, without a slash at the end.
     pub overflow: Vec<String>,
+    /// Networks whose private addresses webhooks may call.
+    pub webhooks_allow: Vec<Network>,
+    /// Calls of the API that one key may make in a second.
+    pub calls_max: NonZeroU32,
 }
 
 impl Config {
@@ -229,6 +249,7 @@ impl Config {
         });
         has_memory(engine, air_workers)?;
         let overflow = overflow(args.overflow.or(file.overflow))?;
+        let webhooks_allow = args.webhooks_allow.or(file.webhooks_allow);
         Ok(Self {
             listen: address(args.listen, file.listen, 8080),
             desk: address(args.desk, file.desk, 8081),
@@ -258,6 +279,8 @@ impl Config {
             listeners_max: args.listeners_max.or(file.listeners_max),
             egress_max: args.egress_max.or(file.egress_max),
             overflow,
+            webhooks_allow: webhooks_allow.unwrap_or_default(),
+            calls_max: args.calls_max.or(file.calls_max).unwrap_or(CALLS_MAX),
         })
     }
 }

@@ -8,6 +8,7 @@ mod mixing;
 mod owner;
 mod past;
 mod pipeline;
+mod readable;
 mod reception;
 mod recording;
 mod routing;
@@ -45,6 +46,7 @@ use crate::alarm::Alarm;
 use crate::chance;
 use crate::pages;
 use crate::store::{Kept, Store, StoreError};
+use crate::webhooks::{self, Webhooks};
 
 /// Spaces of one node, ended ones included; each costs a task, a page and some hundred bytes a row. More are refused
 /// until old ones are deleted.
@@ -109,6 +111,8 @@ pub(crate) struct Parts {
     pub(crate) stage: Stage,
     pub(crate) mixers: Mixers,
     pub(crate) air: Arc<Air>,
+    /// Who is told what happens.
+    pub(crate) webhooks: Arc<Webhooks>,
     /// The operator's own hold programme.
     pub(crate) hold: Option<HoldLoop>,
     pub(crate) inits: [Bytes; RENDITION_COUNT],
@@ -122,6 +126,7 @@ impl Origin {
             stage,
             mixers,
             air,
+            webhooks,
             hold,
             inits,
         } = parts;
@@ -138,6 +143,7 @@ impl Origin {
             inits,
             archives: data.join("archive"),
             clock: Arc::default(),
+            webhooks: Arc::clone(&webhooks),
             listed: watch::Sender::new(()),
         });
         let origin = Arc::new(Self {
@@ -156,6 +162,7 @@ impl Origin {
             Arc::clone(&origin.shared.hold),
             Arc::clone(&origin.air),
         ));
+        tokio::spawn(webhooks::keep_alarms(Arc::downgrade(&origin), webhooks));
         tokio::spawn(watch_clock(Arc::downgrade(&origin)));
         tokio::spawn(keep_clock(Arc::downgrade(&origin), keeper));
         let listed = origin.shared.listed.subscribe();
@@ -211,7 +218,10 @@ impl Origin {
         let grants: Vec<_> = std::iter::once(grant(Role::Host, &host, None))
             .chain(seats)
             .collect();
-        self.shared.store.create(&space, &grants).await?;
+        let letters = self.shared.webhooks.of_change(None, &space);
+        let store = &self.shared.store;
+        store.create_and_tell(&space, &grants, &letters).await?;
+        self.shared.webhooks.ring();
         let handle = self
             .put_on_air(Kept {
                 space,
@@ -231,7 +241,10 @@ impl Origin {
     /// Deletes a space with its recording, for good.
     pub(crate) async fn delete(&self, handle: &SpaceHandle) -> Result<(), StoreError> {
         let space = handle.space();
-        self.shared.store.delete(&space.id).await?;
+        let letters = self.shared.webhooks.of_deletion(&space);
+        let store = &self.shared.store;
+        store.delete_and_tell(&space.id, &letters).await?;
+        self.shared.webhooks.ring();
         self.spaces.send_modify(|spaces| {
             spaces.remove(space.slug.as_str());
         });
@@ -244,6 +257,11 @@ impl Origin {
         }
         self.shared.listed.send_replace(());
         Ok(())
+    }
+
+    /// Whom the operator wants to be told.
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.shared.webhooks
     }
 
     /// What the stage has counted.

@@ -45,8 +45,10 @@ macro_rules! asset_file {
 /// The modules and styles of the desk: name, type, text.
 const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("api.js", MODULE),
+    asset_file!("chapters.js", MODULE),
     asset_file!("confirm.js", MODULE),
     asset_file!("hand.js", MODULE),
+    asset_file!("keeping.js", MODULE),
     asset_file!("key.js", MODULE),
     asset_file!("links.js", MODULE),
     asset_file!("microphone.js", MODULE),
@@ -56,6 +58,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("speak.js", MODULE),
     asset_file!("studio.js", MODULE),
     asset_file!("style.css", CSS),
+    asset_file!("webhooks.js", MODULE),
     asset_file!("whip.js", MODULE),
     asset_file!("words.js", MODULE),
 ];

@@ -48,17 +48,20 @@ pub use self::links::Links;
 pub(crate) use self::links::announce;
 use self::links::links;
 pub(crate) use self::ports::{bind_plain, keep};
-use crate::api::Desk;
+use crate::api::limits::Limits;
+use crate::api::{Desk, DeskPages};
 use crate::capacity::Capacity;
 use crate::config::{Config, EngineConfig, RungChoice};
-use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
+use crate::events::Events;
+use crate::origin::{Mixers, Origin, OriginError, Parts, Router as StageRouter, unix_seconds};
 use crate::store::Store;
 use crate::supervisor;
 pub use crate::supervisor::SuccessionError;
 use crate::supervisor::child::{self, OriginOrder, OriginReady, RESTARTS};
 use crate::tls::{Certificate, TlsError};
+use crate::webhooks::{Making, Webhooks};
 use crate::worker::socket;
-use crate::{openapi, overflow, pages, sound_file};
+use crate::{overflow, pages, sound_file};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -169,9 +172,7 @@ impl Node {
         let metrics = internal::recorder_of_node();
         // That another node has the folder is told at once; only what a supervisor starts again waits for its forerunner.
         let (supervisor, given) = supervisor.unzip();
-        let patience = supervisor.map_or(Duration::ZERO, |_| FOLDER_FREE_MAX);
-        let holder = supervisor.unwrap_or_else(std::process::id);
-        let lock = taken_over(patience, || data::open(&config.data, holder)).await?;
+        let lock = folder(&config, supervisor).await?;
         let operator = data::key(&config.data.join("operator.key"))?;
         let feed_key = data::key(&config.data.join("feed.key"))?;
         let store = Store::open_when_free(&config.data.join("throng.db")).await?;
@@ -184,31 +185,32 @@ impl Node {
         let links = links(&config, listen, &addresses, &operator);
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = own_air(&config, room, inits.clone());
+        let webhooks = own_webhooks(&config, &store, &links).await?;
         let parts = Parts {
             store,
             stage,
             mixers,
             air: Arc::clone(&air),
+            webhooks,
             hold: hold.await?,
             inits,
         };
         let desk = Arc::new(Desk {
             origin: Origin::start(parts, &config.data).await?,
             operator: operator.digest(),
+            limits: Limits::new(config.calls_max.get()),
+            events: Events::default(),
             capacity,
             feed: feed_key.digest(),
             public_url: links.listen.clone(),
             url: links.desk.clone(),
-            studio: pages::studio(),
-            space: pages::space(),
-            speak: pages::speak(),
-            openapi: openapi::document(&links.listen, &links.desk),
+            pages: DeskPages::new(&links.listen, &links.desk),
         });
         let (closing, closed) = watch::channel(false);
-        let tls = certificate.map(|certificate| offer(certificate, TicketSecret::drawn(), &closed));
-        let tls = tls.transpose()?;
+        let sealed = |certificate| offer(certificate, TicketSecret::drawn(), &closed);
+        let tls = certificate.map(sealed).transpose()?;
         let mut doors = Doors::new(closed.clone());
-        let gathered = Arc::new(Gathered::default());
+        let gathered: Arc<Gathered> = Arc::default();
         let metrics = (metrics, Arc::clone(&gathered));
         listeners.open(&air, &desk, metrics, tls, &mut doors)?;
         if supervisor.is_some() {
@@ -380,6 +382,28 @@ pub(crate) fn raise_file_limit() {
     {
         tracing::warn!("the limit of open files could not be raised; it bounds the listeners");
     }
+}
+
+/// The data folder, held in the name of a supervisor if there is one.
+async fn folder(config: &Config, supervisor: Option<u32>) -> Result<DataLock, ServeError> {
+    let patience = supervisor.map_or(Duration::ZERO, |_| FOLDER_FREE_MAX);
+    let holder = supervisor.unwrap_or_else(std::process::id);
+    taken_over(patience, || data::open(&config.data, holder)).await
+}
+
+/// Whom the operator wants to be told.
+async fn own_webhooks(
+    config: &Config,
+    store: &Store,
+    links: &Links,
+) -> Result<Arc<Webhooks>, ServeError> {
+    let webhooks = Webhooks::start(Making {
+        store: store.clone(),
+        key: data::key(&config.data.join("webhooks.key"))?,
+        allowed: config.webhooks_allow.clone(),
+        public_url: links.listen.clone(),
+    });
+    Ok(webhooks.await.map_err(OriginError::from)?)
 }
 
 /// The operator's own hold programme, if there is one.

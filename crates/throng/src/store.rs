@@ -2,8 +2,10 @@
 //!
 //! A change is durable when the call returns. Audio never waits for it.
 
+mod recording_rows;
 mod stage_text;
 mod trouble;
+mod webhooks;
 
 use std::iter;
 use std::num::NonZeroU32;
@@ -25,6 +27,8 @@ use throng_core::space::{Space, StageSetting, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 
+use self::webhooks::insert_letter;
+pub use self::webhooks::{Hook, Letter};
 use crate::alarm::Alarm;
 
 /// The schema, oldest first. A step that has shipped is never edited.
@@ -45,6 +49,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "stage settings",
         include_str!("../migrations/0004_stage.sql"),
     ),
+    (8, "api", include_str!("../migrations/0008_api.sql")),
 ];
 /// A newer version that only added to the schema leaves what we read; one that did more notes in the file who may read it
 /// (`PRAGMA user_version`): the newest of these steps that a reader has to know.
@@ -166,6 +171,16 @@ impl Store {
 
     /// Keeps a new space with its grants: all or nothing.
     pub async fn create(&self, space: &Space, grants: &[Grant]) -> Result<(), StoreError> {
+        self.create_and_tell(space, grants, &[]).await
+    }
+
+    /// The same, with what is to be told of it.
+    pub async fn create_and_tell(
+        &self,
+        space: &Space,
+        grants: &[Grant],
+        letters: &[Letter],
+    ) -> Result<(), StoreError> {
         let row = sqlx::query("INSERT INTO spaces (id, slug, title, state, speakers, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(&space.id)
             .bind(space.slug.as_str())
@@ -174,7 +189,8 @@ impl Store {
             .bind(i64::from(space.speakers))
             .bind(space.created_at.0);
         let grants = grants.iter().map(|grant| insert_grant(&space.id, grant));
-        let change = iter::once(row).chain(grants).chain([update_space(space)]);
+        let rows = iter::once(row).chain(grants).chain([update_space(space)]);
+        let change = rows.chain(letters.iter().map(insert_letter));
         self.keep(change.collect()).await
     }
 
@@ -224,8 +240,7 @@ impl Store {
 
     /// Forgets a space and its grants.
     pub async fn delete(&self, space_id: &str) -> Result<(), StoreError> {
-        let change = sqlx::query("DELETE FROM spaces WHERE id = $1").bind(space_id);
-        self.keep(vec![change]).await
+        self.delete_and_tell(space_id, &[]).await
     }
 
     /// Makes a change of several statements: all of them are durable when it returns, or none.
@@ -307,7 +322,8 @@ fn update_space(space: &Space) -> Statement<'_> {
     sqlx::query(
         "UPDATE spaces SET title = $2, state = $3, scheduled_at = $4, delay_reason = $5, doors_part = $6, \
          live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11, corrections = $12, \
-         seats = $13, stage_lock = $14 WHERE id = $1",
+         seats = $13, stage_lock = $14, chapters = $15, keep_recording_days = $16, recording_deleted_at = $17, \
+         recording_deleted_by = $18 WHERE id = $1",
     )
     .bind(&space.id)
     .bind(&space.title)
@@ -323,6 +339,10 @@ fn update_space(space: &Space) -> Statement<'_> {
     .bind(corrections_text(&space.corrections))
     .bind(stage_text::of_seats(&space.stage))
     .bind(stage_text::of_lock(&space.stage))
+    .bind(recording_rows::of_chapters(&space.chapters))
+    .bind(space.keep_recording_days.map(|days| i64::from(days.get())))
+    .bind(space.recording_deleted.map(|gone| gone.at.0))
+    .bind(space.recording_deleted.map(|gone| gone.by.name()))
 }
 
 /// `segment:milliseconds`, with spaces between.
@@ -419,6 +439,9 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
             lock.map(|lock| stage_text::lock(&lock).ok_or_else(|| unreadable("stage_lock", &lock)))
                 .transpose()?,
         ),
+        chapters: recording_rows::chapters(row)?.ok_or_else(|| unreadable("chapters", "(JSON)"))?,
+        keep_recording_days: recording_rows::days(row)?,
+        recording_deleted: recording_rows::deletion(row)?,
     })
 }
 

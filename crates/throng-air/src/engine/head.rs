@@ -79,6 +79,8 @@ pub(crate) struct Wish<'b> {
 /// What somebody asked for, with the slug of its space as it stands in the path; the space need not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What<'b> {
+    /// The chapters of a space.
+    Chapters(&'b str),
     /// A file under `hls/`.
     Hls(File<'b>),
     /// The hold music of a space, as a file.
@@ -271,6 +273,7 @@ fn what(target: &str) -> Option<What<'_>> {
         }));
     }
     match SpaceFile::named(file)? {
+        SpaceFile::Chapters => Some(What::Chapters(slug)),
         SpaceFile::HoldMusic => Some(What::HoldFile(slug)),
         SpaceFile::Live(format) => live(slug, format, query).map(What::LiveHead),
         SpaceFile::NowServing => Some(What::NowServing(slug)),

@@ -138,6 +138,7 @@ impl House {
         let facts = Facts {
             space: Arc::clone(&space),
             page: Arc::new(page("the page")),
+            chapters: Arc::new(page("the chapters")),
         };
         let on_air = Arc::new(OnAir::new(
             facts.clone(),

@@ -7,7 +7,10 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{GAIN_DB_MAX, GAIN_DB_MIN, SPEAKERS_MAX, TEXT_CHARS_MAX};
+use super::{
+    CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, GAIN_DB_MAX, GAIN_DB_MIN, KEEP_DAYS_MAX, SPEAKERS_MAX,
+    TEXT_CHARS_MAX,
+};
 use crate::key::SeatNumber;
 use crate::time::UnixMillis;
 use crate::timeline::PartIndex;
@@ -70,7 +73,11 @@ impl State {
             Act::Dismiss(_) | Act::LockStage { .. } | Act::SetSeat { .. } | Act::UnlockStage => {
                 !self.is_over()
             }
-            Act::Expect(_) | Act::Rename(_) => true,
+            Act::EditChapter { .. } | Act::MarkChapter { .. } | Act::RemoveChapter(_) => {
+                matches!(self, Self::Live | Self::Ended)
+            }
+            Act::DeleteRecording => matches!(self, Self::Ended),
+            Act::Expect(_) | Act::KeepRecording(_) | Act::Rename(_) => true,
         }
     }
 }
@@ -84,7 +91,7 @@ impl fmt::Display for State {
 /// Who acts. Speakers have no say in the life of a space, so there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// Time itself: opens the doors when they are due, and no more.
+    /// Time itself: opens the doors when they are due, deletes a recording that was to be kept until now, and no more.
     Clock,
     /// Whoever holds the host key of the space.
     Host,
@@ -97,21 +104,43 @@ pub enum Actor {
 pub enum Act {
     /// It will not take place.
     Cancel,
+    /// The recording is gone for good; the space and its link stay.
+    DeleteRecording,
     /// Who sat there does not come back while the stage is locked.
     Dismiss(SeatNumber),
+    /// A chapter begins elsewhere or is called otherwise; what is not said stays.
+    EditChapter {
+        /// Which.
+        id: u32,
+        /// Where it begins, in milliseconds of the recording.
+        at_ms: Option<u64>,
+        /// What it is called.
+        title: Option<String>,
+    },
     /// The show is over.
     End,
     /// The host reckons with so many listeners, or does not say.
     Expect(Option<NonZeroU32>),
     /// The stage is to be heard, with or without doors before.
     GoLive,
+    /// The recording is kept for so many days after the end, or for ever.
+    KeepRecording(Option<NonZeroU32>),
     /// Nobody takes a seat any more but those who sit there.
     LockStage {
         /// The seats that are taken now.
         seated: BTreeSet<SeatNumber>,
     },
+    /// A chapter begins.
+    MarkChapter {
+        /// Where, in milliseconds of the recording; now, where that is not said.
+        at_ms: Option<u64>,
+        /// What it is called.
+        title: String,
+    },
     /// The programme begins, with hold music.
     OpenDoors,
+    /// There is no such chapter any more.
+    RemoveChapter(u32),
     /// It has another title.
     Rename(String),
     /// It takes place at another time, for a reason or for none that is told.
@@ -141,12 +170,17 @@ impl Act {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
+            Self::DeleteRecording => "delete the recording",
             Self::Dismiss(_) => "put somebody off the stage",
+            Self::EditChapter { .. } => "change a chapter",
             Self::End => "end",
             Self::Expect(_) => "say how many listeners are expected",
             Self::GoLive => "go live",
+            Self::KeepRecording(_) => "say for how long the recording is kept",
             Self::LockStage { .. } => "lock the stage",
+            Self::MarkChapter { .. } => "mark a chapter",
             Self::OpenDoors => "open doors",
+            Self::RemoveChapter(_) => "remove a chapter",
             Self::Rename(_) => "rename",
             Self::Reschedule { .. } => "reschedule",
             Self::SetDelayReason(_) => "set the reason of a delay",
@@ -167,6 +201,8 @@ pub enum Change {
     Edited,
     /// The recording ends before this part.
     Ended(PartIndex),
+    /// The recording is to be removed from the disk.
+    RecordingDeleted,
     /// The recording begins here; from announced, the mixed programme and its archive too.
     WentLive(PartIndex),
 }
@@ -174,6 +210,23 @@ pub enum Change {
 /// Why an act was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
+    /// A chapter lies within the recording.
+    #[error("a chapter begins within the recording, which is {seconds} s long")]
+    ChapterPlace {
+        /// How long it is, in whole seconds.
+        seconds: u64,
+    },
+    /// The title of a chapter is not a line of text.
+    #[error(
+        "the title of a chapter must be 1 to {CHAPTER_TITLE_CHARS_MAX} characters long, on one line"
+    )]
+    ChapterTitle,
+    /// Where nothing is on air there is no present place.
+    #[error("the space has ended: say at which second of the recording the chapter begins")]
+    ChapterWithoutPlace,
+    /// There are as many as there may be.
+    #[error("a recording has at most {CHAPTERS_MAX} chapters; remove one that is not needed")]
+    ChaptersFull,
     /// It does not follow from where the space is.
     #[error("cannot {act}: the space is {state}")]
     DoesNotFollow {
@@ -188,8 +241,14 @@ pub enum Refusal {
         /// What was asked.
         asked: i32,
     },
-    /// Time opens doors that are due; all else is for people to do.
-    #[error("the clock may only open doors that are due, not {act}")]
+    /// A recording is kept for a day at least, and at most for a hundred years.
+    #[error("a recording is kept for 1 to {KEEP_DAYS_MAX} days, or for ever, not for {asked} days")]
+    KeepDays {
+        /// What was asked.
+        asked: u32,
+    },
+    /// Time does what is due; all else is for people to do.
+    #[error("the clock may only do what is due, not {act}")]
     NotForTheClock {
         /// What was asked.
         act: &'static str,
@@ -213,5 +272,11 @@ pub enum Refusal {
     Text {
         /// Which text.
         what: &'static str,
+    },
+    /// The space has no such chapter.
+    #[error("this space has no chapter {asked}")]
+    UnknownChapter {
+        /// What was asked.
+        asked: u32,
     },
 }

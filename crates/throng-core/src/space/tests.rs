@@ -9,7 +9,7 @@ const EPOCH: UnixMillis = UnixMillis(1_796_155_200_000);
 const HOUR_MS: u64 = 3_600_000;
 const SEATS: u32 = 2;
 
-fn space(scheduled_in_ms: Option<u64>) -> Space {
+pub(super) fn space(scheduled_in_ms: Option<u64>) -> Space {
     let announcement = Announcement {
         id: "1".to_owned(),
         slug: Slug::from_title("A talk", 7),
@@ -21,7 +21,7 @@ fn space(scheduled_in_ms: Option<u64>) -> Space {
     Space::announce(EPOCH, announcement).unwrap()
 }
 
-fn at(ms: u64) -> UnixMillis {
+pub(super) fn at(ms: u64) -> UnixMillis {
     EPOCH.plus_ms(ms)
 }
 
@@ -236,7 +236,12 @@ fn shadow_next(state: State, act: &Act) -> Option<State> {
             Announced | Doors | Live,
             Act::SetSeat { .. } | Act::LockStage { .. } | Act::UnlockStage | Act::Dismiss(_),
         )
-        | (_, Act::Rename(_)) => state,
+        | (
+            Live | Ended,
+            Act::MarkChapter { .. } | Act::EditChapter { .. } | Act::RemoveChapter(_),
+        )
+        | (Ended, Act::DeleteRecording)
+        | (_, Act::Rename(_) | Act::KeepRecording(_)) => state,
         _ => return None,
     })
 }
@@ -251,6 +256,20 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => proptest::option::of("[a-z ]{0,4}").prop_map(Act::SetDelayReason),
         1 => "[a-z ]{0,4}".prop_map(Act::Rename),
         3 => acts_on_stage(),
+        2 => acts_on_the_recording(),
+    ]
+}
+
+fn acts_on_the_recording() -> impl Strategy<Value = Act> {
+    let place = || proptest::option::of(0..4_000_u64);
+    prop_oneof![
+        3 => (place(), "[a-z ]{0,4}").prop_map(|(at_ms, title)| Act::MarkChapter { at_ms, title }),
+        1 => (0..4_u32, place(), proptest::option::of("[a-z ]{0,4}"))
+            .prop_map(|(id, at_ms, title)| Act::EditChapter { id, at_ms, title }),
+        1 => (0..4_u32).prop_map(Act::RemoveChapter),
+        1 => proptest::option::of(1..KEEP_DAYS_MAX + 2)
+            .prop_map(|days| Act::KeepRecording(days.and_then(NonZeroU32::new))),
+        1 => Just(Act::DeleteRecording),
     ]
 }
 
@@ -280,22 +299,23 @@ proptest! {
             prop_assert_eq!(space.check_invariants(), Ok(()));
             let Ok(change) = result else {
                 prop_assert_eq!(&space, &before, "a refusal changes nothing");
-                if actor != Actor::Clock && !matches!(result, Err(Refusal::Text { .. } | Refusal::Gain { .. })) {
+                let is_of_its_step = matches!(result, Err(Refusal::DoesNotFollow { .. }));
+                if actor != Actor::Clock && is_of_its_step {
                     prop_assert_eq!(shadow_next(before.state, &act), None);
                 }
                 continue;
             };
             prop_assert_eq!(Some(space.state), shadow_next(before.state, &act));
             if actor == Actor::Clock {
-                prop_assert_eq!(&act, &Act::OpenDoors);
-                prop_assert!(before.next_deadline().is_some_and(|due| due <= now));
+                let (due, next) = before.next_clock_act().unwrap();
+                prop_assert!(act == next && due <= now);
             }
             let (part, lead_ms, floor) = match change {
                 Change::DoorsOpened(part) => (part, PIPELINE_START_MS, PartIndex(0)),
                 Change::WentLive(part) if before.state == State::Announced => (part, PIPELINE_START_MS, PartIndex(0)),
                 Change::WentLive(part) => (part, CUT_LEAD_MS, space.doors_part.unwrap()),
                 Change::Ended(part) => (part, CUT_LEAD_MS, space.live_part.unwrap().next()),
-                Change::Cancelled | Change::Edited => continue,
+                Change::Cancelled | Change::Edited | Change::RecordingDeleted => continue,
             };
             let earliest = now.plus_ms(lead_ms);
             prop_assert!(space.moment(part) >= earliest);

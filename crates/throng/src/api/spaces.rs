@@ -1,5 +1,6 @@
 //! Spaces over the API: create, list, show, edit, the steps of their life, delete.
 
+pub(crate) mod chapters;
 mod refusals;
 pub(crate) mod seats;
 mod shown;
@@ -18,7 +19,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use throng_core::key::{Role, SeatNumber};
-use throng_core::space::{Act, Actor, SPEAKERS_MAX, Space, TEXT_CHARS_MAX};
+use throng_core::space::{Act, Actor, KEEP_DAYS_MAX, SPEAKERS_MAX, Space, TEXT_CHARS_MAX};
 use throng_core::time::UnixMillis;
 
 use self::refusals::{act_problem, create_problem};
@@ -94,6 +95,10 @@ pub(crate) struct EditBody {
     expected_listeners: Wanted<NonZeroU32>,
     /// Whether nobody new takes a seat.
     stage_locked: Option<bool>,
+    /// For how many days after the end the recording is kept; `null` for ever, as it is where nothing is said.
+    #[serde(default)]
+    #[schemars(with = "Option<NonZeroU32>", range(max = KEEP_DAYS_MAX))]
+    keep_recording_days: Wanted<NonZeroU32>,
 }
 
 /// What an edit wants of a field that can be empty.
@@ -228,6 +233,11 @@ pub(crate) fn edits(
         Wanted::This(listeners) => acts.push(Act::Expect(Some(listeners))),
         Wanted::Unchanged => {}
     }
+    match body.keep_recording_days {
+        Wanted::Nothing => acts.push(Act::KeepRecording(None)),
+        Wanted::This(days) => acts.push(Act::KeepRecording(Some(days))),
+        Wanted::Unchanged => {}
+    }
     let reason = match body.delay_reason {
         Wanted::Nothing => Some(None),
         Wanted::This(reason) => Some(Some(reason)),
@@ -292,6 +302,19 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// `DELETE …/recording`: the recording is gone for good, and the space, its link and its numbers stay.
+pub(super) async fn delete_recording(
+    State(desk): State<Arc<Desk>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let handle = desk.space(&slug)?;
+    let actor = desk.actor(&handle, &headers)?;
+    let deleted = handle.act(actor, Act::DeleteRecording).await;
+    deleted.map_err(act_problem)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 /// A new link for a seat; the old one opens nothing any more. The body may say when it expires.
 pub(super) async fn renew_link(
     State(desk): State<Arc<Desk>>,
@@ -327,7 +350,11 @@ impl Desk {
     }
 
     /// Who acts on the life of a space with this key.
-    fn actor(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Actor, Problem> {
+    pub(in crate::api) fn actor(
+        &self,
+        handle: &SpaceHandle,
+        headers: &HeaderMap,
+    ) -> Result<Actor, Problem> {
         match self.role(handle, headers)? {
             Role::Host => Ok(Actor::Host),
             Role::Operator => Ok(Actor::Operator),

@@ -149,6 +149,21 @@ impl Client {
         serde_json::from_str(&text).map_err(|cause| malformed(url, &cause))
     }
 
+    /// GET of a stream of events, from after the one that was read last.
+    pub(super) fn follow(
+        &self,
+        url: &str,
+        bearer: &str,
+        last: Option<&str>,
+    ) -> Result<Answer, Error> {
+        let mut request =
+            with_bearer(Request::get(url), Some(bearer)).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        self.run(url, request.body(()))
+    }
+
     fn within(&self, limit: Duration, request: Request<()>) -> Request<()> {
         let request = self.agent.configure_request(request);
         request.timeout_global(Some(limit)).build()

@@ -1,9 +1,13 @@
 //! `throng space …`: the life of a space, from the command line, over the desk's API.
 
+mod edit;
+mod events;
+mod recording;
+mod shown;
 mod stage;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +15,9 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-pub use self::stage::{Gain, Seat};
+pub use self::edit::Edit;
+pub use self::recording::{Chapter, RecordingCommand};
+pub use self::stage::{Gain, Link, Seat};
 use super::Error;
 use super::http::Client;
 
@@ -57,6 +63,14 @@ impl DeskArgs {
         let key = operator_key(self.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
         let url = format!("{}{path}", self.server.trim_end_matches('/'));
         Client::towards(&url).call(method, &url, &key, body)
+    }
+
+    /// Follows an endless answer of the desk, from after what was read last.
+    fn follow(&self, path: &str, last: Option<&str>) -> Result<impl Read + use<>, Error> {
+        let key = operator_key(self.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
+        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        let answer = Client::towards(&url).follow(&url, &key, last)?;
+        Ok(answer.stream())
     }
 }
 
@@ -117,6 +131,15 @@ pub enum SpaceCommand {
     Remove(Seat),
     /// Take the link of a seat back: it opens nothing any more, and whoever sits there by it has to leave.
     RevokeLink(Seat),
+    /// Make a new link for a seat; the old one opens nothing any more, and whoever sits there by it has to leave.
+    RenewLink(Link),
+    /// Tell listeners another title, or say how many of them you expect.
+    Edit(Edit),
+    /// Chapters, and how long the recording is kept.
+    #[command(flatten)]
+    Recording(RecordingCommand),
+    /// Print what happens in a space, as it happens; with --json, a line of JSON for each event.
+    Events(Slug),
     /// Lock the stage: nobody new takes a seat. Whoever sits there can come back.
     Lock(Slug),
     /// Unlock the stage: everybody with a link may take their seat.
@@ -133,9 +156,16 @@ pub struct Slug {
 
 /// Does what the command says and prints the answer.
 pub fn run(args: &SpaceArgs, output: &mut dyn Write) -> Result<(), Error> {
+    if let SpaceCommand::Events(space) = &args.command {
+        return events::run(&args.desk, &space.slug, output);
+    }
     let (method, path, body) = request(&args.command);
     let path = format!("/api/spaces{path}");
     let answer = args.desk.call(method, &path, body.as_ref())?;
+    let answer = match &args.command {
+        SpaceCommand::Recording(command) => command.told(answer),
+        _ => answer,
+    };
     if args.desk.json {
         let answer = if answer.is_null() { json!({}) } else { answer };
         writeln!(output, "{answer}")?;
@@ -197,6 +227,10 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         SpaceCommand::Gain(gain) => gain.seat.change(json!({ "gain_db": gain.gain_db })),
         SpaceCommand::Remove(seat) => seat.end("session"),
         SpaceCommand::RevokeLink(seat) => seat.end("link"),
+        SpaceCommand::RenewLink(link) => link.renew(),
+        SpaceCommand::Edit(edit) => edit.request(),
+        SpaceCommand::Recording(command) => command.request(),
+        SpaceCommand::Events(slug) => ("GET", format!("/{}/events", slug.slug), None),
         SpaceCommand::Lock(slug) => lock(slug, true),
         SpaceCommand::Unlock(slug) => lock(slug, false),
     }
@@ -215,6 +249,9 @@ fn in_words(command: &SpaceCommand, answer: &Value) -> String {
         SpaceCommand::RevokeLink(Seat { seat, .. }) => {
             format!("the link of speaker {seat} opens nothing any more\n")
         }
+        SpaceCommand::RenewLink(_) => lines_of_space(answer),
+        SpaceCommand::Recording(command) => command.in_words(answer),
+        SpaceCommand::Show(_) => lines_of_space(answer) + &shown::lines(answer),
         SpaceCommand::Lock(_) => "the stage is locked: nobody new takes a seat\n".to_owned(),
         SpaceCommand::Unlock(_) => "the stage is open\n".to_owned(),
         SpaceCommand::List => {
@@ -314,7 +351,7 @@ fn in_rfc3339(time: Timestamp) -> String {
 }
 
 /// What a person sees of a space, in this order.
-const LABELS: [(&str, &str); 10] = [
+const LABELS: [(&str, &str); 11] = [
     ("title", "title"),
     ("slug", "slug"),
     ("state", "state"),
@@ -325,6 +362,7 @@ const LABELS: [(&str, &str); 10] = [
     ("listen_url", "listen"),
     ("host_url", "host"),
     ("speaker_urls", "speaker"),
+    ("speaker_url", "speaker"),
 ];
 const KEY_VARIABLE: &str = "THRONG_OPERATOR_KEY";
 /// Where `throng serve` keeps its data unless told otherwise.

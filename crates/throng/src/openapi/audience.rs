@@ -19,6 +19,7 @@ const AGAIN: &[&str] = &["Retry-After"];
 pub(super) fn operations() -> Vec<Operation> {
     let mut operations = pages();
     operations.extend(files_of_the_page());
+    operations.push(chapters());
     operations.extend([
         live(
             "/s/{slug}/live.mp4",
@@ -41,23 +42,43 @@ pub(super) fn operations() -> Vec<Operation> {
             "audio/aac",
             &[Codec::Aac],
         ),
-        recording(
+        deletable(recording(
             "/s/{slug}/recording.mp4",
             "recordingMp4",
             "Go-live to end as one file: Opus",
             Codec::Opus,
-        ),
-        recording(
+        )),
+        deletable(recording(
             "/s/{slug}/recording.m4a",
             "recordingM4a",
             "Go-live to end as one file: AAC",
             Codec::Aac,
-        ),
+        )),
     ]);
     operations.extend(playlists());
     operations.extend(segments());
     operations.extend(webrtc::operations(&Door::WHEP));
     operations
+}
+
+fn chapters() -> Operation {
+    known(get(
+        "/s/{slug}/chapters.json",
+        "chapters",
+        "What begins where in the recording (Podcasting 2.0, JSON chapters 1.2.0)",
+    ))
+    .says("`{\"version\",\"chapters\":[{\"startTime\",\"title\"}]}`; `startTime` is in seconds of the recording.")
+    .answers(200, "They.", &[Body::Media(crate::chapters::CONTENT_TYPE)])
+    .carries(200, &["ETag"])
+}
+
+/// Of a recording that may be gone.
+fn deletable(operation: Operation) -> Operation {
+    operation.answers(
+        410,
+        "There was a recording, and it has been deleted.",
+        &[TEXT],
+    )
 }
 
 fn pages() -> Vec<Operation> {
@@ -156,7 +177,7 @@ fn playlists() -> Vec<Operation> {
     )));
     let main = sent_on(main).answers(200, "The playlist.", &[PLAYLIST]);
     let growing = |operation| {
-        full(number(directives(operation)))
+        full(number(directives(deletable(operation))))
             .answers(200, "The playlist.", &[PLAYLIST])
             .answers(
                 400,
@@ -168,11 +189,9 @@ fn playlists() -> Vec<Operation> {
         main,
         growing(media),
         growing(event).answers(404, "Or doors are not open yet.", &[TEXT]),
-        replay.answers(200, "The playlist.", &[PLAYLIST]).answers(
-            404,
-            "Or it has not ended yet.",
-            &[TEXT],
-        ),
+        deletable(replay)
+            .answers(200, "The playlist.", &[PLAYLIST])
+            .answers(404, "Or it has not ended yet.", &[TEXT]),
     ]
 }
 
@@ -185,21 +204,25 @@ fn segments() -> Vec<Operation> {
             "init",
             "Initialisation segment",
         ),
-        audio("/s/{slug}/hls/{rendition}/{n}.m4s", "segment", "Segment n")
-            .says("One that is due soon is held until it is there, at most 12 s.")
-            .answers(404, absent, &[TEXT]),
-        audio(
+        deletable(audio(
+            "/s/{slug}/hls/{rendition}/{n}.m4s",
+            "segment",
+            "Segment n",
+        ))
+        .says("One that is due soon is held until it is there, at most 12 s.")
+        .answers(404, absent, &[TEXT]),
+        deletable(audio(
             "/s/{slug}/hls/{rendition}/{n}.{p}.m4s",
             "part",
             "Part p of segment n",
-        )
+        ))
         .says("One that is due soon is held until it is there, at most 12 s.")
         .answers(404, absent, &[TEXT]),
-        audio(
+        deletable(audio(
             "/s/{slug}/hls/{rendition}/replay/{n}.m4s",
             "replaySegment",
             "Segment n of the replay",
-        )
+        ))
         .answers(404, absent, &[TEXT]),
     ]
 }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::operation::{Body, Operation, json_of};
-use super::refused;
 use super::webrtc::{self, Door};
+use super::{programs, recordings, refused};
 use crate::api::ladder::{LadderJson, SetBody};
 use crate::api::spaces::seats::SeatBody;
 use crate::api::spaces::{
@@ -12,8 +12,8 @@ use crate::api::spaces::{
 };
 
 const ANY_OF_SPACE: &[&str] = &["operator", "host", "speaker"];
-const HOST: &[&str] = &["operator", "host"];
-const OPERATOR: &[&str] = &["operator"];
+pub(super) const HOST: &[&str] = &["operator", "host"];
+pub(super) const OPERATOR: &[&str] = &["operator"];
 const BYTES: Body = Body::Media("application/octet-stream");
 const TEXT: Body = Body::Media("text/plain");
 
@@ -22,6 +22,8 @@ pub(super) fn operations() -> Vec<Operation> {
     let mut operations = spaces();
     operations.extend(one_space());
     operations.extend(seats());
+    operations.extend(recordings::operations());
+    operations.extend(programs::operations());
     operations.extend(ladder());
     operations.extend(webrtc::operations(&Door::WHIP));
     operations.extend(pages());
@@ -253,7 +255,7 @@ fn feed() -> Vec<Operation> {
 }
 
 /// An operation of the API, by who has one of these keys.
-fn api(
+pub(super) fn api(
     method: &'static str,
     path: &'static str,
     id: &'static str,
@@ -262,7 +264,7 @@ fn api(
 ) -> Operation {
     let operation = away(Operation::new(method, path, id, summary)).by(keys);
     let of_path: &[u16] = if path.contains('{') { &[400, 404] } else { &[] };
-    refused(refused(operation, &[401, 500, 503]), of_path)
+    refused(refused(operation, &[401, 429, 500, 503]), of_path).carries(429, &["Retry-After"])
 }
 
 /// A page or module that is the same for everyone.

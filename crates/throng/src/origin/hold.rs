@@ -208,14 +208,13 @@ fn played_at(space: &Space, part: PartIndex) -> UnixMillis {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-
     use throng_air::document::Document;
     use throng_air::on_air::Facts;
     use throng_air::presence::Presence;
 
     use super::*;
     use crate::origin::past::SpacePast;
+    use crate::origin::readable::Readable;
     use crate::sample;
 
     /// A loop of one segment, encoded to its end.
@@ -237,11 +236,12 @@ mod tests {
         let past = SpacePast {
             hold: Arc::clone(hold),
             space: watch::Sender::new(Arc::clone(&space)).subscribe(),
-            archive: Arc::new(OnceLock::new()),
+            archive: Readable::default(),
         };
         let facts = Facts {
             space,
             page: Arc::new(Document::new(String::new(), "text/html", "no-store")),
+            chapters: Arc::new(Document::new(String::new(), "application/json", "no-store")),
         };
         let window = Window::new(PartIndex(0));
         Arc::new(OnAir::new(

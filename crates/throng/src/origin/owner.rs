@@ -1,5 +1,6 @@
 //! The task that owns a space: decides, keeps, and carries out; one at a time.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const DECISIONS_MAX: usize = 5;
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// The wall clock is looked at this often: the dates of the next segment but one follow it, and doors open by it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What time is to do later than this is looked at again before: the loop comes round more often.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The audience is told of the end at the latest so long after it, even where the archive does not finish. Otherwise it
 /// is told within a second; but a machine out of breath has up to 5 s of sound in its queues, and none of it is given up
 /// lightly.
@@ -44,6 +47,8 @@ pub(super) struct Owner {
     /// The hold programme before doors; it ends with the owner.
     pub(super) holding: JoinSet<()>,
     pub(super) counted: (u64, u64),
+    /// The recording is deleted, and lies on the disk still.
+    pub(super) is_to_be_removed: bool,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -66,13 +71,15 @@ impl Owner {
 
     /// Opens the archive of a space that is over, for its replay.
     async fn open_past(&mut self) -> Result<(), PipelineError> {
-        if self.space.live_part.is_some() {
+        if self.space.recording_deleted.is_some() {
+            self.remove_recording().await;
+        } else if self.space.live_part.is_some() {
             let folder = self.shared.archives.join(&self.space.id);
             let reader = tokio::task::spawn_blocking(move || Reader::open_ended(&folder)).await;
             let reader = reader.expect("opening does not panic")?;
             let window = pipeline::newest_window(&reader, self.space.end_part)?;
             self.on_air.change_window(|present| *present = window);
-            let _ = self.recorded.reader.set(reader);
+            self.recorded.reader.open(reader);
         }
         self.on_air.change_window(Window::finish);
         self.on_air.set_flowing(true);
@@ -86,16 +93,7 @@ impl Owner {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let is_over = self.space.state.is_over();
-            let deadline = self.space.next_deadline();
-            let doors = async {
-                match deadline {
-                    Some(at) => {
-                        sleep_until(Instant::now() + Duration::from_millis(at.ms_since(wall())))
-                            .await;
-                    }
-                    None => std::future::pending().await,
-                }
-            };
+            let due = self.due();
             tokio::select! {
                 command = queue.recv() => match command {
                     Some(Command::Act { actor, acts, reply }) => {
@@ -111,9 +109,9 @@ impl Owner {
                     }
                     None => return,
                 },
-                () = doors => {
-                    if let Err(error) = self.act(Actor::Clock, &[Act::OpenDoors]).await {
-                        tracing::error!(%error, "doors did not open at their time; tried again in a second");
+                act = due => {
+                    if let Err(error) = self.act(Actor::Clock, std::slice::from_ref(&act)).await {
+                        tracing::error!(%error, "time could not {}; tried again in a second", act.name());
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
                 }
@@ -121,7 +119,32 @@ impl Owner {
                 _ = count.tick() => {
                     self.keep_counts().await;
                     self.mend().await;
+                    if self.is_to_be_removed {
+                        self.remove_recording().await;
+                    }
                 }
+            }
+        }
+    }
+
+    /// Waits until time has something to do, and says what.
+    fn due(&self) -> impl Future<Output = Act> + use<> {
+        let next = self.space.next_clock_act();
+        let clock_is_doubtful = self.shared.clock.alarm(now()).is_some();
+        async move {
+            match next {
+                // What is deleted is not made again by a clock that is set right.
+                Some((_, Act::DeleteRecording)) if clock_is_doubtful => pending().await,
+                Some((at, act)) => {
+                    let wait = Duration::from_millis(at.ms_since(wall())).min(WAIT_MAX);
+                    sleep_until(Instant::now() + wait).await;
+                    if wait < WAIT_MAX {
+                        act
+                    } else {
+                        pending().await
+                    }
+                }
+                None => pending().await,
             }
         }
     }
@@ -132,6 +155,7 @@ impl Owner {
             self.shared.hold.sound().await;
         }
         let (space, change) = self.decide(actor, acts).await?;
+        self.shared.webhooks.ring();
         self.space = Arc::new(space);
         self.space_now.send_replace(Arc::clone(&self.space));
         let done = self.carry_out(change).await;
@@ -162,13 +186,20 @@ impl Owner {
         for act in acts {
             change = space.apply(now(), actor, act.clone())?;
         }
-        self.shared.store.update(&space).await?;
+        let webhooks = &self.shared.webhooks;
+        let letters = webhooks.of_change(Some(&self.space), &space);
+        let store = &self.shared.store;
+        store.update_and_tell(&space, &letters).await?;
         Ok((space, change))
     }
 
     async fn carry_out(&mut self, change: Change) -> Result<(), ActError> {
         match change {
             Change::Edited => self.declare(),
+            Change::RecordingDeleted => {
+                self.declare();
+                self.remove_recording().await;
+            }
             Change::DoorsOpened(_) => {
                 // Declared first, so that the hold programme stops there however long the beginning takes.
                 self.declare();
@@ -317,6 +348,24 @@ impl Owner {
             .await;
     }
 
+    /// Takes the recording off the disk. What fails is tried again with the next look, also after a restart.
+    async fn remove_recording(&mut self) {
+        self.recorded.standing.give_up();
+        self.recorded.reader.close();
+        self.on_air.change_window(|window| {
+            *window = Window::new(window.next());
+            window.finish();
+        });
+        let folder = self.shared.archives.join(&self.space.id);
+        let removed = tokio::task::spawn_blocking(move || throng_archive::remove(&folder)).await;
+        let removed = removed.expect("removing does not panic");
+        self.is_to_be_removed = removed.is_err();
+        if let Err(error) = removed {
+            let slug = self.space.slug.as_str();
+            tracing::error!(slug, %error, "a deleted recording is still on disk; removing it is tried again");
+        }
+    }
+
     async fn keep_counts(&mut self) {
         let counts = self.on_air.counts();
         // Counts can wait, and who speaks or acts must not wait for them.
@@ -355,6 +404,6 @@ impl Owner {
 const fn change_part(change: Change) -> Option<PartIndex> {
     match change {
         Change::DoorsOpened(part) | Change::WentLive(part) | Change::Ended(part) => Some(part),
-        Change::Cancelled | Change::Edited => None,
+        Change::Cancelled | Change::Edited | Change::RecordingDeleted => None,
     }
 }

@@ -1,8 +1,8 @@
 //! The programme of one space from doors to end: mixer, encoder and archive threads put together.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use super::clock::now;
 use super::encoding::{Encoding, Outputs};
 use super::hold::Hold;
 use super::mixing::{Input, Mixing};
+use super::readable::Readable;
 use super::recording::{Keeping, Recording, Standing};
 use super::space::{PipelineError, Shared};
 
@@ -54,7 +55,7 @@ impl Pipeline {
 #[derive(Clone, Default)]
 pub(crate) struct Recorded {
     /// For the replay, and for parts that have left the window; once the archive is open.
-    pub(crate) reader: Arc<OnceLock<Reader>>,
+    pub(crate) reader: Readable,
     pub(crate) standing: Arc<Standing>,
 }
 
@@ -151,7 +152,7 @@ async fn record(
     let (opening, sharing) = (Arc::clone(space), Arc::clone(shared));
     let (recording, opened) = Recording::start(Keeping {
         open: move || open(&folder, &opening, &sharing),
-        reader: Arc::clone(&recorded.reader),
+        reader: recorded.reader.clone(),
         standing: Arc::clone(&recorded.standing),
         silence: Arc::clone(&shared.silence),
     })?;
@@ -161,7 +162,7 @@ async fn record(
     // Whether it came in time, or could be opened at all, shows in what is there then.
     let _ = timeout(OPEN_PATIENCE, opened).await;
     if let Some(reader) = recorded.reader.get() {
-        return Ok((recording, Some(reader.clone())));
+        return Ok((recording, Some(reader)));
     }
     // A disk that takes nothing may still give what it has.
     let reading = tokio::task::spawn_blocking(move || Reader::open_ended(&reading));

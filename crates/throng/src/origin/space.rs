@@ -14,7 +14,7 @@ use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::Recorded;
 use throng_air::presence::{Counts, Presence};
 use throng_air::state;
-use throng_archive::{ArchiveError, Reader};
+use throng_archive::ArchiveError;
 use throng_core::key::{
     Grant, Key, KeyRefusal, Role, SeatNumber, admit, is_granted, renew, revoke,
 };
@@ -38,8 +38,9 @@ use super::pipeline;
 use super::reception;
 use super::routing::{Mixers, seat_key};
 use crate::alarm::Alarm;
-use crate::pages;
 use crate::store::{Kept, Store, StoreError};
+use crate::webhooks::Webhooks;
+use crate::{chapters, pages};
 
 /// Acts that wait for the space's task: people press buttons, and each press is answered.
 const QUEUE_ACTS: usize = 32;
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) inits: [Bytes; throng_core::rendition::RENDITION_COUNT],
     pub(crate) archives: PathBuf,
     pub(crate) clock: Arc<ClockWatch>,
+    pub(crate) webhooks: Arc<Webhooks>,
     /// Pulsed when something that the public list shows has changed.
     pub(crate) listed: watch::Sender<()>,
 }
@@ -120,7 +122,7 @@ impl SpaceHandle {
         let past = SpacePast {
             hold: Arc::clone(&shared.hold),
             space: watched.clone(),
-            archive: Arc::clone(&recorded.reader),
+            archive: recorded.reader.clone(),
         };
         let mut presence = Presence::resume(kept.peak, kept.joined);
         if space.doors_part.is_some() {
@@ -141,6 +143,7 @@ impl SpaceHandle {
             pipeline: None,
             holding: JoinSet::new(),
             counted: (kept.peak, kept.joined),
+            is_to_be_removed: false,
             shared: Arc::clone(&shared),
         };
         owner.resume().await?;
@@ -161,6 +164,11 @@ impl SpaceHandle {
     /// The space as it is.
     pub(crate) fn space(&self) -> Arc<Space> {
         Arc::clone(&self.space.borrow())
+    }
+
+    /// The space as it is, and as it changes; the watch ends with the space.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Space>> {
+        self.space.clone()
     }
 
     /// What a key makes of its holder here.
@@ -219,7 +227,7 @@ impl SpaceHandle {
     /// How often a part was passed over because the disk gave back other bytes than were recorded.
     pub(crate) fn spoilt_parts(&self) -> u64 {
         let reader = self.recorded.reader.get();
-        reader.map_or(0, Reader::unsound_parts)
+        reader.map_or(0, |reader| reader.unsound_parts())
     }
 
     /// Connects a speaker to his seat.
@@ -375,6 +383,7 @@ pub(super) fn facts(space: &Arc<Space>, counts: Counts, recorded: Recorded) -> F
     Facts {
         space: Arc::clone(space),
         page: Arc::new(pages::listen(space, &state)),
+        chapters: Arc::new(chapters::document(space)),
     }
 }
 

@@ -64,6 +64,8 @@ impl House {
             listeners_max: None,
             egress_max: None,
             overflow: Vec::new(),
+            webhooks_allow: vec!["127.0.0.0/8".parse().unwrap()],
+            calls_max: 50.try_into().unwrap(),
         };
         Self::start_with(config, folder).await
     }

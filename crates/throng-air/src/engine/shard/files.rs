@@ -93,6 +93,7 @@ impl<P: Port> Shard<P> {
             (framed, Door::Page)
         };
         match wish.what {
+            What::Chapters(slug) => Some(page(&self.air.find(slug)?.facts().chapters)),
             What::Hls(_) | What::HoldFile(_) => None,
             What::Index => Some(page(&*self.air.index()?)),
             What::LiveHead(asked) => {

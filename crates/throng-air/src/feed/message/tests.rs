@@ -66,10 +66,12 @@ fn space() -> impl Strategy<Value = Space> {
 
 fn down() -> impl Strategy<Value = Down> {
     let facts = (space(), "[a-z<>]{0,300}").prop_map(|(space, text)| {
+        let chapters = Document::new(text.clone(), "application/json+chapters", "no-store");
         let page = Document::new(text, "text/html", "no-store");
         Down::Space(Facts {
             space: Arc::new(space),
             page: Arc::new(page.with_policy("default-src 'none'".parse().unwrap())),
+            chapters: Arc::new(chapters),
         })
     });
     let five = [const { Bytes::from_static(b"ftyp") }; 5];

@@ -64,6 +64,7 @@ fn facts(title: &str) -> Facts {
     Facts {
         space: Arc::new(space),
         page: Arc::new(document(title)),
+        chapters: Arc::new(document(title)),
     }
 }
 

@@ -12,6 +12,7 @@ use super::seats::{self, SeatJson};
 use crate::alarm::Alarm;
 use crate::api::Desk;
 use crate::capacity::Capacity;
+use crate::chapters::ChapterJson;
 use crate::origin::{SpaceHandle, now};
 
 /// A space, as its host sees it.
@@ -32,6 +33,10 @@ pub(crate) struct SpaceJson<'a> {
     stage_locked: bool,
     /// Every seat, in order.
     speakers: Vec<SeatJson>,
+    /// What begins where in the recording, in order.
+    chapters: Vec<ChapterJson>,
+    /// For how many days after the end the recording is kept; null for ever.
+    keep_recording_days: Option<NonZeroU32>,
     /// What the host must know now.
     alarms: Vec<Alarm>,
     /// The seat of the speaker who asks.
@@ -49,7 +54,7 @@ pub(crate) struct SpacesJson {
 
 impl Desk {
     /// The space as host and operator see it.
-    pub(super) fn describe(&self, handle: &SpaceHandle) -> Value {
+    pub(crate) fn describe(&self, handle: &SpaceHandle) -> Value {
         self.describe_to(handle, None)
     }
 
@@ -67,6 +72,8 @@ impl Desk {
             capacity: self.capacity,
             stage_locked: space.stage.lock().is_some(),
             speakers: seats::shown(handle, &space),
+            chapters: space.chapters.iter().map(ChapterJson::from).collect(),
+            keep_recording_days: space.keep_recording_days,
             alarms,
             seat: seat.map(|seat| seat.0),
         };
