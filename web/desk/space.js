@@ -1,30 +1,41 @@
 // The host's desk for one space: the next step, who is on stage, what listeners hear and are told.
 import { api, repeat } from './api.js';
 import { drawChapters, takeChapters } from './chapters.js';
+import { addCohost, showCohosts, tellDesk } from './cohosts.js';
 import { onPress } from './confirm.js';
 import { drawHand } from './hand.js';
 import { drawKeeping, takeKeeping } from './keeping.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
+import { startsIn } from './lamp.js';
 import { drawLinks } from './links.js';
+import { drawPlaces } from './place.js';
 import { drawSeats } from './seats.js';
+import { ServerTime } from './time.js';
+import { showTurns } from './turns.js';
 import { $, alarmOf, clock, count, decibels, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
 
 const POLL_MS = 1_000;
 const SAID_MS = 4_000;
+const CUE_SECONDS = 10; // as the button says
+const CLOCK_MS = 200;  // a countdown's seconds change in step
 const STEPS = ['announced', 'doors', 'live', 'ended'];
 // What may be done in each state; the first is the sensible next step and looks like it.
-const NEXT = { announced: ['open-doors', 'go-live', 'cancel'], doors: ['go-live', 'cancel'], live: ['end'], ended: [], cancelled: [] };
+const NEXT = { announced: ['open-doors', 'go-live', 'cue', 'cancel'], doors: ['go-live', 'cue', 'cancel'], live: ['end'], ended: [], cancelled: [] };
 
 const slug = decodeURIComponent(location.pathname.split('/')[2]);
 const path = `/api/spaces/${encodeURIComponent(slug)}`;
 const key = takeKey('/studio');
-let space, printedLinks;
+const server = new ServerTime();
+let space, me = {}, printedLinks;
 
 // ---- What is -----------------------------------------------------------------------------------
 
 async function look() {
   try {
-    show(await api(key, 'GET', path));
+    const asked = Date.now(), next = await api(key, 'GET', path);
+    server.take(next.now, asked, Date.now());
+    me = { role: next.role, cohost: next.cohost };
+    show(next);
     showProblem($('problem'));
   } catch (problem) {
     showProblem($('problem'), problem);
@@ -44,6 +55,9 @@ function show(next) {
   for (const name of ['listening', 'peak', 'joined']) text(name, count(space[name]));
   drawSeats($('seats'), space.speakers);
   drawHand($('seats'), space.speakers, hand);
+  drawPlaces($('seats'), space, hand);
+  tellDesk(space, me);
+  showCohosts(key, path, me.role !== 'cohost', told);
   drawChapters(space);
   drawKeeping(space);
   $('lock').setAttribute('aria-pressed', space.stage_locked);
@@ -54,9 +68,12 @@ function show(next) {
   showLinks();
   for (const kind of ['dead_air', 'speaker', 'recording', 'store', 'clock', 'ladder']) showProblem($(`alarm-${kind}`), alarmOf(space, kind));
   showProblem($('capacity'), isOver(space) ? undefined : tooMany(space));
-  for (const id of ['details', 'monitor-box', 'stage-box']) $(id).hidden = isOver(space);
+  for (const id of ['details', 'monitor-box', 'stage-box', 'cohosts-box']) $(id).hidden = isOver(space);
   if (isOver(space)) setMonitor(false);
-  if (first) fillDetails();
+  if (first) {
+    fillDetails();
+    showTurns(key, path, () => space);
+  }
 }
 
 function showSteps() {
@@ -70,11 +87,13 @@ function showSteps() {
 
 function showButtons() {
   const next = NEXT[space.state] ?? [];
-  for (const id of ['open-doors', 'go-live', 'end', 'cancel']) {
-    $(id).hidden = !next.includes(id);
+  const hidden = { cue: Boolean(space.cue), cancel: me.role === 'cohost' };
+  for (const id of ['open-doors', 'go-live', 'cue', 'end', 'cancel']) {
+    $(id).hidden = !next.includes(id) || hidden[id];
     $(id).classList.toggle('main', id === next[0]);
   }
   $('replay').hidden = space.state !== 'ended' || Boolean(space.recording_deleted_at);
+  $('stop-cue').hidden = !space.cue;
   $('replay').href = listenUrl() ?? '#';
 }
 
@@ -89,6 +108,13 @@ function showClock() {
     ended: ['Length', clock(space.recording?.seconds ?? 0), space.recording_deleted_at ? 'The same link says that there is no recording any more.' : 'The same link plays the replay now.'],
     cancelled: ['', 'Cancelled', 'Listeners are told so at the link.'],
   }[space.state];
+  const cued = startsIn(space, server);
+  if (cued !== undefined) {
+    text('clock-word', 'On air in');
+    text('clock', clock(Math.ceil(cued)));
+    text('now', 'Every speaker sees this countdown. Listeners hear hold music until then.');
+    return;
+  }
   const noTime = !space.scheduled_at && (space.state === 'announced' || space.state === 'doors');
   text('clock-word', noTime ? 'No time is set' : space.state === 'announced' && left <= 0 ? 'Its time has come' : word);
   text('clock', noTime ? 'Ready' : time);
@@ -124,9 +150,12 @@ const revoke = seat => touch('DELETE', `/speakers/${seat}/link`, undefined, `The
 
 const hand = {
   mute: (seat, muted) => touch('PATCH', `/speakers/${seat}`, { muted }, muted ? `You have muted speaker ${seat}.` : `Speaker ${seat} is no longer muted by you.`),
+  place: (seat, place) => touch('PATCH', `/speakers/${seat}`, { place }, place === 'stage' ? `Speaker ${seat} is on stage.` : `Speaker ${seat} is in the green room: nobody hears them.`),
   gain: (seat, gain_db) => touch('PATCH', `/speakers/${seat}`, { gain_db }, `Speaker ${seat} is heard at ${decibels(gain_db)}.`),
   remove: seat => touch('DELETE', `/speakers/${seat}/session`, undefined, `Speaker ${seat} is off the stage. Their link is still good.`),
 };
+
+const told = { say, fail: problem => showProblem($('problem'), problem) };
 
 /** Changes something of the stage and says so. */
 async function touch(method, at, body, words) {
@@ -201,6 +230,13 @@ function say(words) {
 }
 
 for (const step of Object.keys(DONE)) onPress($(step), () => act(step));
+onPress($('cue'), () => touch('PUT', '/cue', { in_seconds: CUE_SECONDS }, 'The countdown runs.'));
+$('stop-cue').addEventListener('click', () => touch('DELETE', '/cue', undefined, 'The countdown is stopped: you are not live.'));
+$('green-room').addEventListener('click', () => {
+  const green_room = !space.green_room;
+  touch('PATCH', '', { green_room }, green_room ? 'Newcomers wait in the green room.' : 'Newcomers are on stage at once.');
+});
+$('add-cohost').addEventListener('click', () => addCohost(key, path, told));
 $('lock').addEventListener('click', () => {
   const stage_locked = !space.stage_locked;
   touch('PATCH', '', { stage_locked }, stage_locked ? 'The stage is locked.' : 'The stage is open.');
@@ -214,5 +250,8 @@ $('monitor-audio').addEventListener('playing', () => { document.documentElement.
 $('monitor-audio').addEventListener('emptied', () => { document.documentElement.dataset.monitor = 'off'; });
 $('monitor-audio').addEventListener('error', () => { if (!$('monitor-audio').muted) setMonitor(false); });
 reloadOnNewKey();
-if (key) repeat(look, POLL_MS);
-else showProblem($('problem'), { title: 'This page needs the host’s link', detail: 'It was told when the space was created: it ends in #key=…' });
+if (key) {
+  repeat(look, POLL_MS);
+  new Worker(new URL('awake.js', import.meta.url)).postMessage({ path, key });
+  setInterval(() => { if (space && startsIn(space, server) !== undefined) showClock(); }, CLOCK_MS);
+} else showProblem($('problem'), { title: 'This page needs the host’s link', detail: 'It was told when the space was created: it ends in #key=…' });

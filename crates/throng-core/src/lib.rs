@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod admission;
+pub mod at_desk;
 pub mod caching;
 pub mod dates;
 pub mod hex;
@@ -20,5 +21,6 @@ pub mod slug;
 pub mod space;
 pub mod time;
 pub mod timeline;
+pub mod turns;
 pub mod webhook;
 pub mod window;

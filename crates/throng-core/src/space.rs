@@ -6,11 +6,15 @@
 
 mod acts;
 mod chapters;
+mod cue;
+mod green_room;
 mod keeping;
 mod stage;
 
 pub use acts::{Act, Actor, Change, Refusal, State};
 pub use chapters::{CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, Chapter, Chapters};
+pub use cue::{CUE_SECONDS_MAX, CUE_SECONDS_MIN};
+pub use green_room::{GreenRoom, Place};
 pub use keeping::{DeletedBy, Deletion, KEEP_DAYS_MAX};
 pub use stage::{GAIN_DB_MAX, GAIN_DB_MIN, SeatSetting, StageSetting};
 
@@ -142,6 +146,9 @@ impl Space {
         act: Act,
     ) -> Result<Change, Refusal> {
         let Now { wall, steady: now } = now.into();
+        if actor == Actor::Cohost && act.is_for_the_host() {
+            return Err(Refusal::NotForCohosts { act: act.name() });
+        }
         if actor == Actor::Clock && !self.clock_may(wall, &act) {
             return Err(Refusal::NotForTheClock { act: act.name() });
         }
@@ -191,6 +198,13 @@ impl Space {
             Act::MarkChapter { at_ms, title } => return self.mark_chapter(now, at_ms, &title),
             Act::EditChapter { id, at_ms, title } => {
                 return self.edit_chapter(now, id, at_ms, title.as_deref());
+            }
+            Act::Place { seat, place } => {
+                self.check_seat(seat)?;
+                self.stage.green_room.put(seat, place);
+            }
+            Act::SetGreenRoom { is_open, seated } => {
+                self.stage.green_room.set_open(is_open, &seated);
             }
             Act::RemoveChapter(id) => return self.remove_chapter(id),
             Act::KeepRecording(days) => return self.keep_recording(days),
@@ -343,12 +357,7 @@ impl Space {
         muted: Option<bool>,
         gain_db: Option<i32>,
     ) -> Result<Change, Refusal> {
-        if !(1..=self.speakers).contains(&seat.0) {
-            return Err(Refusal::Seat {
-                asked: seat.0,
-                seats: self.speakers,
-            });
-        }
+        self.check_seat(seat)?;
         let before = self.stage.seat(seat);
         let setting = SeatSetting {
             muted: muted.unwrap_or(before.muted),
@@ -361,6 +370,16 @@ impl Space {
         }
         self.stage.set(seat, setting);
         Ok(Change::Edited)
+    }
+
+    fn check_seat(&self, seat: SeatNumber) -> Result<(), Refusal> {
+        if (1..=self.speakers).contains(&seat.0) {
+            return Ok(());
+        }
+        Err(Refusal::Seat {
+            asked: seat.0,
+            seats: self.speakers,
+        })
     }
 }
 

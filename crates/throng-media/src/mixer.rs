@@ -1,7 +1,7 @@
 //! The mixer of one space's stage: packets of speakers in, once per tick (20 ms) the stage's mix and every speaker's
 //! return out.
 //!
-//! A seat is heard while he talks and is not muted; what lies below the talk threshold is gated, so that sixteen quiet
+//! A seat is heard while he talks, is on stage and is not muted; what lies below the talk threshold is gated, so that sixteen quiet
 //! microphones add no noise. A *return* is the mix without the seat himself. Who does not talk is not in the mix, so
 //! all of them share one encoding; only who talks gets an encoder of his own, which is primed with what he heard last,
 //! so that the change is not heard, and kept for a while after he has gone silent. Who sends lean, in packets of 60 ms, has
@@ -86,6 +86,8 @@ pub struct SeatState {
     pub heard: bool,
     /// Whether he is muted.
     pub muted: bool,
+    /// Whether he is on stage, and not in the green room.
+    pub on_stage: bool,
     /// What happened to his packets.
     pub counters: Counters,
 }
@@ -103,6 +105,7 @@ struct Seat {
     meter: Meter,
     talk: Talk,
     muted: bool,
+    on_stage: bool,
     heard: bool,
     /// What he is brought into the mix with.
     volume: f32,
@@ -129,7 +132,7 @@ impl Mixer {
         }
     }
 
-    /// Seats somebody, unmuted and at his own volume. Whoever sat there is replaced, with all that was known of him.
+    /// Seats somebody on stage, unmuted and at his own volume. Whoever sat there is replaced, with all that was known of him.
     pub fn join(&mut self, seat: SeatId) -> Result<(), StageFull> {
         if self.seats.len() >= MAX_SPEAKERS && !self.seats.contains_key(&seat) {
             return Err(StageFull);
@@ -155,6 +158,13 @@ impl Mixer {
     pub fn set_muted(&mut self, seat: SeatId, muted: bool) {
         if let Some(seat) = self.seats.get_mut(&seat) {
             seat.muted = muted;
+        }
+    }
+
+    /// Brings a seat on stage, or into the green room: there he hears the stage, and neither it nor its listeners hear him.
+    pub fn set_on_stage(&mut self, seat: SeatId, on_stage: bool) {
+        if let Some(seat) = self.seats.get_mut(&seat) {
+            seat.on_stage = on_stage;
         }
     }
 
@@ -208,6 +218,7 @@ impl Mixer {
             level_dbov: seat.meter.dbov(),
             heard: seat.heard,
             muted: seat.muted,
+            on_stage: seat.on_stage,
             counters: seat.jitter.counters(),
         })
     }
@@ -263,6 +274,7 @@ impl Seat {
             meter: Meter::default(),
             talk: Talk::new(GATE),
             muted: false,
+            on_stage: true,
             heard: false,
             volume: 1.0,
             gain: 0.0,
@@ -275,7 +287,7 @@ impl Seat {
     fn hear(&mut self, now: Duration) {
         self.part = self.jitter.pull(now);
         self.meter.hear(&self.part);
-        self.heard = self.talk.hear(&self.part) && !self.muted;
+        self.heard = self.talk.hear(&self.part) && !self.muted && self.on_stage;
     }
 
     /// Brings him into the mix, out of it, or to another volume, without a click.

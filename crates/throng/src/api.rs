@@ -15,7 +15,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post, put};
 use throng_air::document::Document;
 use throng_core::key::{Key, KeyDigest, Role};
 
@@ -89,6 +89,19 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             "/api/spaces/{slug}/recording",
             delete(spaces::delete_recording),
         )
+        .route(
+            "/api/spaces/{slug}/cohosts",
+            get(spaces::cohosts::list).post(spaces::cohosts::add),
+        )
+        .route(
+            "/api/spaces/{slug}/cohosts/{cohost}",
+            delete(spaces::cohosts::revoke),
+        )
+        .route(
+            "/api/spaces/{slug}/cue",
+            put(spaces::cue::begin).delete(spaces::cue::stop),
+        )
+        .route("/api/spaces/{slug}/turns", get(spaces::turns::show))
         .route(
             "/api/spaces/{slug}/speakers/{seat}",
             patch(spaces::seats::set),
@@ -229,7 +242,7 @@ impl Desk {
     }
 
     /// What the holder of the request's key is in a space.
-    fn role(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Role, Problem> {
+    fn role_unseen(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Role, Problem> {
         let key = bearer(headers)?;
         if key.digest() == self.operator {
             return Ok(Role::Operator);
@@ -237,6 +250,13 @@ impl Desk {
         handle
             .admit(&key)
             .map_err(|refusal| bad_key(&capitalised(&refusal.to_string())))
+    }
+
+    /// The same, of somebody who is at the desk thereby, where his key runs the space.
+    fn role(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Role, Problem> {
+        let role = self.role_unseen(handle, headers)?;
+        handle.note_seen(role);
+        Ok(role)
     }
 }
 

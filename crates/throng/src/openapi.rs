@@ -120,6 +120,11 @@ fn path_parameters() -> Value {
             json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX }),
         ),
         (
+            "cohost",
+            "a cohost, counted from 1",
+            json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX }),
+        ),
+        (
             "file",
             "a module or style of the desk's pages",
             json!({ "type": "string" }),
@@ -226,6 +231,10 @@ fn keys() -> Value {
             "Opens everything. It lies in `operator.key` in the data folder.",
         ),
         ("host", "Runs one space: the key of the host's link."),
+        (
+            "cohost",
+            "Runs one space with its host: the key of a cohost's link.",
+        ),
         (
             "speaker",
             "Has a seat in one space: the key of a speaker's link.",

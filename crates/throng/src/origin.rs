@@ -11,10 +11,12 @@ mod pipeline;
 mod readable;
 mod reception;
 mod recording;
+mod roles;
 mod routing;
 mod space;
+mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -29,8 +31,9 @@ use throng_core::key::{Key, Role, SeatNumber};
 use throng_core::ladder::Rung;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::Slug;
-use throng_core::space::{Announcement, Refusal, Space};
+use throng_core::space::{Act, Actor, Announcement, Refusal, Space};
 use throng_core::time::UnixMillis;
+use throng_core::turns::Turns;
 use throng_media::hold::HoldLoop;
 use throng_media::rendering::Silence;
 use throng_stage::Stage;
@@ -39,6 +42,7 @@ use tokio::time::MissedTickBehavior;
 
 pub(crate) use self::clock::{now, unix_seconds, wall};
 use self::hold::Hold;
+pub(crate) use self::roles::CohostError;
 pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
 use self::space::{PipelineError, Shared, grant};
@@ -94,6 +98,8 @@ pub(crate) struct Wish {
     /// From when on the speakers' links open nothing, if ever.
     pub(crate) speaker_links_expire_at: Option<UnixMillis>,
     pub(crate) expected_listeners: Option<NonZeroU32>,
+    /// Whether speakers who come wait in the green room.
+    pub(crate) green_room: bool,
 }
 
 /// All spaces of this node.
@@ -205,7 +211,12 @@ impl Origin {
             speakers: wish.speakers,
             expected_listeners: wish.expected_listeners,
         };
-        let space = Space::announce(now(), announcement)?;
+        let mut space = Space::announce(now(), announcement)?;
+        let green_room = Act::SetGreenRoom {
+            is_open: wish.green_room,
+            seated: BTreeSet::new(),
+        };
+        space.apply(now(), Actor::Operator, green_room)?;
         let host = chance::key();
         let speakers: Vec<Key> = (0..space.speakers).map(|_| chance::key()).collect();
         let seats = (1..).zip(&speakers).map(|(seat, key)| {
@@ -228,6 +239,7 @@ impl Origin {
                 grants,
                 peak: 0,
                 joined: 0,
+                turns: Turns::default(),
             })
             .await?;
         self.shared.listed.send_replace(());

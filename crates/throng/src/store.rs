@@ -2,9 +2,11 @@
 //!
 //! A change is durable when the call returns. Audio never waits for it.
 
+mod cohosts;
 mod recording_rows;
 mod stage_text;
 mod trouble;
+mod turns_text;
 mod webhooks;
 
 use std::iter;
@@ -23,9 +25,10 @@ use thiserror::Error;
 use throng_core::dates::{Correction, Corrections};
 use throng_core::key::{Grant, KeyDigest, REVOKED_KEPT, Role, SeatNumber};
 use throng_core::slug::Slug;
-use throng_core::space::{Space, StageSetting, State};
+use throng_core::space::{GreenRoom, Space, StageSetting, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
+use throng_core::turns::Turns;
 
 use self::webhooks::insert_letter;
 pub use self::webhooks::{Hook, Letter};
@@ -49,6 +52,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "stage settings",
         include_str!("../migrations/0004_stage.sql"),
     ),
+    (5, "roles", include_str!("../migrations/0005_roles.sql")),
     (8, "api", include_str!("../migrations/0008_api.sql")),
 ];
 /// A newer version that only added to the schema leaves what we read; one that did more notes in the file who may read it
@@ -123,6 +127,8 @@ pub struct Kept {
     pub peak: u64,
     /// Admissions since doors.
     pub joined: u64,
+    /// Who talked when, since it went live.
+    pub turns: Turns,
 }
 
 impl Store {
@@ -208,6 +214,14 @@ impl Store {
         self.keep(vec![change]).await
     }
 
+    /// Keeps who talked when.
+    pub async fn keep_turns(&self, space_id: &str, turns: &Turns) -> Result<(), StoreError> {
+        let change = sqlx::query("UPDATE spaces SET turns = $2 WHERE id = $1")
+            .bind(space_id)
+            .bind(turns_text::of_turns(turns));
+        self.keep(vec![change]).await
+    }
+
     /// Grants a new key of a seat and revokes all others, of which the newest [`REVOKED_KEPT`] are remembered.
     pub async fn replace_seat_grant(
         &self,
@@ -278,11 +292,19 @@ impl Store {
                     .bind(&space.id)
                     .fetch_all(&self.pool)
                     .await?;
+            let mut grants = grants
+                .iter()
+                .map(|row| grant(&space, row))
+                .collect::<Result<Vec<_>, _>>()?;
+            let slug = space.slug.as_str();
+            grants.extend(cohosts::grants(&self.pool, slug, &space.id).await?);
+            let turns: String = row.try_get("turns")?;
             spaces.push(Kept {
-                grants: grants
-                    .iter()
-                    .map(|row| grant(&space, row))
-                    .collect::<Result<_, _>>()?,
+                grants,
+                turns: turns_text::turns(&turns).unwrap_or_else(|| {
+                    tracing::warn!(slug, "who talked when cannot be read, and is begun anew");
+                    Turns::default()
+                }),
                 peak: row.try_get::<i64, _>("peak")?.cast_unsigned(),
                 joined: row.try_get::<i64, _>("joined")?.cast_unsigned(),
                 space,
@@ -323,7 +345,7 @@ fn update_space(space: &Space) -> Statement<'_> {
         "UPDATE spaces SET title = $2, state = $3, scheduled_at = $4, delay_reason = $5, doors_part = $6, \
          live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11, corrections = $12, \
          seats = $13, stage_lock = $14, chapters = $15, keep_recording_days = $16, recording_deleted_at = $17, \
-         recording_deleted_by = $18 WHERE id = $1",
+         recording_deleted_by = $18, green_room = $19, places = $20 WHERE id = $1",
     )
     .bind(&space.id)
     .bind(&space.title)
@@ -343,6 +365,8 @@ fn update_space(space: &Space) -> Statement<'_> {
     .bind(space.keep_recording_days.map(|days| i64::from(days.get())))
     .bind(space.recording_deleted.map(|gone| gone.at.0))
     .bind(space.recording_deleted.map(|gone| gone.by.name()))
+    .bind(i64::from(space.stage.green_room.is_open()))
+    .bind(stage_text::of_places(&space.stage))
 }
 
 /// `segment:milliseconds`, with spaces between.
@@ -376,6 +400,7 @@ fn insert_grant<'q>(space_id: &'q str, grant: &Grant) -> Statement<'q> {
     let (role, seat) = match grant.role {
         Role::Operator => ("operator", None),
         Role::Host => ("host", None),
+        Role::Cohost(_) => unreachable!("cohosts have a table of their own"),
         Role::Speaker(seat) => ("speaker", Some(i64::from(seat.0))),
     };
     sqlx::query(
@@ -409,6 +434,8 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
     let corrected: String = row.try_get("corrections")?;
     let seats: String = row.try_get("seats")?;
     let lock: Option<String> = row.try_get("stage_lock")?;
+    let is_open: i64 = row.try_get("green_room")?;
+    let places: String = row.try_get("places")?;
     let expected: Option<i64> = row.try_get("expected_listeners")?;
     let expected_listeners = expected
         .map(|count| {
@@ -438,6 +465,10 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
             stage_text::seats(&seats).ok_or_else(|| unreadable("seats", &seats))?,
             lock.map(|lock| stage_text::lock(&lock).ok_or_else(|| unreadable("stage_lock", &lock)))
                 .transpose()?,
+            GreenRoom::new(
+                is_open != 0,
+                stage_text::places(&places).ok_or_else(|| unreadable("places", &places))?,
+            ),
         ),
         chapters: recording_rows::chapters(row)?.ok_or_else(|| unreadable("chapters", "(JSON)"))?,
         keep_recording_days: recording_rows::days(row)?,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, GAIN_DB_MAX, GAIN_DB_MIN, KEEP_DAYS_MAX, SPEAKERS_MAX,
-    TEXT_CHARS_MAX,
+    CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, CUE_SECONDS_MAX, CUE_SECONDS_MIN, GAIN_DB_MAX,
+    GAIN_DB_MIN, KEEP_DAYS_MAX, Place, SPEAKERS_MAX, TEXT_CHARS_MAX,
 };
 use crate::key::SeatNumber;
 use crate::time::UnixMillis;
@@ -70,14 +70,17 @@ impl State {
                 matches!(self, Self::Announced | Self::Doors)
             }
             Act::End => matches!(self, Self::Live),
-            Act::Dismiss(_) | Act::LockStage { .. } | Act::SetSeat { .. } | Act::UnlockStage => {
-                !self.is_over()
-            }
             Act::EditChapter { .. } | Act::MarkChapter { .. } | Act::RemoveChapter(_) => {
                 matches!(self, Self::Live | Self::Ended)
             }
             Act::DeleteRecording => matches!(self, Self::Ended),
             Act::Expect(_) | Act::KeepRecording(_) | Act::Rename(_) => true,
+            Act::Dismiss(_)
+            | Act::LockStage { .. }
+            | Act::Place { .. }
+            | Act::SetGreenRoom { .. }
+            | Act::SetSeat { .. }
+            | Act::UnlockStage => !self.is_over(),
         }
     }
 }
@@ -93,6 +96,9 @@ impl fmt::Display for State {
 pub enum Actor {
     /// Time itself: opens the doors when they are due, deletes a recording that was to be kept until now, and no more.
     Clock,
+    /// Whoever holds a key that the host has given out, to run the space with him or in his stead. To call it off, to
+    /// delete it, and who else runs it, stays the host's.
+    Cohost,
     /// Whoever holds the host key of the space.
     Host,
     /// Whoever runs the node.
@@ -106,7 +112,7 @@ pub enum Act {
     Cancel,
     /// The recording is gone for good; the space and its link stay.
     DeleteRecording,
-    /// Who sat there does not come back while the stage is locked.
+    /// Who sat there does not come back while the stage is locked, and not to where he was.
     Dismiss(SeatNumber),
     /// A chapter begins elsewhere or is called otherwise; what is not said stays.
     EditChapter {
@@ -141,6 +147,13 @@ pub enum Act {
     OpenDoors,
     /// There is no such chapter any more.
     RemoveChapter(u32),
+    /// Who sits on a seat is moved.
+    Place {
+        /// Which.
+        seat: SeatNumber,
+        /// Where to.
+        place: Place,
+    },
     /// It has another title.
     Rename(String),
     /// It takes place at another time, for a reason or for none that is told.
@@ -152,6 +165,13 @@ pub enum Act {
     },
     /// Listeners are told why it is late, or no longer told so.
     SetDelayReason(Option<String>),
+    /// Newcomers wait in the green room, or no longer.
+    SetGreenRoom {
+        /// Whether they do.
+        is_open: bool,
+        /// The seats that are taken now.
+        seated: BTreeSet<SeatNumber>,
+    },
     /// A seat is heard otherwise; what is not said stays.
     SetSeat {
         /// Which.
@@ -166,6 +186,14 @@ pub enum Act {
 }
 
 impl Act {
+    /// Whether the host keeps it to himself: what cannot be taken back.
+    pub(super) const fn is_for_the_host(&self) -> bool {
+        matches!(
+            self,
+            Self::Cancel | Self::DeleteRecording | Self::KeepRecording(_)
+        )
+    }
+
     /// The act in words, as it follows "cannot".
     pub const fn name(&self) -> &'static str {
         match self {
@@ -181,9 +209,11 @@ impl Act {
             Self::MarkChapter { .. } => "mark a chapter",
             Self::OpenDoors => "open doors",
             Self::RemoveChapter(_) => "remove a chapter",
+            Self::Place { .. } => "move anybody to the stage or the green room",
             Self::Rename(_) => "rename",
             Self::Reschedule { .. } => "reschedule",
             Self::SetDelayReason(_) => "set the reason of a delay",
+            Self::SetGreenRoom { .. } => "open or close the green room",
             Self::SetSeat { .. } => "mute or unmute anybody or change a gain",
             Self::UnlockStage => "unlock the stage",
         }
@@ -227,6 +257,12 @@ pub enum Refusal {
     /// There are as many as there may be.
     #[error("a recording has at most {CHAPTERS_MAX} chapters; remove one that is not needed")]
     ChaptersFull,
+    /// A countdown that nobody could follow, or would wait for.
+    #[error("a countdown takes {CUE_SECONDS_MIN} to {CUE_SECONDS_MAX} seconds, not {asked}")]
+    Cue {
+        /// What was asked.
+        asked: u32,
+    },
     /// It does not follow from where the space is.
     #[error("cannot {act}: the space is {state}")]
     DoesNotFollow {
@@ -246,6 +282,12 @@ pub enum Refusal {
     KeepDays {
         /// What was asked.
         asked: u32,
+    },
+    /// The host has kept it to himself.
+    #[error("a cohost cannot {act}; ask the host to do it")]
+    NotForCohosts {
+        /// What was asked.
+        act: &'static str,
     },
     /// Time does what is due; all else is for people to do.
     #[error("the clock may only do what is due, not {act}")]

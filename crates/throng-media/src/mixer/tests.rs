@@ -251,6 +251,65 @@ fn a_mute_is_complete_within_two_frames_and_makes_no_click() {
 }
 
 #[test]
+fn who_is_in_the_green_room_hears_the_stage_and_is_heard_by_nobody() {
+    let mut stage = Stage::of(&[300.0, 410.0, 530.0]);
+    let ticks = |stage: &mut Stage, on_stage| {
+        stage.mixer.set_on_stage(SeatId(0), on_stage);
+        for _ in 0..100 {
+            stage.tick(|_| true);
+        }
+        stage.mix.len()
+    };
+    let moved_at = ticks(&mut stage, true);
+    ticks(&mut stage, false);
+    assert!(stage.amplitude(&stage.mix, 0) < 1e-3, "neither listeners");
+    for speaker in &stage.speakers[1..] {
+        assert!(stage.amplitude(&speaker.heard, 0) < 1e-2, "nor the stage");
+    }
+    for other in [1, 2] {
+        let tone = stage.amplitude(&stage.speakers[0].heard, other);
+        assert!((tone - 0.2).abs() < 0.02, "he hears {other}: {tone}");
+    }
+    let waiting = stage.mixer.seats().next().unwrap();
+    assert!(!waiting.heard && !waiting.on_stage && waiting.level_dbov > -20.0);
+    let gone = &stage.mix[moved_at + 2 * FRAME_LEN..moved_at + 2 * FRAME_LEN + 48_000];
+    assert!(amplitude(gone, 300.0) < 1e-3, "within two frames");
+    ticks(&mut stage, true);
+    assert!(stage.amplitude(&stage.mix, 0) > 0.18, "he is back");
+    let steepest = steepest(&stage.mix[moved_at - FRAME_LEN..moved_at + 2 * FRAME_LEN]);
+    let all = STEEPEST_OF_300_HZ * (300.0 + 410.0 + 530.0) / 300.0;
+    assert!(steepest < all, "without a click: {steepest}");
+}
+
+#[test]
+fn thirteen_on_stage_each_hear_the_other_twelve_and_not_themselves() {
+    let hertz: [f32; 13] = core::array::from_fn(|seat| 300.0 + 150.0 * seat as f32);
+    let mut stage = Stage::of(&hertz);
+    for seat in 0..13 {
+        // Together below the knee of the returns, which would mix their tones.
+        stage.mixer.set_gain(SeatId(seat), -14.0);
+    }
+    for _ in 0..120 {
+        stage.tick(|_| true);
+    }
+    assert_eq!(stage.mixer.seats().filter(|seat| seat.heard).count(), 13);
+    for listener in 0..13 {
+        let heard = &stage.speakers[listener].heard;
+        let tones: Vec<_> = (0..13).map(|of| stage.amplitude(heard, of)).collect();
+        let softest_other = (0..13)
+            .filter(|&of| of != listener)
+            .map(|of| tones[of])
+            .fold(f32::MAX, f32::min);
+        assert!(
+            softest_other > 0.02 && tones[listener] < softest_other / 3.0,
+            "{listener}: {tones:?}"
+        );
+        let in_mix = stage.amplitude(&stage.mix, listener);
+        assert!((in_mix - 0.04).abs() < 0.004, "{listener}: {in_mix}");
+    }
+}
+
+#[test]
 fn who_leaves_or_is_replaced_fades_within_a_frame() {
     for gain_db in [0.0, 12.0] {
         for replaced in [false, true] {

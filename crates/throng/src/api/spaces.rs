@@ -1,9 +1,12 @@
 //! Spaces over the API: create, list, show, edit, the steps of their life, delete.
 
 pub(crate) mod chapters;
+pub(crate) mod cohosts;
+pub(crate) mod cue;
 mod refusals;
 pub(crate) mod seats;
 mod shown;
+pub(crate) mod turns;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -54,6 +57,9 @@ pub(crate) struct CreateBody {
     speaker_links_expire_at: Option<String>,
     #[schemars(range(max = u32::MAX))]
     expected_listeners: Option<NonZeroU32>,
+    /// Whether speakers who come wait in the green room.
+    #[schemars(extend("default" = false))]
+    green_room: Option<bool>,
 }
 
 /// How long a new link is good.
@@ -99,6 +105,8 @@ pub(crate) struct EditBody {
     #[serde(default)]
     #[schemars(with = "Option<NonZeroU32>", range(max = KEEP_DAYS_MAX))]
     keep_recording_days: Wanted<NonZeroU32>,
+    /// Whether speakers who come wait in the green room. Who is there stays where he is.
+    green_room: Option<bool>,
 }
 
 /// What an edit wants of a field that can be empty.
@@ -170,6 +178,7 @@ pub(crate) fn wish(body: &[u8]) -> Result<Wish, Problem> {
             body.speaker_links_expire_at.as_deref(),
         )?,
         expected_listeners: body.expected_listeners,
+        green_room: body.green_room.unwrap_or(false),
     })
 }
 
@@ -191,11 +200,7 @@ pub(super) async fn show(
 ) -> Answer {
     let handle = desk.space(&slug)?;
     let role = desk.role(&handle, &headers)?;
-    let seat = match role {
-        Role::Speaker(seat) => Some(seat),
-        Role::Host | Role::Operator => None,
-    };
-    Ok(uncached(Json(desk.describe_to(&handle, seat))).into_response())
+    Ok(uncached(Json(desk.describe_to(&handle, Some(role)))).into_response())
 }
 
 pub(super) async fn edit(
@@ -221,6 +226,10 @@ pub(crate) fn edits(
 ) -> Result<Vec<Act>, Problem> {
     let body: EditBody = parse(body)?;
     let mut acts: Vec<_> = body.title.map(Act::Rename).into_iter().collect();
+    acts.extend(body.green_room.map(|is_open| {
+        let seated = seated.clone();
+        Act::SetGreenRoom { is_open, seated }
+    }));
     acts.extend(body.stage_locked.map(|locked| {
         if locked {
             Act::LockStage { seated }
@@ -294,7 +303,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Answer {
     let handle = desk.space(&slug)?;
-    desk.actor(&handle, &headers)?;
+    desk.host(&handle, &headers)?;
     desk.origin
         .delete(&handle)
         .await
@@ -357,10 +366,21 @@ impl Desk {
     ) -> Result<Actor, Problem> {
         match self.role(handle, headers)? {
             Role::Host => Ok(Actor::Host),
+            Role::Cohost(_) => Ok(Actor::Cohost),
             Role::Operator => Ok(Actor::Operator),
             Role::Speaker(_) => Err(not_allowed(
                 "A speaker's link is for speaking. Ask the host to do this.",
             )),
+        }
+    }
+
+    /// Whether the key is the host's own, or the operator's.
+    fn host(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<(), Problem> {
+        match self.actor(handle, headers)? {
+            Actor::Cohost => Err(not_allowed(
+                "A cohost runs the space, but neither deletes it nor says who else runs it. Ask the host to do this.",
+            )),
+            _ => Ok(()),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod edit;
 mod events;
 mod recording;
+mod roles;
 mod shown;
 mod stage;
 
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::edit::Edit;
 pub use self::recording::{Chapter, RecordingCommand};
+pub use self::roles::{Cohost, OnOff, RolesCommand};
 pub use self::stage::{Gain, Link, Seat};
 use super::Error;
 use super::http::Client;
@@ -94,6 +96,9 @@ pub enum SpaceCommand {
         /// How many listeners you reckon with. The studio warns when the node was not rehearsed for so many.
         #[arg(long, value_name = "N")]
         expected_listeners: Option<NonZeroU32>,
+        /// Let speakers who come wait in the green room until you bring them on stage.
+        #[arg(long)]
+        green_room: bool,
     },
     /// List all spaces of the server.
     List,
@@ -144,6 +149,9 @@ pub enum SpaceCommand {
     Lock(Slug),
     /// Unlock the stage: everybody with a link may take their seat.
     Unlock(Slug),
+    /// Who is where, and who runs the space.
+    #[command(flatten)]
+    Roles(RolesCommand),
 }
 
 /// The space that is meant.
@@ -189,6 +197,7 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             speakers,
             links_expire_at,
             expected_listeners,
+            green_room,
         } => {
             let mut space = Map::new();
             space.insert("title".to_owned(), json!(title));
@@ -204,6 +213,9 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             }
             if let Some(count) = expected_listeners {
                 space.insert("expected_listeners".to_owned(), json!(count));
+            }
+            if *green_room {
+                space.insert("green_room".to_owned(), json!(true));
             }
             ("POST", String::new(), Some(Value::Object(space)))
         }
@@ -233,6 +245,7 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         SpaceCommand::Events(slug) => ("GET", format!("/{}/events", slug.slug), None),
         SpaceCommand::Lock(slug) => lock(slug, true),
         SpaceCommand::Unlock(slug) => lock(slug, false),
+        SpaceCommand::Roles(command) => roles::request(command),
     }
 }
 
@@ -254,6 +267,7 @@ fn in_words(command: &SpaceCommand, answer: &Value) -> String {
         SpaceCommand::Show(_) => lines_of_space(answer) + &shown::lines(answer),
         SpaceCommand::Lock(_) => "the stage is locked: nobody new takes a seat\n".to_owned(),
         SpaceCommand::Unlock(_) => "the stage is open\n".to_owned(),
+        SpaceCommand::Roles(command) => roles::in_words(command, answer),
         SpaceCommand::List => {
             let spaces = answer["spaces"]
                 .as_array()
@@ -351,7 +365,7 @@ fn in_rfc3339(time: Timestamp) -> String {
 }
 
 /// What a person sees of a space, in this order.
-const LABELS: [(&str, &str); 11] = [
+const LABELS: [(&str, &str); 12] = [
     ("title", "title"),
     ("slug", "slug"),
     ("state", "state"),
@@ -361,6 +375,7 @@ const LABELS: [(&str, &str); 11] = [
     ("ended_at", "ended"),
     ("listen_url", "listen"),
     ("host_url", "host"),
+    ("cohost_url", "cohost"),
     ("speaker_urls", "speaker"),
     ("speaker_url", "speaker"),
 ];

@@ -6,13 +6,18 @@ use super::operation::{Body, Operation, json_of};
 use super::webrtc::{self, Door};
 use super::{programs, recordings, refused};
 use crate::api::ladder::{LadderJson, SetBody};
+use crate::api::spaces::cohosts::{CohostsJson, NewCohostJson};
+use crate::api::spaces::cue::CueBody;
 use crate::api::spaces::seats::SeatBody;
+use crate::api::spaces::turns::TurnsJson;
 use crate::api::spaces::{
     CreateBody, CreatedJson, EditBody, RenewBody, RenewedJson, SpaceJson, SpacesJson,
 };
 
-const ANY_OF_SPACE: &[&str] = &["operator", "host", "speaker"];
-pub(super) const HOST: &[&str] = &["operator", "host"];
+const ANY_OF_SPACE: &[&str] = &["operator", "host", "cohost", "speaker"];
+pub(super) const HOST: &[&str] = &["operator", "host", "cohost"];
+/// What the host keeps to himself.
+pub(super) const HOST_ALONE: &[&str] = &["operator", "host"];
 pub(super) const OPERATOR: &[&str] = &["operator"];
 const BYTES: Body = Body::Media("application/octet-stream");
 const TEXT: Body = Body::Media("text/plain");
@@ -24,6 +29,7 @@ pub(super) fn operations() -> Vec<Operation> {
     operations.extend(seats());
     operations.extend(recordings::operations());
     operations.extend(programs::operations());
+    operations.extend(roles());
     operations.extend(ladder());
     operations.extend(webrtc::operations(&Door::WHIP));
     operations.extend(pages());
@@ -92,7 +98,7 @@ fn one_space() -> Vec<Operation> {
                 "/api/spaces/{slug}",
                 "deleteSpace",
                 "Deletes a space and its recording",
-                HOST,
+                HOST_ALONE,
             )
             .answers(204, "Gone.", &[]),
             &[403],
@@ -121,7 +127,7 @@ fn seats() -> Vec<Operation> {
                 "patch",
                 "/api/spaces/{slug}/speakers/{seat}",
                 "editSeat",
-                "Mutes a seat, or changes its gain",
+                "Mutes a seat, changes its gain, or moves it to the stage or the green room",
                 ANY_OF_SPACE,
             )
             .says("The seat's own speaker may tell `muted` of himself.")
@@ -160,6 +166,61 @@ fn seats() -> Vec<Operation> {
             )
             .says("It opens nothing any more, and who sat there has to leave.")
             .answers(204, "Taken back.", &[]),
+            &[403],
+        ),
+    ]
+}
+
+fn roles() -> Vec<Operation> {
+    let it = || json_of::<SpaceJson<'_>>();
+    let cohosts = "/api/spaces/{slug}/cohosts";
+    let cue = "/api/spaces/{slug}/cue";
+    vec![
+        refused(
+            api("get", cohosts, "listCohosts", "The cohosts", HOST)
+                .answers(200, "They.", &[json_of::<CohostsJson>()]),
+            &[403],
+        ),
+        refused(
+            api("post", cohosts, "addCohost", "A link for a further cohost", HOST_ALONE)
+                .says("He runs the space as the host does, but neither cancels nor deletes it, nor makes cohosts.")
+                .answers(201, "It: the only time that it is shown.", &[json_of::<NewCohostJson>()])
+                .answers(409, "There are enough cohosts.", &[Body::Problem]),
+            &[403],
+        ),
+        refused(
+            api(
+                "delete",
+                "/api/spaces/{slug}/cohosts/{cohost}",
+                "revokeCohost",
+                "Takes a cohost's link back",
+                HOST_ALONE,
+            )
+            .answers(204, "It opens nothing any more.", &[]),
+            &[403],
+        ),
+        refused(
+            api("put", cue, "beginCue", "Counts down to the start", HOST)
+                .says("At the end the space goes live. Speakers see it; listeners do not.")
+                .reads(json_of::<CueBody>())
+                .answers(200, "The space.", &[it()])
+                .answers(409, "The space may not go live; `state` says why.", &[Body::Problem]),
+            &[403, 413, 422],
+        ),
+        refused(
+            api("delete", cue, "stopCue", "Stops the countdown", HOST)
+                .answers(200, "The space.", &[it()]),
+            &[403],
+        ),
+        refused(
+            api("get", "/api/spaces/{slug}/turns", "showTurns", "Who talked when", HOST)
+                .with(
+                    "query",
+                    "last_seconds",
+                    "only turns of so many seconds until now; shares are of the whole time all the same",
+                    &json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX }),
+                )
+                .answers(200, "They.", &[json_of::<TurnsJson>()]),
             &[403],
         ),
     ]

@@ -1,6 +1,6 @@
 //! What a host may ask of the recording: chapters, and to take it away.
 
-use super::desk::{HOST, api};
+use super::desk::{HOST, HOST_ALONE, api};
 use super::operation::{Operation, json_of};
 use super::refused;
 use crate::api::spaces::chapters::{ChapterBody, MarkBody};
@@ -51,7 +51,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 "/api/spaces/{slug}/recording",
                 "deleteRecording",
                 "Deletes the recording of a space that has ended",
-                HOST,
+                HOST_ALONE,
             )
             .says("For good. The space, its link and its numbers stay, and say that it is gone.")
             .answers(204, "Gone.", &[]),

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use throng_core::key::SeatNumber;
-use throng_core::space::{Space, State};
+use throng_core::space::{Place, Space, State};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 use throng_media::jitter::{Counters, SpeakerPacket};
 use throng_media::mixer::{Mixer, Return, SeatId};
@@ -119,6 +119,11 @@ impl Mixing {
         self.inputs.clone()
     }
 
+    /// The same, look by look, until the mixer stops.
+    pub(super) fn watch_levels(&self) -> watch::Receiver<Levels> {
+        self.levels.clone()
+    }
+
     /// Who is connected and how loud, and whether anybody is heard.
     pub(crate) fn levels(&self) -> Levels {
         self.levels.borrow().clone()
@@ -222,8 +227,11 @@ impl Ticker {
     }
 
     fn set(&mut self, seat: SeatId) {
-        let setting = self.known.stage.seat(SeatNumber(seat.0));
+        let number = SeatNumber(seat.0);
+        let setting = self.known.stage.seat(number);
         self.mixer.set_muted(seat, setting.muted);
+        let place = self.known.stage.green_room.place(number);
+        self.mixer.set_on_stage(seat, place == Place::Stage);
         #[allow(clippy::cast_precision_loss, reason = "a few dB")]
         self.mixer.set_gain(seat, setting.gain_db as f32);
     }
@@ -340,6 +348,11 @@ impl Ticker {
             let talking = seat.heard && !seat.muted;
             SeatLevel {
                 seat: seat.seat.0,
+                place: if seat.on_stage {
+                    Place::Stage
+                } else {
+                    Place::GreenRoom
+                },
                 muted_by_host: seat.muted,
                 muted_by_self: self.own_mutes.contains(&seat.seat) && !talking,
                 level_dbov: seat.level_dbov,
@@ -349,13 +362,16 @@ impl Ticker {
             }
         });
         let seats: Vec<_> = seats.collect();
-        let look = self.is_live().then(|| Look {
-            connected: seats.len(),
-            muted: seats.iter().filter(|seat| seat.is_muted()).count(),
-            is_audible: seats.iter().any(|seat| seat.talking),
+        let is_live = self.is_live();
+        let dead_air = self
+            .dead_air
+            .look(self.frame, is_live.then(|| Look::at(&seats)));
+        let live_part = is_live.then_some(PartIndex(self.frame / FRAMES_PER_PART));
+        self.levels.send_replace(Levels {
+            seats,
+            dead_air,
+            live_part,
         });
-        let dead_air = self.dead_air.look(self.frame, look);
-        self.levels.send_replace(Levels { seats, dead_air });
     }
 
     /// Whether the stage is what listeners are to hear in this frame.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use throng_air::on_air::OnAir;
 use throng_archive::Reader;
 use throng_core::space::{Act, Actor, Change, Space, playhead};
+use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
+use throng_core::turns::Turns;
 use throng_core::window::Window;
 use throng_media::mixer::SeatId;
 use throng_stage::ProgrammeKey;
@@ -19,8 +21,10 @@ use super::clock::{instant_of, now, wall};
 use super::hold;
 use super::mixing::{Input, Mixing};
 use super::pipeline::{self, Pipeline, Recorded};
+use super::roles::Cue;
 use super::routing::seat_key;
 use super::space::{ActError, Command, PipelineError, PublishError, Shared, facts};
+use super::turns;
 
 /// An act is decided anew when keeping it took so long that its moment has passed; a disk this slow is an error.
 const DECISIONS_MAX: usize = 5;
@@ -49,6 +53,11 @@ pub(super) struct Owner {
     pub(super) counted: (u64, u64),
     /// The recording is deleted, and lies on the disk still.
     pub(super) is_to_be_removed: bool,
+    /// The countdown to the start, where one runs.
+    pub(super) cue: watch::Sender<Option<Cue>>,
+    pub(super) turns: turns::Shared,
+    /// As they are on disk.
+    pub(super) turns_kept: Turns,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -94,10 +103,15 @@ impl Owner {
         loop {
             let is_over = self.space.state.is_over();
             let due = self.due();
+            let cued = *self.cue.borrow();
+            let cue = at(cued.map(|cue| self.space.cue_due(cue.part)), now().steady);
             tokio::select! {
                 command = queue.recv() => match command {
                     Some(Command::Act { actor, acts, reply }) => {
                         let _ = reply.send(self.act(actor, &acts).await);
+                    }
+                    Some(Command::Cue { actor, seconds, reply }) => {
+                        let _ = reply.send(self.set_cue(actor, seconds).await);
                     }
                     Some(Command::Mixer { reply }) => {
                         let _ = reply.send(self.seats());
@@ -115,6 +129,7 @@ impl Owner {
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
                 }
+                () = cue => self.take_cue().await,
                 _ = look.tick(), if !is_over => self.keep_dates().await,
                 _ = count.tick() => {
                     self.keep_counts().await;
@@ -158,10 +173,38 @@ impl Owner {
         self.shared.webhooks.ring();
         self.space = Arc::new(space);
         self.space_now.send_replace(Arc::clone(&self.space));
+        if !matches!(change, Change::DoorsOpened(_) | Change::Edited) {
+            self.cue.send_replace(None);
+        }
         let done = self.carry_out(change).await;
         self.shared.listed.send_replace(());
         done?;
         Ok(Arc::clone(&self.space))
+    }
+
+    async fn set_cue(&self, actor: Actor, seconds: Option<u32>) -> Result<bool, ActError> {
+        let cue = match seconds {
+            None => None,
+            Some(seconds) => {
+                if self.pipeline.is_none() {
+                    self.shared.hold.sound().await;
+                }
+                let part = self.space.cue(now(), seconds)?;
+                Some(Cue { part, actor })
+            }
+        };
+        Ok(self.cue.send_replace(cue).is_some())
+    }
+
+    /// Goes live at the end of a countdown. Where that fails, the space stays where it is, for its host to see.
+    async fn take_cue(&mut self) {
+        let Some(cue) = *self.cue.borrow() else {
+            return;
+        };
+        if let Err(error) = self.act(cue.actor, &[Act::GoLive]).await {
+            tracing::error!(slug = self.space.slug.as_str(), %error, "a countdown ended, and the space did not go live");
+        }
+        self.cue.send_replace(None);
     }
 
     /// Decides and keeps. Where keeping took so long that the decided part has begun, a later one is decided.
@@ -292,6 +335,8 @@ impl Owner {
         self.shared.mixers.send_modify(|mixers| {
             mixers.insert(self.number, mixing.inputs());
         });
+        let (levels, turns) = (mixing.watch_levels(), Arc::clone(&self.turns));
+        tokio::spawn(turns::follow(levels, turns));
         self.mixing.send_replace(Some(mixing.clone()));
         Ok(mixing)
     }
@@ -380,6 +425,18 @@ impl Owner {
         {
             self.counted = (counts.peak, counts.joined);
         }
+        let turns = turns::of(&self.turns);
+        if self.shared.store.alarm().is_none()
+            && turns != self.turns_kept
+            && self
+                .shared
+                .store
+                .keep_turns(&self.space.id, &turns)
+                .await
+                .is_ok()
+        {
+            self.turns_kept = turns;
+        }
     }
 
     /// Stops mixing at once, and writes what was mixed.
@@ -397,6 +454,14 @@ impl Owner {
         self.stop().await;
         self.on_air.close();
         self.keep_counts().await;
+    }
+}
+
+/// Waits until a time of a clock that shows `now`; for ever without one.
+async fn at(time: Option<UnixMillis>, now: UnixMillis) {
+    match time {
+        Some(at) => sleep_until(Instant::now() + Duration::from_millis(at.ms_since(now))).await,
+        None => pending().await,
     }
 }
 

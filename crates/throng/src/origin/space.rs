@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +36,7 @@ use super::owner::Owner;
 use super::past::SpacePast;
 use super::pipeline;
 use super::reception;
+use super::roles::{Cue, Roles};
 use super::routing::{Mixers, seat_key};
 use crate::alarm::Alarm;
 use crate::store::{Kept, Store, StoreError};
@@ -89,6 +90,12 @@ pub(super) enum Command {
         acts: Vec<Act>,
         reply: oneshot::Sender<Result<Arc<Space>, ActError>>,
     },
+    /// Begins a countdown of so many seconds, or stops one; whether one ran.
+    Cue {
+        actor: Actor,
+        seconds: Option<u32>,
+        reply: oneshot::Sender<Result<bool, ActError>>,
+    },
     Mixer {
         reply: oneshot::Sender<Result<Mixing, PublishError>>,
     },
@@ -102,11 +109,12 @@ pub(crate) struct SpaceHandle {
     pub(crate) number: u32,
     pub(crate) on_air: Arc<OnAir>,
     space: watch::Receiver<Arc<Space>>,
-    grants: watch::Sender<Vec<Grant>>,
+    pub(super) grants: watch::Sender<Vec<Grant>>,
+    pub(super) roles: Roles,
     levels: watch::Receiver<Option<Mixing>>,
     recorded: pipeline::Recorded,
     commands: mpsc::Sender<Command>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl SpaceHandle {
@@ -133,6 +141,8 @@ impl SpaceHandle {
         let on_air = Arc::new(OnAir::new(facts, window, presence, Box::new(past)));
         let (commands, queue) = mpsc::channel(QUEUE_ACTS);
         let (mixing, levels) = watch::channel(None);
+        let (cue, cued) = watch::channel(None::<Cue>);
+        let turns = Arc::new(Mutex::new(kept.turns));
         let mut owner = Owner {
             number,
             space,
@@ -144,6 +154,9 @@ impl SpaceHandle {
             holding: JoinSet::new(),
             counted: (kept.peak, kept.joined),
             is_to_be_removed: false,
+            cue,
+            turns_kept: super::turns::of(&turns),
+            turns: Arc::clone(&turns),
             shared: Arc::clone(&shared),
         };
         owner.resume().await?;
@@ -153,6 +166,7 @@ impl SpaceHandle {
             number,
             on_air,
             space: watched,
+            roles: Roles::new(cued, turns),
             grants,
             levels,
             recorded,
@@ -202,6 +216,7 @@ impl SpaceHandle {
         let alarms = [
             self.dead_air_alarm(),
             self.speaker_alarm(),
+            self.host_away_alarm(),
             self.recording_alarm(),
             self.shared.store.alarm(),
             self.shared.clock.alarm(now()),
@@ -322,12 +337,12 @@ impl SpaceHandle {
         is_granted(&self.grants.borrow(), Role::Speaker(seat), wall())
     }
 
-    /// Puts who sits there off the stage; his key stays good, but where the stage is locked he does not come back. Whether
-    /// there was anybody to be put off.
+    /// Puts who sits there off the stage; his key stays good, but where the stage is locked he does not come back, and where
+    /// there is a green room, to there. Whether there was anybody to be put off.
     pub(crate) async fn remove(&self, actor: Actor, seat: SeatNumber) -> Result<bool, ActError> {
         let space = self.space();
         let was_awaited = space.stage.lock().is_some_and(|kept| kept.contains(&seat));
-        let kept = if was_awaited {
+        let kept = if was_awaited || space.stage.green_room.is_open() {
             self.act(actor, Act::Dismiss(seat)).await.map(drop)
         } else {
             Ok(())
@@ -357,7 +372,10 @@ impl SpaceHandle {
         self.ask(|reply| Command::Close { reply }).await;
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+    pub(super) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.ok()?;
         answer.await.ok()

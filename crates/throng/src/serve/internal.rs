@@ -141,6 +141,10 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
         .iter()
         .filter(|handle| handle.dead_air_alarm().is_some());
     alarms("dead_air", silent.count() as u64);
+    let away = spaces
+        .iter()
+        .filter(|handle| handle.host_away_alarm().is_some());
+    alarms("host_away", away.count() as u64);
     let delays = spaces.iter().flat_map(|handle| handle.levels().seats);
     let longest = delays.map(|level| level.delay_samples).max().unwrap_or(0);
     metrics::gauge!("throng_speakers_delay_seconds").set(f64::from(longest) / 48_000.0);

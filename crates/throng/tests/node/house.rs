@@ -181,7 +181,7 @@ pub(crate) fn problem(answer: &Answer, status: u16, kind: &str) -> Value {
     document
 }
 
-fn key_of(link: &str) -> String {
+pub(crate) fn key_of(link: &str) -> String {
     link.split_once("#key=").unwrap().1.to_owned()
 }
 

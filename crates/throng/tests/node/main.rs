@@ -18,6 +18,7 @@ mod life;
 mod outbox;
 mod pages;
 mod rehearsal;
+mod roles;
 mod secrets;
 mod store;
 mod tls;

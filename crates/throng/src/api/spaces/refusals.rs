@@ -52,6 +52,12 @@ pub(super) fn refused(refusal: &Refusal) -> Problem {
             "There is no such chapter",
             detail,
         ),
+        Refusal::NotForCohosts { .. } => Problem::new(
+            StatusCode::FORBIDDEN,
+            "not-allowed",
+            "Your link does not allow this",
+            detail,
+        ),
         _ => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "refused",

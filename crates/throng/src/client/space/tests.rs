@@ -220,3 +220,135 @@ fn the_named_folder_goes_before_the_environment_and_a_missing_key_says_what_to_d
         2
     );
 }
+
+#[test]
+fn who_is_where_and_who_runs_the_space_is_one_request_each() {
+    let seat = "/api/spaces/a/speakers/2";
+    let turns = r#"{"turns":[{"seat":2,"from_seconds":0.32,"until_seconds":12.8}],"shares":[{"seat":2,"seconds":12.48,"share":1.0}]}"#;
+    for (command, answer, method, target, body, words) in [
+        (
+            &["green-room", "a", "on"][..],
+            "{}",
+            "PATCH",
+            "/api/spaces/a",
+            r#"{"green_room":true}"#,
+            "wait",
+        ),
+        (
+            &["green-room", "a", "off"],
+            "{}",
+            "PATCH",
+            "/api/spaces/a",
+            r#"{"green_room":false}"#,
+            "at once",
+        ),
+        (
+            &["to-stage", "a", "2"],
+            "{}",
+            "PATCH",
+            seat,
+            r#"{"place":"stage"}"#,
+            "2 is on stage",
+        ),
+        (
+            &["to-green-room", "a", "2"],
+            "{}",
+            "PATCH",
+            seat,
+            r#"{"place":"green_room"}"#,
+            "green room",
+        ),
+        (
+            &["cue", "a"],
+            r#"{"cue":{"at":"noon"}}"#,
+            "PUT",
+            "/api/spaces/a/cue",
+            r#"{"in_seconds":10}"#,
+            "at noon",
+        ),
+        (
+            &["cue", "a", "--seconds", "5"],
+            "{}",
+            "PUT",
+            "/api/spaces/a/cue",
+            r#"{"in_seconds":5}"#,
+            "on air",
+        ),
+        (
+            &["stop-cue", "a"],
+            "{}",
+            "DELETE",
+            "/api/spaces/a/cue",
+            "",
+            "stopped",
+        ),
+        (
+            &["add-cohost", "a"],
+            r#"{"cohost":1,"cohost_url":"u"}"#,
+            "POST",
+            "/api/spaces/a/cohosts",
+            "",
+            "cohost      u",
+        ),
+        (
+            &["cohosts", "a"],
+            r#"{"cohosts":[]}"#,
+            "GET",
+            "/api/spaces/a/cohosts",
+            "",
+            "no cohosts",
+        ),
+        (
+            &["cohosts", "a"],
+            r#"{"cohosts":[{"cohost":3,"at_desk":true}]}"#,
+            "GET",
+            "/api/spaces/a/cohosts",
+            "",
+            "cohost 3    at the desk",
+        ),
+        (
+            &["revoke-cohost", "a", "3"],
+            "{}",
+            "DELETE",
+            "/api/spaces/a/cohosts/3",
+            "",
+            "nothing any more",
+        ),
+        (
+            &["turns", "a"],
+            turns,
+            "GET",
+            "/api/spaces/a/turns",
+            "",
+            "speaker 2: 12 s, 100 %",
+        ),
+        (
+            &["turns", "a"],
+            r#"{"turns":[],"shares":[]}"#,
+            "GET",
+            "/api/spaces/a/turns",
+            "",
+            "nobody",
+        ),
+    ] {
+        let (server, done, output) = answered(command, answer);
+        done.unwrap();
+        assert!(output.contains(words), "{command:?}: {output}");
+        let asked = &server.asked()[0];
+        let was = (
+            asked.method.as_str(),
+            asked.target.as_str(),
+            asked.body.as_str(),
+        );
+        assert_eq!(was, (method, target, body), "{command:?}");
+    }
+    for wrong in [
+        &["cue", "a", "--seconds", "2"][..],
+        &["cue", "a", "--seconds", "31"],
+        &["green-room", "a", "maybe"],
+        &["to-stage", "a", "0"],
+    ] {
+        let all = [&["space"], wrong].concat();
+        assert!(Cli::try_parse_from(all).is_err(), "{wrong:?}");
+    }
+}

@@ -1,5 +1,7 @@
 //! What the mixer tells of its stage: to the desk ten times a second, and to the metrics.
 
+use throng_core::space::Place;
+use throng_core::timeline::PartIndex;
 use throng_media::jitter::Counters;
 
 use crate::origin::dead_air::DeadAir;
@@ -12,12 +14,16 @@ pub(crate) struct Levels {
     pub(crate) seats: Vec<SeatLevel>,
     /// That listeners hear nobody, while they should.
     pub(crate) dead_air: Option<DeadAir>,
+    /// The part that was mixed then, where listeners heard the stage.
+    pub(crate) live_part: Option<PartIndex>,
 }
 
 /// One speaker as the desk shows him.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SeatLevel {
     pub(crate) seat: u32,
+    /// Where he is.
+    pub(crate) place: Place,
     pub(crate) muted_by_host: bool,
     /// As his page tells; who is heard is not muted, whatever it told.
     pub(crate) muted_by_self: bool,
