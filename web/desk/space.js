@@ -10,6 +10,7 @@ import { startsIn } from './lamp.js';
 import { drawLinks } from './links.js';
 import { drawPlaces } from './place.js';
 import { drawSeats } from './seats.js';
+import { drawSound, saveTrack } from './sound.js';
 import { ServerTime } from './time.js';
 import { showTurns } from './turns.js';
 import { $, alarmOf, clock, count, decibels, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
@@ -60,6 +61,7 @@ function show(next) {
   showCohosts(key, path, me.role !== 'cohost', told);
   drawChapters(space);
   drawKeeping(space);
+  drawSound($('sound-box'), space, sound);
   $('lock').setAttribute('aria-pressed', space.stage_locked);
   text('lock-word', space.stage_locked ? 'Locked: nobody new takes a seat. Whoever sat here when you locked it can come back.' : '');
   showSteps();
@@ -156,6 +158,12 @@ const hand = {
 };
 
 const told = { say, fail: problem => showProblem($('problem'), problem) };
+const sound = {
+  set: (name, on) => touch('PATCH', '', { [name]: on }, name === 'levelling' ? `Levelling is ${on ? 'on' : 'off'}.` : `Tracks are ${on ? 'kept from go-live on' : 'not kept'}.`),
+  async save(seat) {
+    try { await saveTrack(key, path, slug, seat); } catch (problem) { showProblem($('problem'), problem); }
+  },
+};
 
 /** Changes something of the stage and says so. */
 async function touch(method, at, body, words) {

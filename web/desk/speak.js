@@ -137,6 +137,7 @@ async function look() {
   text('title', space.title);
   text('mark', MARKS[space.state] ?? '');
   drawSeats($('seats'), space.speakers, space.seat);
+  $('kept').hidden = !space.tracks;
   text('crowd', space.listening ? `${count(space.listening)} listening` : '');
   if (isWaiting() !== wasWaiting) drawConnection();
   drawLamp();

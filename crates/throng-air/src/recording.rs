@@ -81,11 +81,7 @@ pub(crate) fn unreadable(error: &io::Error) -> Response {
 }
 
 /// One recording, as these headers want it, to be kept by caches for so long.
-pub(crate) fn file(
-    recording: Arc<dyn Recording>,
-    request: &HeaderMap,
-    kept: &'static str,
-) -> Response {
+pub fn file(recording: Arc<dyn Recording>, request: &HeaderMap, kept: &'static str) -> Response {
     let len = recording.len();
     let name = recording.etag();
     let etag = HeaderValue::from_str(&name).expect("an entity tag is visible ASCII");

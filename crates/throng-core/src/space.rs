@@ -9,6 +9,7 @@ mod chapters;
 mod cue;
 mod green_room;
 mod keeping;
+mod sound;
 mod stage;
 
 pub use acts::{Act, Actor, Change, Refusal, State};
@@ -16,6 +17,7 @@ pub use chapters::{CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, Chapter, Chapters};
 pub use cue::{CUE_SECONDS_MAX, CUE_SECONDS_MIN};
 pub use green_room::{GreenRoom, Place};
 pub use keeping::{DeletedBy, Deletion, KEEP_DAYS_MAX};
+pub use sound::SoundSetting;
 pub use stage::{GAIN_DB_MAX, GAIN_DB_MIN, SeatSetting, StageSetting};
 
 use std::num::NonZeroU32;
@@ -81,6 +83,8 @@ pub struct Space {
     pub keep_recording_days: Option<NonZeroU32>,
     /// Where there is no recording any more.
     pub recording_deleted: Option<Deletion>,
+    /// What the host has set of the sound.
+    pub sound: SoundSetting,
 }
 
 /// What somebody who announces a space says.
@@ -135,6 +139,7 @@ impl Space {
             chapters: Chapters::default(),
             keep_recording_days: None,
             recording_deleted: None,
+            sound: SoundSetting::default(),
         })
     }
 
@@ -187,6 +192,8 @@ impl Space {
             Act::SetDelayReason(reason) => self.delay_reason = line_of(reason)?,
             Act::Expect(listeners) => self.expected_listeners = listeners,
             Act::Rename(title) => self.title = one_line("title", &title)?,
+            Act::KeepTracks(tracks) => self.sound.tracks = tracks,
+            Act::Level(levelling) => self.sound.levelling = levelling,
             Act::SetSeat {
                 seat,
                 muted,

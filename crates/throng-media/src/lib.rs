@@ -8,6 +8,7 @@ pub mod codec;
 pub mod hold;
 pub mod jitter;
 pub mod level;
+pub mod levelling;
 pub mod limiter;
 pub mod mixer;
 pub mod package;

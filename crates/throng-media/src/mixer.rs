@@ -2,7 +2,7 @@
 //! return out.
 //!
 //! A seat is heard while he talks, is on stage and is not muted; what lies below the talk threshold is gated, so that sixteen quiet
-//! microphones add no noise. A *return* is the mix without the seat himself. Who does not talk is not in the mix, so
+//! microphones add no noise. Where the host wants it, voices are [levelled](crate::levelling) before they are mixed. A *return* is the mix without the seat himself. Who does not talk is not in the mix, so
 //! all of them share one encoding; only who talks gets an encoder of his own, which is primed with what he heard last,
 //! so that the change is not heard, and kept for a while after he has gone silent. Who sends lean, in packets of 60 ms, has
 //! a link that bears no more, and is answered alike.
@@ -23,6 +23,7 @@ use thiserror::Error;
 use self::returns::{OwnReturn, SharedReturn};
 use crate::jitter::{Counters, JitterBuffer, SpeakerPacket};
 use crate::level::{Meter, Talk, Thresholds};
+use crate::levelling::Leveller;
 use crate::{Frame, SILENCE};
 
 /// Most seats of a stage. Bounds the decoding, 60 us each: 2 ms of a tick. A further seat is refused.
@@ -62,6 +63,9 @@ pub struct Mixed {
     pub stage: Frame,
     /// What the seats hear; equal packets share their bytes.
     pub returns: Vec<Return>,
+    /// What each seat sent that is heard, before levelling and gain; where tracks are kept, and without silent ones. One
+    /// seat is here twice where somebody leaves it as somebody takes it.
+    pub tracks: Vec<(SeatId, Box<Frame>)>,
 }
 
 /// One Opus packet of a seat's return; it ends with this tick's frame.
@@ -96,8 +100,10 @@ pub struct SeatState {
 pub struct Mixer {
     seats: BTreeMap<SeatId, Seat>,
     /// Who has left since the last tick, and is faded out in the next. At most as many as sit; beyond, they are cut.
-    leaving: Vec<Seat>,
+    leaving: Vec<(SeatId, Seat)>,
     shared: SharedReturn,
+    levelling: bool,
+    keeps_tracks: bool,
 }
 
 struct Seat {
@@ -113,6 +119,11 @@ struct Seat {
     gain: f32,
     /// His part of the mix.
     part: Frame,
+    leveller: Leveller,
+    /// What he sent.
+    sent: Frame,
+    /// Where he is on the way into his track or out of it, which has no volume.
+    presence: f32,
     own_return: Option<OwnReturn>,
 }
 
@@ -129,7 +140,19 @@ impl Mixer {
             seats: BTreeMap::new(),
             leaving: Vec::new(),
             shared: SharedReturn::new(),
+            levelling: false,
+            keeps_tracks: false,
         }
+    }
+
+    /// Levels voices from now on, or no longer.
+    pub fn set_levelling(&mut self, levelling: bool) {
+        self.levelling = levelling;
+    }
+
+    /// Gives what each seat sent beside the mix, or no longer.
+    pub fn set_tracks(&mut self, keeps_tracks: bool) {
+        self.keeps_tracks = keeps_tracks;
     }
 
     /// Seats somebody on stage, unmuted and at his own volume. Whoever sat there is replaced, with all that was known of him.
@@ -147,10 +170,11 @@ impl Mixer {
         if let Some(left) = self.seats.remove(&seat)
             && self.leaving.len() < MAX_SPEAKERS
         {
-            self.leaving.push(Seat {
+            let leaving = Seat {
                 muted: true,
                 ..left
-            });
+            };
+            self.leaving.push((seat, leaving));
         }
     }
 
@@ -185,12 +209,16 @@ impl Mixer {
 
     /// The next frame; `now` is best its nominal time, on the clock of `push`.
     pub fn tick(&mut self, now: Duration) -> Mixed {
-        for seat in self.seats.values_mut().chain(&mut self.leaving) {
-            seat.hear(now);
+        let levelling = self.levelling;
+        let leaving = self.leaving.iter_mut().map(|(_, seat)| seat);
+        for seat in self.seats.values_mut().chain(leaving) {
+            seat.hear(now, levelling);
         }
         self.hush_beyond_bound();
+        let tracks = self.tracks();
         let mut stage = SILENCE;
-        for seat in self.seats.values_mut().chain(&mut self.leaving) {
+        let leaving = self.leaving.iter_mut().map(|(_, seat)| seat);
+        for seat in self.seats.values_mut().chain(leaving) {
             seat.fade();
             for (sum, part) in stage.iter_mut().zip(&seat.part) {
                 *sum += part;
@@ -200,6 +228,7 @@ impl Mixer {
         Mixed {
             stage,
             returns: self.encode_returns(&stage),
+            tracks,
         }
     }
 
@@ -233,6 +262,18 @@ impl Mixer {
                 seat.heard = false;
             }
         }
+    }
+
+    fn tracks(&mut self) -> Vec<(SeatId, Box<Frame>)> {
+        if !self.keeps_tracks {
+            return Vec::new();
+        }
+        let seats = self.seats.iter_mut().map(|(&id, seat)| (id, seat));
+        let leaving = self.leaving.iter_mut().map(|(id, seat)| (*id, seat));
+        let tracks = seats.chain(leaving);
+        tracks
+            .filter_map(|(id, seat)| seat.track().map(|frame| (id, frame)))
+            .collect()
     }
 
     fn encode_returns(&mut self, stage: &Frame) -> Vec<Return> {
@@ -279,15 +320,35 @@ impl Seat {
             volume: 1.0,
             gain: 0.0,
             part: SILENCE,
+            leveller: Leveller::default(),
+            sent: SILENCE,
+            presence: 0.0,
             own_return: None,
         }
     }
 
     /// Decodes his frame and decides whether he is heard.
-    fn hear(&mut self, now: Duration) {
-        self.part = self.jitter.pull(now);
-        self.meter.hear(&self.part);
-        self.heard = self.talk.hear(&self.part) && !self.muted && self.on_stage;
+    fn hear(&mut self, now: Duration, levelling: bool) {
+        self.sent = self.jitter.pull(now);
+        self.meter.hear(&self.sent);
+        self.heard = self.talk.hear(&self.sent) && !self.muted && self.on_stage;
+        self.part = self.sent;
+        if levelling {
+            self.leveller.level(&mut self.part);
+        } else {
+            self.leveller.pass(&mut self.part);
+        }
+    }
+
+    /// What he sent, while he is heard; nothing where that is silence.
+    fn track(&mut self) -> Option<Box<Frame>> {
+        let goal = if self.heard { 1.0 } else { 0.0 };
+        let mut frame = Box::new(self.sent);
+        for sample in frame.iter_mut() {
+            self.presence += (goal - self.presence).clamp(-1.0 / RAMP_SAMPLES, 1.0 / RAMP_SAMPLES);
+            *sample *= self.presence;
+        }
+        frame.iter().any(|&sample| sample != 0.0).then_some(frame)
     }
 
     /// Brings him into the mix, out of it, or to another volume, without a click.

@@ -5,6 +5,7 @@ pub(crate) mod ladder;
 pub(crate) mod limits;
 pub(crate) mod problem;
 pub(crate) mod spaces;
+mod tracks;
 pub(crate) mod webhooks;
 mod webrtc;
 
@@ -118,6 +119,7 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         .route("/api/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/api/webhooks/{webhook}", delete(webhooks::delete))
         .route("/api/webhooks/{webhook}/ping", post(webhooks::ping))
+        .route("/api/spaces/{slug}/tracks/{seat}", get(tracks::download))
         .route("/api/ladder", get(ladder::show).put(ladder::set))
         .route_layer(from_fn_with_state(Arc::clone(&desk), limits::with_a_key))
         .route("/api", any(unknown))

@@ -14,6 +14,7 @@ mod recording;
 mod roles;
 mod routing;
 mod space;
+mod tracks;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +32,7 @@ use throng_core::key::{Key, Role, SeatNumber};
 use throng_core::ladder::Rung;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::Slug;
-use throng_core::space::{Act, Actor, Announcement, Refusal, Space};
+use throng_core::space::{Act, Actor, Announcement, Refusal, SoundSetting, Space};
 use throng_core::time::UnixMillis;
 use throng_core::turns::Turns;
 use throng_media::hold::HoldLoop;
@@ -100,6 +101,7 @@ pub(crate) struct Wish {
     pub(crate) expected_listeners: Option<NonZeroU32>,
     /// Whether speakers who come wait in the green room.
     pub(crate) green_room: bool,
+    pub(crate) sound: SoundSetting,
 }
 
 /// All spaces of this node.
@@ -217,6 +219,7 @@ impl Origin {
             seated: BTreeSet::new(),
         };
         space.apply(now(), Actor::Operator, green_room)?;
+        space.sound = wish.sound;
         let host = chance::key();
         let speakers: Vec<Key> = (0..space.speakers).map(|_| chance::key()).collect();
         let seats = (1..).zip(&speakers).map(|(seat, key)| {

@@ -59,6 +59,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("narrow.js", MODULE),
     asset_file!("place.js", MODULE),
     asset_file!("seats.js", MODULE),
+    asset_file!("sound.js", MODULE),
     asset_file!("space.js", MODULE),
     asset_file!("speak.js", MODULE),
     asset_file!("studio.js", MODULE),

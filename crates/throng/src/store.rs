@@ -25,7 +25,7 @@ use thiserror::Error;
 use throng_core::dates::{Correction, Corrections};
 use throng_core::key::{Grant, KeyDigest, REVOKED_KEPT, Role, SeatNumber};
 use throng_core::slug::Slug;
-use throng_core::space::{GreenRoom, Space, StageSetting, State};
+use throng_core::space::{GreenRoom, SoundSetting, Space, StageSetting, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 use throng_core::turns::Turns;
@@ -53,6 +53,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0004_stage.sql"),
     ),
     (5, "roles", include_str!("../migrations/0005_roles.sql")),
+    (6, "sound", include_str!("../migrations/0006_sound.sql")),
     (8, "api", include_str!("../migrations/0008_api.sql")),
 ];
 /// A newer version that only added to the schema leaves what we read; one that did more notes in the file who may read it
@@ -345,7 +346,7 @@ fn update_space(space: &Space) -> Statement<'_> {
         "UPDATE spaces SET title = $2, state = $3, scheduled_at = $4, delay_reason = $5, doors_part = $6, \
          live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11, corrections = $12, \
          seats = $13, stage_lock = $14, chapters = $15, keep_recording_days = $16, recording_deleted_at = $17, \
-         recording_deleted_by = $18, green_room = $19, places = $20 WHERE id = $1",
+         recording_deleted_by = $18, green_room = $19, places = $20, levelling = $21, tracks = $22 WHERE id = $1",
     )
     .bind(&space.id)
     .bind(&space.title)
@@ -367,6 +368,8 @@ fn update_space(space: &Space) -> Statement<'_> {
     .bind(space.recording_deleted.map(|gone| gone.by.name()))
     .bind(i64::from(space.stage.green_room.is_open()))
     .bind(stage_text::of_places(&space.stage))
+    .bind(i64::from(space.sound.levelling))
+    .bind(i64::from(space.sound.tracks))
 }
 
 /// `segment:milliseconds`, with spaces between.
@@ -473,6 +476,10 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
         chapters: recording_rows::chapters(row)?.ok_or_else(|| unreadable("chapters", "(JSON)"))?,
         keep_recording_days: recording_rows::days(row)?,
         recording_deleted: recording_rows::deletion(row)?,
+        sound: SoundSetting {
+            levelling: row.try_get::<i64, _>("levelling")? != 0,
+            tracks: row.try_get::<i64, _>("tracks")? != 0,
+        },
     })
 }
 

@@ -66,7 +66,11 @@ impl State {
     pub(super) const fn allows(self, act: &Act) -> bool {
         match act {
             Act::OpenDoors => matches!(self, Self::Announced),
-            Act::GoLive | Act::Cancel | Act::Reschedule { .. } | Act::SetDelayReason(_) => {
+            Act::GoLive
+            | Act::Cancel
+            | Act::KeepTracks(_)
+            | Act::Reschedule { .. }
+            | Act::SetDelayReason(_) => {
                 matches!(self, Self::Announced | Self::Doors)
             }
             Act::End => matches!(self, Self::Live),
@@ -76,6 +80,7 @@ impl State {
             Act::DeleteRecording => matches!(self, Self::Ended),
             Act::Expect(_) | Act::KeepRecording(_) | Act::Rename(_) => true,
             Act::Dismiss(_)
+            | Act::Level(_)
             | Act::LockStage { .. }
             | Act::Place { .. }
             | Act::SetGreenRoom { .. }
@@ -131,6 +136,10 @@ pub enum Act {
     GoLive,
     /// The recording is kept for so many days after the end, or for ever.
     KeepRecording(Option<NonZeroU32>),
+    /// Each speaker's own sound is kept, or not. Before go-live: a track that begins later would not fit the others.
+    KeepTracks(bool),
+    /// Voices are levelled, or not.
+    Level(bool),
     /// Nobody takes a seat any more but those who sit there.
     LockStage {
         /// The seats that are taken now.
@@ -205,6 +214,8 @@ impl Act {
             Self::Expect(_) => "say how many listeners are expected",
             Self::GoLive => "go live",
             Self::KeepRecording(_) => "say for how long the recording is kept",
+            Self::KeepTracks(_) => "change whether tracks are kept",
+            Self::Level(_) => "change the levelling",
             Self::LockStage { .. } => "lock the stage",
             Self::MarkChapter { .. } => "mark a chapter",
             Self::OpenDoors => "open doors",

@@ -22,10 +22,13 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use throng_core::key::{Role, SeatNumber};
-use throng_core::space::{Act, Actor, KEEP_DAYS_MAX, SPEAKERS_MAX, Space, TEXT_CHARS_MAX};
+use throng_core::space::{
+    Act, Actor, KEEP_DAYS_MAX, SPEAKERS_MAX, SoundSetting, Space, TEXT_CHARS_MAX,
+};
 use throng_core::time::UnixMillis;
 
 use self::refusals::{act_problem, create_problem};
+pub(super) use self::seats::known_seat;
 pub(crate) use self::shown::{SpaceJson, SpacesJson};
 use super::problem::Problem;
 use super::{Desk, not_allowed};
@@ -60,6 +63,12 @@ pub(crate) struct CreateBody {
     /// Whether speakers who come wait in the green room.
     #[schemars(extend("default" = false))]
     green_room: Option<bool>,
+    /// Whether voices are brought gently to the same loudness.
+    #[schemars(extend("default" = true))]
+    levelling: Option<bool>,
+    /// Whether each speaker's own sound is kept as a track.
+    #[schemars(extend("default" = false))]
+    tracks: Option<bool>,
 }
 
 /// How long a new link is good.
@@ -107,6 +116,9 @@ pub(crate) struct EditBody {
     keep_recording_days: Wanted<NonZeroU32>,
     /// Whether speakers who come wait in the green room. Who is there stays where he is.
     green_room: Option<bool>,
+    levelling: Option<bool>,
+    /// Before go-live only, so that all tracks are of one length.
+    tracks: Option<bool>,
 }
 
 /// What an edit wants of a field that can be empty.
@@ -169,6 +181,7 @@ pub(super) async fn create(
 /// What the body of a creation asks for.
 pub(crate) fn wish(body: &[u8]) -> Result<Wish, Problem> {
     let body: CreateBody = parse(body)?;
+    let usual = SoundSetting::default();
     Ok(Wish {
         title: body.title,
         scheduled_at: optional_time("scheduled_at", body.scheduled_at.as_deref())?,
@@ -179,6 +192,10 @@ pub(crate) fn wish(body: &[u8]) -> Result<Wish, Problem> {
         )?,
         expected_listeners: body.expected_listeners,
         green_room: body.green_room.unwrap_or(false),
+        sound: SoundSetting {
+            levelling: body.levelling.unwrap_or(usual.levelling),
+            tracks: body.tracks.unwrap_or(usual.tracks),
+        },
     })
 }
 
@@ -237,6 +254,12 @@ pub(crate) fn edits(
             Act::UnlockStage
         }
     }));
+    acts.extend(body.levelling.map(Act::Level));
+    acts.extend(
+        body.tracks
+            .filter(|&tracks| tracks != space.sound.tracks)
+            .map(Act::KeepTracks),
+    );
     match body.expected_listeners {
         Wanted::Nothing => acts.push(Act::Expect(None)),
         Wanted::This(listeners) => acts.push(Act::Expect(Some(listeners))),
@@ -339,7 +362,7 @@ pub(super) async fn renew_link(
         parse(&body)?
     };
     let expires_at = optional_time("expires_at", body.expires_at.as_deref())?;
-    let number = seats::known_seat(&handle.space(), seat)?;
+    let number = known_seat(&handle.space(), seat)?;
     let key = chance::key();
     handle
         .renew_seat(number, &key, expires_at)

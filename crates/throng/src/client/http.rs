@@ -89,6 +89,11 @@ impl Client {
         self.run(url, Request::get(url).body(()))
     }
 
+    /// The same by who has a key.
+    pub fn get_by(&self, url: &str, bearer: &str) -> Result<Answer, Error> {
+        self.run(url, with_bearer(Request::get(url), Some(bearer)).body(()))
+    }
+
     /// GET of what may be full: the ticket of a queue (`503`) is no error.
     pub fn enter<T: for<'de> Deserialize<'de>>(&self, url: &str) -> Result<Entry<T>, Error> {
         let answer = self.send(url, Request::get(url).body(()))?;

@@ -5,6 +5,7 @@ mod events;
 mod recording;
 mod roles;
 mod shown;
+mod sound;
 mod stage;
 
 use std::fs;
@@ -19,9 +20,10 @@ use serde_json::{Map, Value, json};
 pub use self::edit::Edit;
 pub use self::recording::{Chapter, RecordingCommand};
 pub use self::roles::{Cohost, OnOff, RolesCommand};
+pub use self::sound::{Sound, SoundArgs, Switch, Track};
 pub use self::stage::{Gain, Link, Seat};
 use super::Error;
-use super::http::Client;
+use super::http::{Answer, Client};
 
 /// Make spaces and lead them through their life.
 #[derive(Args, Clone, Debug)]
@@ -62,17 +64,26 @@ impl DeskArgs {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Error> {
-        let key = operator_key(self.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
-        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        let (url, key) = self.door(path)?;
         Client::towards(&url).call(method, &url, &key, body)
     }
 
     /// Follows an endless answer of the desk, from after what was read last.
     fn follow(&self, path: &str, last: Option<&str>) -> Result<impl Read + use<>, Error> {
-        let key = operator_key(self.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
-        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        let (url, key) = self.door(path)?;
         let answer = Client::towards(&url).follow(&url, &key, last)?;
         Ok(answer.stream())
+    }
+
+    /// Fetches a file from the desk, as its operator.
+    fn fetch(&self, path: &str) -> Result<Answer, Error> {
+        let (url, key) = self.door(path)?;
+        Client::towards(&url).get_by(&url, &key)
+    }
+
+    fn door(&self, path: &str) -> Result<(String, String), Error> {
+        let key = operator_key(self.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
+        Ok((format!("{}{path}", self.server.trim_end_matches('/')), key))
     }
 }
 
@@ -99,6 +110,9 @@ pub enum SpaceCommand {
         /// Let speakers who come wait in the green room until you bring them on stage.
         #[arg(long)]
         green_room: bool,
+        /// How it sounds.
+        #[command(flatten)]
+        sound: SoundArgs,
     },
     /// List all spaces of the server.
     List,
@@ -152,6 +166,10 @@ pub enum SpaceCommand {
     /// Who is where, and who runs the space.
     #[command(flatten)]
     Roles(RolesCommand),
+    /// Change whether voices are levelled, and whether each speaker's own sound is kept.
+    Sound(Sound),
+    /// Fetch what one speaker said, from go-live on, in step with the recording.
+    Track(Track),
 }
 
 /// The space that is meant.
@@ -169,10 +187,15 @@ pub fn run(args: &SpaceArgs, output: &mut dyn Write) -> Result<(), Error> {
     }
     let (method, path, body) = request(&args.command);
     let path = format!("/api/spaces{path}");
-    let answer = args.desk.call(method, &path, body.as_ref())?;
     let answer = match &args.command {
-        SpaceCommand::Recording(command) => command.told(answer),
-        _ => answer,
+        SpaceCommand::Track(track) => track.keep(args.desk.fetch(&path)?)?,
+        command => {
+            let answer = args.desk.call(method, &path, body.as_ref())?;
+            match command {
+                SpaceCommand::Recording(command) => command.told(answer),
+                _ => answer,
+            }
+        }
     };
     if args.desk.json {
         let answer = if answer.is_null() { json!({}) } else { answer };
@@ -198,6 +221,7 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             links_expire_at,
             expected_listeners,
             green_room,
+            sound,
         } => {
             let mut space = Map::new();
             space.insert("title".to_owned(), json!(title));
@@ -217,6 +241,7 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             if *green_room {
                 space.insert("green_room".to_owned(), json!(true));
             }
+            sound.put(&mut space);
             ("POST", String::new(), Some(Value::Object(space)))
         }
         SpaceCommand::List => ("GET", String::new(), None),
@@ -246,6 +271,8 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         SpaceCommand::Lock(slug) => lock(slug, true),
         SpaceCommand::Unlock(slug) => lock(slug, false),
         SpaceCommand::Roles(command) => roles::request(command),
+        SpaceCommand::Sound(sound) => sound.change(),
+        SpaceCommand::Track(track) => ("GET", track.path(), None),
     }
 }
 
@@ -268,6 +295,22 @@ fn in_words(command: &SpaceCommand, answer: &Value) -> String {
         SpaceCommand::Lock(_) => "the stage is locked: nobody new takes a seat\n".to_owned(),
         SpaceCommand::Unlock(_) => "the stage is open\n".to_owned(),
         SpaceCommand::Roles(command) => roles::in_words(command, answer),
+        SpaceCommand::Sound(_) => format!(
+            "levelling is {}, tracks are {}\n",
+            if answer["levelling"] == true {
+                "on"
+            } else {
+                "off"
+            },
+            if answer["tracks"] == true {
+                "kept"
+            } else {
+                "not kept"
+            },
+        ),
+        SpaceCommand::Track(track) => {
+            format!("{} bytes in {}\n", answer["bytes"], track.out.display())
+        }
         SpaceCommand::List => {
             let spaces = answer["spaces"]
                 .as_array()

@@ -21,6 +21,7 @@ pub(super) const HOST_ALONE: &[&str] = &["operator", "host"];
 pub(super) const OPERATOR: &[&str] = &["operator"];
 const BYTES: Body = Body::Media("application/octet-stream");
 const TEXT: Body = Body::Media("text/plain");
+const TRACK: Body = Body::Media("audio/mp4");
 
 /// Every operation of the desk.
 pub(super) fn operations() -> Vec<Operation> {
@@ -30,6 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
     operations.extend(recordings::operations());
     operations.extend(programs::operations());
     operations.extend(roles());
+    operations.push(track());
     operations.extend(ladder());
     operations.extend(webrtc::operations(&Door::WHIP));
     operations.extend(pages());
@@ -224,6 +226,32 @@ fn roles() -> Vec<Operation> {
             &[403],
         ),
     ]
+}
+
+fn track() -> Operation {
+    let text = json!({ "type": "string" });
+    refused(
+        api(
+            "get",
+            "/api/spaces/{slug}/tracks/{seat}",
+            "track",
+            "What was said on a seat, from go-live on: MP4 with Opus",
+            HOST,
+        )
+        .says("As it was sent, muted where it was muted, without gain or levelling; in step with the recording.")
+        .with("header", "Range", "one range of bytes (RFC 9110 section 14.2)", &text)
+        .with("header", "If-Range", "the `ETag` to which the range belongs", &text)
+        .with("header", "If-None-Match", "the `ETag` of what is there already", &text)
+        .answers(200, "All of it.", &[TRACK])
+        .carries(200, &["ETag"])
+        .answers(206, "The range.", &[TRACK])
+        .carries(206, &["Content-Range", "ETag"])
+        .answers(304, "It is still that.", &[])
+        .carries(304, &["ETag"])
+        .answers(416, "The range begins behind the end.", &[Body::Problem])
+        .carries(416, &["Content-Range"]),
+        &[403],
+    )
 }
 
 fn ladder() -> Vec<Operation> {

@@ -28,6 +28,7 @@ use super::dead_air::{Look, Watch};
 use super::encoding::Encoding;
 use super::reception::Reception;
 use super::routing::seat_key;
+use super::tracks::Tracks;
 
 /// One tick.
 const FRAME_MS: u64 = 20;
@@ -60,6 +61,8 @@ pub(crate) enum Input {
         programme: Box<Programme>,
         encoding: Encoding,
     },
+    /// What each seat sends is kept, too.
+    KeepTracks(Tracks),
     /// The stage is to be heard from a part on.
     GoLive(PartIndex),
     /// The programme ends before a part.
@@ -87,6 +90,8 @@ impl Mixing {
         let (inputs, queue) = sync_channel(QUEUE_INPUTS);
         let (levels, watched) = watch::channel(Levels::default());
         let known = Arc::clone(&space.borrow_and_update());
+        let mut mixer = Mixer::new();
+        mixer.set_levelling(known.sound.levelling);
         thread::Builder::new()
             .name("mixer".to_owned())
             .spawn(move || {
@@ -96,7 +101,7 @@ impl Mixing {
                     epoch,
                     stage,
                     levels,
-                    mixer: Mixer::new(),
+                    mixer,
                     sessions: BTreeMap::new(),
                     receptions: BTreeMap::new(),
                     own_mutes: BTreeSet::new(),
@@ -104,6 +109,7 @@ impl Mixing {
                     known,
                     dead_air: Watch::default(),
                     on_air: None,
+                    tracks: None,
                     frame: frame_at(epoch, Instant::now()),
                 }
                 .run(&queue);
@@ -173,6 +179,7 @@ struct Ticker {
     known: Arc<Space>,
     dead_air: Watch,
     on_air: Option<OnAir>,
+    tracks: Option<Tracks>,
     frame: u64,
 }
 
@@ -219,6 +226,7 @@ impl Ticker {
         // Without its sender the space is being closed.
         if self.space.has_changed().unwrap_or(false) {
             self.known = Arc::clone(&self.space.borrow_and_update());
+            self.mixer.set_levelling(self.known.sound.levelling);
             let seats: Vec<_> = self.sessions.keys().copied().collect();
             for seat in seats {
                 self.set(seat);
@@ -282,6 +290,10 @@ impl Ticker {
                     encoding,
                 });
             }
+            Input::KeepTracks(tracks) => {
+                self.mixer.set_tracks(true);
+                self.tracks = Some(tracks);
+            }
             Input::GoLive(part) => {
                 if let Some(on_air) = &mut self.on_air {
                     let asked = part.0 * FRAMES_PER_PART;
@@ -336,6 +348,9 @@ impl Ticker {
         }
         if self.frame.is_multiple_of(LEVELS_EVERY_FRAMES) {
             self.tell_levels();
+        }
+        if let Some(tracks) = &self.tracks {
+            tracks.push(self.frame, mixed.tracks);
         }
         self.put_on_air(&mixed.stage);
     }
@@ -394,7 +409,12 @@ impl Ticker {
             .is_some_and(|end| self.frame >= end.0 * FRAMES_PER_PART)
         {
             let ended = self.on_air.take().expect("it is on air");
-            ended.encoding.end(ended.end.expect("it has an end"));
+            let end = ended.end.expect("it has an end");
+            ended.encoding.end(end);
+            self.mixer.set_tracks(false);
+            if let Some(tracks) = self.tracks.take() {
+                tracks.end(end);
+            }
         } else if self.frame >= on_air.first_frame {
             let frame = on_air.programme.tick(stage);
             on_air.encoding.push(self.frame, &frame);

@@ -12,8 +12,9 @@ use throng_core::timeline::PartIndex;
 use throng_core::turns::Turns;
 use throng_core::window::Window;
 use throng_media::mixer::SeatId;
+use throng_media::rendering::TRACK_RENDITION;
 use throng_stage::ProgrammeKey;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 
@@ -24,6 +25,7 @@ use super::pipeline::{self, Pipeline, Recorded};
 use super::roles::Cue;
 use super::routing::seat_key;
 use super::space::{ActError, Command, PipelineError, PublishError, Shared, facts};
+use super::tracks::{Keeping, KeptTracks, Tracks};
 use super::turns;
 
 /// An act is decided anew when keeping it took so long that its moment has passed; a disk this slow is an error.
@@ -48,6 +50,9 @@ pub(super) struct Owner {
     pub(super) recorded: Recorded,
     pub(super) mixing: watch::Sender<Option<Mixing>>,
     pub(super) pipeline: Option<Pipeline>,
+    pub(super) tracks: KeptTracks,
+    /// Told when the thread that writes tracks has ended.
+    pub(super) keeping_tracks: Option<oneshot::Receiver<()>>,
     /// The hold programme before doors; it ends with the owner.
     pub(super) holding: JoinSet<()>,
     pub(super) counted: (u64, u64),
@@ -253,7 +258,10 @@ impl Owner {
                 self.declare();
                 self.on_air.ask();
                 match &self.pipeline {
-                    Some(_) => self.tell_mixer(Input::GoLive(part)),
+                    Some(_) => {
+                        self.tell_mixer(Input::GoLive(part));
+                        self.keep_tracks();
+                    }
                     None => self.begin().await?,
                 }
             }
@@ -301,12 +309,41 @@ impl Owner {
         )
         .await?;
         self.pipeline = Some(pipeline);
+        self.keep_tracks();
         Ok(())
+    }
+
+    /// Starts to keep what each seat sends, where that is wanted and its recording has begun.
+    fn keep_tracks(&mut self) {
+        let space = &self.space;
+        let live = space.live_part.filter(|_| !space.state.is_over());
+        let (Some(live), true, None) = (live, space.sound.tracks, &self.keeping_tracks) else {
+            return;
+        };
+        let started = Tracks::start(Keeping {
+            folder: self.shared.archives.join(&space.id),
+            live,
+            init: self.shared.inits[TRACK_RENDITION.index()].clone(),
+            silence: Arc::clone(&self.shared.silence),
+            kept: self.tracks.clone(),
+        });
+        match started {
+            Ok((tracks, done)) => {
+                self.keeping_tracks = Some(done);
+                self.tell_mixer(Input::KeepTracks(tracks));
+            }
+            Err(error) => {
+                tracing::error!(slug = space.slug.as_str(), %error, "no track is kept; tried again in a while");
+            }
+        }
     }
 
     /// Begins anew what could not begin: a machine that had no thread to give is no reason for a programme that stays
     /// away.
     async fn mend(&mut self) {
+        if self.pipeline.is_some() {
+            self.keep_tracks();
+        }
         let wanted = self.space.doors_part.is_some() && !self.space.state.is_over();
         if wanted
             && self.pipeline.is_none()
@@ -446,6 +483,11 @@ impl Owner {
             && timeout(END_TIMEOUT, pipeline.finished()).await.is_err()
         {
             tracing::error!("the archive did not finish in time");
+        }
+        if let Some(done) = self.keeping_tracks.take()
+            && timeout(END_TIMEOUT, done).await.is_err()
+        {
+            tracing::error!("the tracks were not finished in time");
         }
         self.recorded.standing.give_up();
     }

@@ -14,7 +14,7 @@ use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::Recorded;
 use throng_air::presence::{Counts, Presence};
 use throng_air::state;
-use throng_archive::ArchiveError;
+use throng_archive::{ArchiveError, TrackReader, tracks_kept};
 use throng_core::key::{
     Grant, Key, KeyRefusal, Role, SeatNumber, admit, is_granted, renew, revoke,
 };
@@ -26,7 +26,7 @@ use throng_media::mixer::SeatId;
 use throng_media::rendering::Silence;
 use throng_stage::{Answer, Patched, ProgrammeKey, SessionId, Stage, StageError};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::clock::{ClockWatch, now, wall};
 use super::dead_air;
@@ -38,6 +38,7 @@ use super::pipeline;
 use super::reception;
 use super::roles::{Cue, Roles};
 use super::routing::{Mixers, seat_key};
+use super::tracks::KeptTracks;
 use crate::alarm::Alarm;
 use crate::store::{Kept, Store, StoreError};
 use crate::webhooks::Webhooks;
@@ -113,6 +114,7 @@ pub(crate) struct SpaceHandle {
     pub(super) roles: Roles,
     levels: watch::Receiver<Option<Mixing>>,
     recorded: pipeline::Recorded,
+    tracks: KeptTracks,
     commands: mpsc::Sender<Command>,
     pub(super) shared: Arc<Shared>,
 }
@@ -143,6 +145,7 @@ impl SpaceHandle {
         let (mixing, levels) = watch::channel(None);
         let (cue, cued) = watch::channel(None::<Cue>);
         let turns = Arc::new(Mutex::new(kept.turns));
+        let tracks = tracks_of(&space, &shared).await;
         let mut owner = Owner {
             number,
             space,
@@ -151,6 +154,8 @@ impl SpaceHandle {
             recorded: recorded.clone(),
             mixing,
             pipeline: None,
+            tracks: tracks.clone(),
+            keeping_tracks: None,
             holding: JoinSet::new(),
             counted: (kept.peak, kept.joined),
             is_to_be_removed: false,
@@ -170,6 +175,7 @@ impl SpaceHandle {
             grants,
             levels,
             recorded,
+            tracks,
             commands,
             shared,
         }))
@@ -243,6 +249,21 @@ impl SpaceHandle {
     pub(crate) fn spoilt_parts(&self) -> u64 {
         let reader = self.recorded.reader.get();
         reader.map_or(0, |reader| reader.unsound_parts())
+    }
+
+    /// Whether there is a track of a seat.
+    pub(crate) fn has_track(&self, seat: SeatNumber) -> bool {
+        self.tracks.has(seat.0)
+    }
+
+    /// The track of a seat, as far as it has come.
+    pub(crate) async fn track(
+        &self,
+        seat: SeatNumber,
+    ) -> Result<Option<TrackReader>, ArchiveError> {
+        let folder = self.shared.archives.join(&self.space().id);
+        let opened = spawn_blocking(move || TrackReader::open(&folder, seat.0)).await;
+        opened.expect("opening does not panic")
     }
 
     /// Connects a speaker to his seat.
@@ -380,6 +401,17 @@ impl SpaceHandle {
         self.commands.send(command(reply)).await.ok()?;
         answer.await.ok()
     }
+}
+
+/// The tracks that an earlier process has kept of a space.
+async fn tracks_of(space: &Space, shared: &Shared) -> KeptTracks {
+    let tracks = KeptTracks::default();
+    if space.sound.tracks && space.live_part.is_some() {
+        let folder = shared.archives.join(&space.id);
+        let kept = spawn_blocking(move || tracks_kept(&folder)).await;
+        tracks.add(kept.expect("looking does not panic"));
+    }
+    tracks
 }
 
 /// Why a speaker could not be connected.

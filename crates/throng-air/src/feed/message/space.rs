@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use bytes::BufMut;
 use throng_core::dates::{CORRECTIONS_MAX, Correction, Corrections};
-use throng_core::space::{Chapters, DeletedBy, Deletion, Space, StageSetting, State};
+use throng_core::space::{Chapters, DeletedBy, Deletion, SoundSetting, Space, StageSetting, State};
 use throng_core::time::UnixMillis;
 
 use super::super::TEXT_MAX_BYTES;
@@ -65,6 +65,7 @@ pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
         stage: StageSetting::default(),
         // They are told as the document that listeners get.
         chapters: Chapters::default(),
+        sound: SoundSetting::default(),
     };
     space.check_invariants().map_err(Malformed)?;
     Ok(space)

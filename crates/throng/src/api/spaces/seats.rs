@@ -63,6 +63,8 @@ pub(crate) struct SeatJson {
     place: PlaceBody,
     /// Whether he is heard now.
     talking: bool,
+    /// Whether there is a track of what was said here.
+    has_track: bool,
     /// Of his microphone, whatever the gain; null where nobody is connected.
     level_dbov: Option<f32>,
 }
@@ -170,7 +172,7 @@ pub(in crate::api) async fn revoke_link(
 }
 
 /// The seat of that number, if the space has it.
-pub(super) fn known_seat(space: &Space, seat: u32) -> Result<SeatNumber, Problem> {
+pub(in crate::api) fn known_seat(space: &Space, seat: u32) -> Result<SeatNumber, Problem> {
     let seats = space.speakers;
     if (1..=seats).contains(&seat) {
         return Ok(SeatNumber(seat));
@@ -205,6 +207,7 @@ pub(super) fn shown(handle: &SpaceHandle, space: &Space) -> Vec<SeatJson> {
                 Place::Stage => PlaceBody::Stage,
             },
             talking: level.is_some_and(|level| level.talking),
+            has_track: handle.has_track(number),
             level_dbov: level.map(|level| level.level_dbov),
         }
     });

@@ -42,6 +42,10 @@ pub(crate) struct SpaceJson<'a> {
     now: String,
     /// Who runs the space and was seen in the last 20 s.
     at_desk: Vec<AtDeskJson>,
+    /// Whether voices are brought gently to the same loudness.
+    levelling: bool,
+    /// Whether each speaker's own sound is kept, from go-live to the end.
+    tracks: bool,
     /// Every seat, in order.
     speakers: Vec<SeatJson>,
     /// What begins where in the recording, in order.
@@ -93,6 +97,8 @@ impl Desk {
             cue: cue::shown(handle),
             now: now.to_rfc3339(),
             at_desk: cohosts::at_desk(handle),
+            levelling: space.sound.levelling,
+            tracks: space.sound.tracks,
             speakers: seats::shown(handle, &space),
             chapters: space.chapters.iter().map(ChapterJson::from).collect(),
             keep_recording_days: space.keep_recording_days,
