@@ -3,7 +3,9 @@ import { api, repeat } from './api.js';
 import { drawChapters, takeChapters } from './chapters.js';
 import { addCohost, showCohosts, tellDesk } from './cohosts.js';
 import { onPress } from './confirm.js';
+import { drawDelay, takeDelay } from './delay.js';
 import { drawHand } from './hand.js';
+import { drawHold, takeHold } from './hold.js';
 import { drawKeeping, takeKeeping } from './keeping.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
 import { startsIn } from './lamp.js';
@@ -11,9 +13,10 @@ import { drawLinks } from './links.js';
 import { drawPlaces } from './place.js';
 import { drawSeats } from './seats.js';
 import { drawSound, saveTrack } from './sound.js';
+import { Talkback } from './talkback.js';
 import { ServerTime } from './time.js';
 import { showTurns } from './turns.js';
-import { $, alarmOf, clock, count, decibels, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
+import { $, alarmOf, clock, count, decibels, isOut, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
 
 const POLL_MS = 1_000;
 const SAID_MS = 4_000;
@@ -62,6 +65,11 @@ function show(next) {
   drawChapters(space);
   drawKeeping(space);
   drawSound($('sound-box'), space, sound);
+  talkback.draw(space.speakers);
+  drawDelay(space);
+  drawHold(space);
+  $('delay-box').hidden = isOut(space);
+  for (const id of ['dump', 'dump-hint']) $(id).hidden = !space.delay_seconds && !space.delay.held_seconds;
   $('lock').setAttribute('aria-pressed', space.stage_locked);
   text('lock-word', space.stage_locked ? 'Locked: nobody new takes a seat. Whoever sat here when you locked it can come back.' : '');
   showSteps();
@@ -71,7 +79,7 @@ function show(next) {
   for (const kind of ['dead_air', 'speaker', 'recording', 'store', 'clock', 'ladder']) showProblem($(`alarm-${kind}`), alarmOf(space, kind));
   showProblem($('capacity'), isOver(space) ? undefined : tooMany(space));
   for (const id of ['details', 'monitor-box', 'stage-box', 'cohosts-box']) $(id).hidden = isOver(space);
-  if (isOver(space)) setMonitor(false);
+  if (isOver(space)) { setMonitor(false); talkback.close(); }
   if (first) {
     fillDetails();
     showTurns(key, path, () => space);
@@ -94,7 +102,7 @@ function showButtons() {
     $(id).hidden = !next.includes(id) || hidden[id];
     $(id).classList.toggle('main', id === next[0]);
   }
-  $('replay').hidden = space.state !== 'ended' || Boolean(space.recording_deleted_at);
+  $('replay').hidden = space.state !== 'ended' || !isOut(space) || Boolean(space.recording_deleted_at);
   $('stop-cue').hidden = !space.cue;
   $('replay').href = listenUrl() ?? '#';
 }
@@ -106,8 +114,9 @@ function showClock() {
   const [word, time, now] = {
     announced: ['Starts in', left > 0 ? clock(left) : '–', `Listeners hear hold music. ${stage}`],
     doors: [left > 0 ? 'Starts in' : 'Past the time by', Number.isNaN(left) ? '–' : clock(Math.abs(left)), `Listeners hear hold music. ${stage}`],
-    live: ['On air for', clock(-secondsUntil(space.started_at)), `Listeners hear the stage. ${stage}`],
-    ended: ['Length', clock(space.recording?.seconds ?? 0), space.recording_deleted_at ? 'The same link says that there is no recording any more.' : 'The same link plays the replay now.'],
+    live: secondsUntil(space.started_at) > 1 ? ['On air in', clock(secondsUntil(space.started_at)), `Listeners hear hold music until then. ${stage}`]
+      : ['On air for', clock(-secondsUntil(space.started_at)), `Listeners hear the stage. ${stage}`],
+    ended: !isOut(space) ? ['Off air in', clock(Math.ceil(secondsUntil(space.ended_at))), 'Listeners hear what was said before the end.'] : ['Length', clock(space.recording?.seconds ?? 0), space.recording_deleted_at ? 'The same link says that there is no recording any more.' : 'The same link plays the replay now.'],
     cancelled: ['', 'Cancelled', 'Listeners are told so at the link.'],
   }[space.state];
   const cued = startsIn(space, server);
@@ -175,6 +184,23 @@ async function touch(method, at, body, words) {
   } catch (problem) { showProblem($('problem'), problem); }
 }
 
+const talkback = new Talkback(`/s/${encodeURIComponent(slug)}/talkback`, key);
+
+// ---- The hand on the programme -----------------------------------------------------------------------
+
+takeDelay({
+  delay: delay_seconds => touch('PATCH', '', { delay_seconds }, delay_seconds ? `Listeners are to hear the stage ${delay_seconds} s later.` : 'Listeners are to hear the stage at once.'),
+  async dump() {
+    try {
+      const { dumped_seconds: seconds } = await api(key, 'POST', `${path}/dump`);
+      showProblem($('problem'));
+      say(`Removed: listeners never hear the last ${seconds.toFixed(1)} s.`);
+    } catch (problem) { showProblem($('problem'), problem); }
+  },
+});
+
+takeHold(key, path, show, () => touch('DELETE', '/hold', undefined, 'Who waits hears the server’s hold music again.'));
+
 // ---- What is done ---------------------------------------------------------------------------------
 
 const DONE = { 'open-doors': 'The doors are open.', 'go-live': 'You are live.', end: 'It is over. The replay is at the same link.', cancel: 'The space is cancelled.' };
@@ -183,7 +209,7 @@ async function act(step) {
   say('One moment…');
   try {
     show(await api(key, 'POST', `${path}/${step}`));
-    say(DONE[step]);
+    say(step === 'end' && !isOut(space) ? 'Nobody is on air any more. Listeners hear the rest.' : DONE[step]);
     showProblem($('problem'));
   } catch (problem) {
     say('');
@@ -196,6 +222,7 @@ function fillDetails() {
   $('new-title').value = space.title;
   $('new-time').value = localInput(space.scheduled_at);
   $('reason').value = space.delay_reason ?? '';
+  $('message').value = space.message ?? '';
   $('expected').value = space.expected_listeners ?? '';
 }
 
@@ -207,6 +234,7 @@ async function save(event) {
       title: $('new-title').value.trim(),
       ...(time !== localInput(space.scheduled_at) && { scheduled_at: time ? new Date(time).toISOString() : null }),
       delay_reason: $('reason').value.trim() || null,
+      message: $('message').value.trim().replace(/\s+/g, ' ') || null,
       expected_listeners: Number($('expected').value) || null,
     }));
     fillDetails();

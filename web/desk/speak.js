@@ -115,6 +115,7 @@ function drawHost() {
   const mine = space.speakers?.[space.seat - 1];
   const words = isOver(space) ? [] : [
     mine?.muted_by_host && 'The host has muted you. Nobody hears you until the host unmutes you.',
+    mine?.talked_to && 'The host is talking to you. Listeners do not hear it.',
     mine?.gain_db && `The host has turned you ${mine.gain_db > 0 ? 'up' : 'down'}: ${decibels(mine.gain_db)}.`,
     mine?.admitted === false && 'The host has locked the stage: nobody new takes a seat.',
   ].filter(Boolean);

@@ -52,8 +52,8 @@ pub const SPACES_MAX: usize = 10_000;
 pub const DOCUMENT_MAX_BYTES: usize = 12 << 20;
 /// Longest field of a document's head: a policy with the hash of each script and style takes some 500 bytes.
 pub const HEADER_MAX_BYTES: usize = 4 << 10;
-/// Longest id, title or reason; the longest title has 200 characters.
-pub const TEXT_MAX_BYTES: usize = 1 << 10;
+/// Longest id, title, reason or message; the longest message has 280 characters.
+pub const TEXT_MAX_BYTES: usize = 2 << 10;
 /// Longest part in one rendition and form: sixteen packets of 1,500 bytes with their framing.
 pub const PACKAGED_MAX_BYTES: usize = 32 << 10;
 /// Most parts of a hold loop: its longest file has fewer than 256 segments.

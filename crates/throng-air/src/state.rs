@@ -30,6 +30,8 @@ pub struct StateJson<'a> {
     ended_at: Option<String>,
     /// Why it is late, in the host's words.
     delay_reason: Option<&'a str>,
+    /// What the host tells all who listen, in plain text.
+    message: Option<&'a str>,
     /// When the programme began, from which parts and segments are counted.
     #[schemars(extend("format" = "date-time"))]
     epoch: String,
@@ -152,6 +154,7 @@ fn document(
         started_at: space.started_at.map(UnixMillis::to_rfc3339),
         ended_at: space.ended_at.map(UnixMillis::to_rfc3339),
         delay_reason: space.delay_reason.as_deref(),
+        message: space.programme.message.as_deref(),
         epoch: space.moment(PartIndex(0)).to_rfc3339(),
         segment_seconds: seconds(PARTS_PER_SEGMENT),
         part_seconds: seconds(1),

@@ -9,6 +9,7 @@ mod chapters;
 mod cue;
 mod green_room;
 mod keeping;
+mod programme;
 mod sound;
 mod stage;
 
@@ -17,6 +18,7 @@ pub use chapters::{CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, Chapter, Chapters};
 pub use cue::{CUE_SECONDS_MAX, CUE_SECONDS_MIN};
 pub use green_room::{GreenRoom, Place};
 pub use keeping::{DeletedBy, Deletion, KEEP_DAYS_MAX};
+pub use programme::{DELAY_SECONDS_MAX, MESSAGE_CHARS_MAX, ProgrammeSetting};
 pub use sound::SoundSetting;
 pub use stage::{GAIN_DB_MAX, GAIN_DB_MIN, SeatSetting, StageSetting};
 
@@ -37,6 +39,8 @@ pub const PIPELINE_START_MS: u64 = 1_000;
 /// Inside a running pipeline an act reaches the mixer within three ticks of 20 ms; a part that begins sooner may be
 /// half mixed already.
 pub const CUT_LEAD_MS: u64 = 60;
+/// What a programme can hold back at most, and somewhat more for the time that it takes to say so.
+const PLAY_OUT_MS_MAX: u64 = DELAY_SECONDS_MAX as u64 * 1_000 + 1_000;
 /// Longest title and reason, in characters: one line on a page, two on a telephone.
 pub const TEXT_CHARS_MAX: usize = 200;
 /// Most seats of one stage: as many as the mixer holds. Its mix-minus grows with each who talks.
@@ -85,6 +89,8 @@ pub struct Space {
     pub recording_deleted: Option<Deletion>,
     /// What the host has set of the sound.
     pub sound: SoundSetting,
+    /// What the host has set of the programme.
+    pub programme: ProgrammeSetting,
 }
 
 /// What somebody who announces a space says.
@@ -140,6 +146,7 @@ impl Space {
             keep_recording_days: None,
             recording_deleted: None,
             sound: SoundSetting::default(),
+            programme: ProgrammeSetting::default(),
         })
     }
 
@@ -166,7 +173,8 @@ impl Space {
         let change = match act {
             Act::OpenDoors => self.open_doors(now),
             Act::GoLive => self.go_live(now),
-            Act::End => self.end(now),
+            Act::End => self.end(now, 0),
+            Act::PlayOut { held_ms } => self.end(now, held_ms.min(PLAY_OUT_MS_MAX)),
             Act::Cancel => self.cancel(),
             Act::DeleteRecording => self.delete_recording(wall, actor),
             edit => self.edit(now, edit)?,
@@ -192,8 +200,10 @@ impl Space {
             Act::SetDelayReason(reason) => self.delay_reason = line_of(reason)?,
             Act::Expect(listeners) => self.expected_listeners = listeners,
             Act::Rename(title) => self.title = one_line("title", &title)?,
-            Act::KeepTracks(tracks) => self.sound.tracks = tracks,
+            Act::KeepTracks(tracks) => self.keep_tracks(tracks)?,
             Act::Level(levelling) => self.sound.levelling = levelling,
+            Act::SetDelay(seconds) => self.set_delay(seconds)?,
+            Act::SetMessage(message) => self.programme.set_message(message)?,
             Act::SetSeat {
                 seat,
                 muted,
@@ -215,7 +225,12 @@ impl Space {
             }
             Act::RemoveChapter(id) => return self.remove_chapter(id),
             Act::KeepRecording(days) => return self.keep_recording(days),
-            Act::Cancel | Act::DeleteRecording | Act::End | Act::GoLive | Act::OpenDoors => {
+            Act::Cancel
+            | Act::DeleteRecording
+            | Act::End
+            | Act::GoLive
+            | Act::OpenDoors
+            | Act::PlayOut { .. } => {
                 unreachable!("a step of its life is no edit")
             }
         }
@@ -304,6 +319,10 @@ impl Space {
             "a setting of the stage that no host can make",
         )?;
         rule(
+            self.programme.is_sound(),
+            "a setting of the programme that no host can make",
+        )?;
+        rule(
             one_line("title", &self.title).is_ok_and(|title| title == self.title),
             "a title that is not one line",
         )?;
@@ -328,25 +347,29 @@ impl Space {
     }
 
     /// From announced, the pipeline starts with the show itself; from doors, the cut waits for the doors to take effect.
+    /// What is said from then on is heard after the delay of the programme, and there the recording begins: nothing that
+    /// was said before is in it.
     fn go_live(&mut self, now: UnixMillis) -> Change {
-        let part = match self.doors_part {
+        let listened = match self.doors_part {
             None => first_part_after(self.created_at, now, PIPELINE_START_MS),
             Some(doors) => first_part_after(self.created_at, now, CUT_LEAD_MS).max(doors),
         };
+        let part = self.programme.heard_from(listened);
         self.state = State::Live;
-        self.doors_part.get_or_insert(part);
+        self.doors_part.get_or_insert(listened);
         self.live_part = Some(part);
         self.started_at = Some(self.moment(part));
         self.delay_reason = None;
         Change::WentLive(part)
     }
 
-    fn end(&mut self, now: UnixMillis) -> Change {
+    /// What was said by now is still heard, if the programme holds some of it.
+    fn end(&mut self, now: UnixMillis, held_ms: u64) -> Change {
         let shortest = self
             .live_part
             .expect("only a live space ends, and a live space has a live part")
             .next();
-        let part = first_part_after(self.created_at, now, CUT_LEAD_MS).max(shortest);
+        let part = first_part_after(self.created_at, now, CUT_LEAD_MS + held_ms).max(shortest);
         self.state = State::Ended;
         self.end_part = Some(part);
         self.ended_at = Some(self.moment(part));
@@ -356,6 +379,22 @@ impl Space {
     fn cancel(&mut self) -> Change {
         self.state = State::Cancelled;
         Change::Cancelled
+    }
+
+    /// What is taken back of a programme must not lie on in a track.
+    fn set_delay(&mut self, seconds: u8) -> Result<(), Refusal> {
+        if seconds > 0 && self.sound.tracks {
+            return Err(Refusal::DelayWithTracks);
+        }
+        self.programme.set_delay(seconds)
+    }
+
+    fn keep_tracks(&mut self, tracks: bool) -> Result<(), Refusal> {
+        if tracks && self.programme.delay_seconds > 0 {
+            return Err(Refusal::DelayWithTracks);
+        }
+        self.sound.tracks = tracks;
+        Ok(())
     }
 
     fn set_seat(
@@ -400,16 +439,15 @@ fn first_part_after(epoch: UnixMillis, now: UnixMillis, lead_ms: u64) -> PartInd
     PartIndex(playhead(epoch, now.plus_ms(lead_ms)).div_ceil(PART_SAMPLES))
 }
 
-/// A text that people read as one line: trimmed, not empty, not long, without control characters.
 fn one_line(what: &'static str, text: &str) -> Result<String, Refusal> {
-    line(text, TEXT_CHARS_MAX).ok_or(Refusal::Text { what })
+    line_of(text, TEXT_CHARS_MAX).ok_or(Refusal::Text { what })
 }
 
-/// The same, of so many characters at most.
-fn line(text: &str, chars_max: usize) -> Option<String> {
+/// A text that people read as one line: trimmed, not empty, not long, without control characters.
+fn line_of(text: &str, chars_max: usize) -> Option<String> {
     let text = text.trim();
-    let is_line =
-        (1..=chars_max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let chars = text.chars().count();
+    let is_line = (1..=chars_max).contains(&chars) && !text.chars().any(char::is_control);
     is_line.then(|| text.to_owned())
 }
 

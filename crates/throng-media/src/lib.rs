@@ -5,6 +5,7 @@
 //! [-1, 1], cut into frames of 20 ms.
 
 pub mod codec;
+pub mod delay;
 pub mod hold;
 pub mod jitter;
 pub mod level;

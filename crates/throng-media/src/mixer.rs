@@ -11,6 +11,7 @@
 //! are bent softly into full scale.
 
 mod returns;
+mod talkback;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,8 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use self::returns::{OwnReturn, SharedReturn};
+use self::talkback::Talkbacks;
+pub use self::talkback::{Ears, MAX_TALKBACKS, TalkbackState};
 use crate::jitter::{Counters, JitterBuffer, SpeakerPacket};
 use crate::level::{Meter, Talk, Thresholds};
 use crate::levelling::Leveller;
@@ -104,6 +107,7 @@ pub struct Mixer {
     shared: SharedReturn,
     levelling: bool,
     keeps_tracks: bool,
+    talkbacks: Talkbacks,
 }
 
 struct Seat {
@@ -142,6 +146,7 @@ impl Mixer {
             shared: SharedReturn::new(),
             levelling: false,
             keeps_tracks: false,
+            talkbacks: Talkbacks::default(),
         }
     }
 
@@ -200,6 +205,31 @@ impl Mixer {
         }
     }
 
+    /// Opens a line on which a host talks to the stage, off air; or begins it anew. It gets returns like a seat.
+    pub fn open_talkback(&mut self, line: SeatId, ears: Ears) {
+        self.talkbacks.open(line, ears);
+    }
+
+    /// A line is for others from now on.
+    pub fn turn_talkback(&mut self, line: SeatId, ears: Ears) {
+        self.talkbacks.turn_to(line, ears);
+    }
+
+    /// Closes a line.
+    pub fn close_talkback(&mut self, line: SeatId) {
+        self.talkbacks.close(line);
+    }
+
+    /// Takes a packet of a line. One for a line that is closed is dropped.
+    pub fn push_talkback(&mut self, line: SeatId, now: Duration, packet: &SpeakerPacket) {
+        self.talkbacks.push(line, now, packet);
+    }
+
+    /// The lines that are open.
+    pub fn talkbacks(&self) -> impl Iterator<Item = TalkbackState> + '_ {
+        self.talkbacks.lines()
+    }
+
     /// Takes a packet that came at `now`. One for an empty seat is dropped: it was under way when the seat was left.
     pub fn push(&mut self, seat: SeatId, now: Duration, packet: &SpeakerPacket) {
         if let Some(seat) = self.seats.get_mut(&seat) {
@@ -225,6 +255,8 @@ impl Mixer {
             }
         }
         self.leaving.clear();
+        // Only now: the stage is complete, and off air nothing is added to it.
+        self.talkbacks.hear(now);
         Mixed {
             stage,
             returns: self.encode_returns(&stage),
@@ -238,6 +270,7 @@ impl Mixer {
         for seat in self.seats.values_mut() {
             seat.jitter.skip(frames);
         }
+        self.talkbacks.skip(frames);
     }
 
     /// All seats, in order.
@@ -277,25 +310,32 @@ impl Mixer {
     }
 
     fn encode_returns(&mut self, stage: &Frame) -> Vec<Return> {
-        if self.seats.is_empty() {
+        if self.seats.is_empty() && self.talkbacks.lines().next().is_none() {
             return Vec::new();
         }
         self.shared.begin_tick();
         let mut lean_left = LEAN_MAX;
-        for seat in self.seats.values_mut() {
-            let in_mix = seat.in_mix();
+        for (&id, seat) in &mut self.seats {
+            let is_apart = seat.in_mix() || self.talkbacks.to_seat(id).is_some();
             let is_lean = lean_left > 0 && seat.jitter.packet_samples() >= LEAN_PACKET_SAMPLES;
             if is_lean {
                 lean_left -= 1;
                 OwnReturn::keep_lean(&mut seat.own_return);
             } else {
-                OwnReturn::keep_while_needed(&mut seat.own_return, in_mix, &mut self.shared);
+                OwnReturn::keep_while_needed(&mut seat.own_return, is_apart, &mut self.shared);
             }
         }
-        let shared = self.shared.encode(stage);
+        let to_all = self.talkbacks.to_all();
+        let for_all = to_all.as_ref().map(|whisper| whisper.over(stage));
+        let shared = self.shared.encode(for_all.as_ref().unwrap_or(stage));
         let returns = self.seats.iter_mut().map(|(&seat, place)| {
             let (packet, frames) = match &mut place.own_return {
-                Some(own) => own.encode(stage, &place.part)?,
+                Some(own) => match self.talkbacks.to_seat(seat).as_ref().or(to_all.as_ref()) {
+                    Some(whisper) => {
+                        own.encode(&whisper.over(stage), &whisper.of_part(&place.part))?
+                    }
+                    None => own.encode(stage, &place.part)?,
+                },
                 None => (shared.clone()?, 1),
             };
             Some(Return {
@@ -304,7 +344,16 @@ impl Mixer {
                 frames,
             })
         });
-        returns.flatten().collect()
+        let mut returns: Vec<_> = returns.flatten().collect();
+        // Who talks back hears that his line is up; he is told nothing more by it.
+        returns.extend(self.talkbacks.lines().filter_map(|line| {
+            Some(Return {
+                seat: line.line,
+                packet: shared.clone()?,
+                frames: 1,
+            })
+        }));
+        returns
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod ladder;
 pub(crate) mod limits;
 pub(crate) mod problem;
 pub(crate) mod spaces;
+mod talkback;
 mod tracks;
 pub(crate) mod webhooks;
 mod webrtc;
@@ -80,6 +81,11 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             "/api/spaces/{slug}",
             get(spaces::show).patch(spaces::edit).delete(spaces::delete),
         )
+        .route(
+            "/api/spaces/{slug}/hold",
+            put(spaces::hold::put).delete(spaces::hold::delete),
+        )
+        .route("/api/spaces/{slug}/dump", post(spaces::programme::dump))
         .route("/api/spaces/{slug}/{act}", post(spaces::act))
         .route("/api/spaces/{slug}/chapters", post(spaces::chapters::mark))
         .route(
@@ -134,6 +140,16 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         )
         .route(
             "/s/{slug}/whip/{session}",
+            delete(webrtc::leave)
+                .patch(webrtc::patch)
+                .options(webrtc::preflight),
+        )
+        .route(
+            "/s/{slug}/talkback",
+            post(talkback::publish).options(webrtc::preflight),
+        )
+        .route(
+            "/s/{slug}/talkback/{session}",
             delete(webrtc::leave)
                 .patch(webrtc::patch)
                 .options(webrtc::preflight),

@@ -5,6 +5,7 @@ mod dead_air;
 mod encoding;
 mod hold;
 mod mixing;
+mod own_hold;
 mod owner;
 mod past;
 mod pipeline;
@@ -14,6 +15,8 @@ mod recording;
 mod roles;
 mod routing;
 mod space;
+mod space_hold;
+mod talkback;
 mod tracks;
 mod turns;
 
@@ -43,6 +46,8 @@ use tokio::time::MissedTickBehavior;
 
 pub(crate) use self::clock::{now, unix_seconds, wall};
 use self::hold::Hold;
+use self::own_hold::OwnHolds;
+pub(crate) use self::own_hold::{BYTES_MAX as HOLD_BYTES_MAX, OwnHoldError};
 pub(crate) use self::roles::CohostError;
 pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
@@ -146,6 +151,7 @@ impl Origin {
             store,
             stage,
             hold,
+            own_holds: Arc::new(OwnHolds::in_folder(data.join("hold").join("spaces"))),
             silence: Arc::new(Silence::new()),
             mixers,
             inits,
@@ -266,7 +272,14 @@ impl Origin {
         self.air.remove(space.slug.as_str());
         handle.close().await;
         let folder = self.shared.archives.join(&space.id);
-        let removed = tokio::task::spawn_blocking(move || throng_archive::remove(&folder)).await;
+        let (holds, id) = (Arc::clone(&self.shared.own_holds), space.id.clone());
+        let removed = tokio::task::spawn_blocking(move || {
+            if let Err(error) = holds.remove(&id) {
+                tracing::error!(%error, "the hold music of a deleted space is still on disk");
+            }
+            throng_archive::remove(&folder)
+        })
+        .await;
         if let Err(error) = removed.expect("removing does not panic") {
             tracing::error!(slug = space.slug.as_str(), %error, "the recording of a deleted space is still on disk");
         }

@@ -50,7 +50,9 @@ const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("check.js", MODULE),
     asset_file!("cohosts.js", MODULE),
     asset_file!("confirm.js", MODULE),
+    asset_file!("delay.js", MODULE),
     asset_file!("hand.js", MODULE),
+    asset_file!("hold.js", MODULE),
     asset_file!("keeping.js", MODULE),
     asset_file!("key.js", MODULE),
     asset_file!("lamp.js", MODULE),
@@ -64,6 +66,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("speak.js", MODULE),
     asset_file!("studio.js", MODULE),
     asset_file!("style.css", CSS),
+    asset_file!("talkback.js", MODULE),
     asset_file!("time.js", MODULE),
     asset_file!("turns.js", MODULE),
     asset_file!("webhooks.js", MODULE),
@@ -84,7 +87,18 @@ pub(crate) fn listen(space: &Space, state_json: &str) -> Document {
             ("state", &state_json.replace('<', "\\u003c")),
         ],
     );
-    audience_page(text, ONE_SECOND, "'self' ")
+    audience_page(with_message(text, space), ONE_SECOND, "'self' ")
+}
+
+/// What the host tells stands under the title. It is not in the template: where nothing is told, nothing is loaded for it.
+fn with_message(page: String, space: &Space) -> String {
+    match &space.programme.message {
+        Some(message) => {
+            let under = format!("</h1><p id=\"message\">{}</p>", escaped(message));
+            page.replacen("</h1>", &under, 1)
+        }
+        None => page,
+    }
 }
 
 /// What that page loads besides itself.

@@ -25,7 +25,7 @@ use thiserror::Error;
 use throng_core::dates::{Correction, Corrections};
 use throng_core::key::{Grant, KeyDigest, REVOKED_KEPT, Role, SeatNumber};
 use throng_core::slug::Slug;
-use throng_core::space::{GreenRoom, SoundSetting, Space, StageSetting, State};
+use throng_core::space::{GreenRoom, ProgrammeSetting, SoundSetting, Space, StageSetting, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 use throng_core::turns::Turns;
@@ -54,6 +54,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (5, "roles", include_str!("../migrations/0005_roles.sql")),
     (6, "sound", include_str!("../migrations/0006_sound.sql")),
+    (
+        7,
+        "programme settings",
+        include_str!("../migrations/0007_craft.sql"),
+    ),
     (8, "api", include_str!("../migrations/0008_api.sql")),
 ];
 /// A newer version that only added to the schema leaves what we read; one that did more notes in the file who may read it
@@ -346,7 +351,8 @@ fn update_space(space: &Space) -> Statement<'_> {
         "UPDATE spaces SET title = $2, state = $3, scheduled_at = $4, delay_reason = $5, doors_part = $6, \
          live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11, corrections = $12, \
          seats = $13, stage_lock = $14, chapters = $15, keep_recording_days = $16, recording_deleted_at = $17, \
-         recording_deleted_by = $18, green_room = $19, places = $20, levelling = $21, tracks = $22 WHERE id = $1",
+         recording_deleted_by = $18, green_room = $19, places = $20, levelling = $21, tracks = $22, delay_seconds = $23, \
+         message = $24 WHERE id = $1",
     )
     .bind(&space.id)
     .bind(&space.title)
@@ -370,6 +376,8 @@ fn update_space(space: &Space) -> Statement<'_> {
     .bind(stage_text::of_places(&space.stage))
     .bind(i64::from(space.sound.levelling))
     .bind(i64::from(space.sound.tracks))
+    .bind(i64::from(space.programme.delay_seconds))
+    .bind(space.programme.message.as_deref())
 }
 
 /// `segment:milliseconds`, with spaces between.
@@ -439,6 +447,7 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
     let lock: Option<String> = row.try_get("stage_lock")?;
     let is_open: i64 = row.try_get("green_room")?;
     let places: String = row.try_get("places")?;
+    let delay_seconds: i64 = row.try_get("delay_seconds")?;
     let expected: Option<i64> = row.try_get("expected_listeners")?;
     let expected_listeners = expected
         .map(|count| {
@@ -479,6 +488,11 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
         sound: SoundSetting {
             levelling: row.try_get::<i64, _>("levelling")? != 0,
             tracks: row.try_get::<i64, _>("tracks")? != 0,
+        },
+        programme: ProgrammeSetting {
+            delay_seconds: u8::try_from(delay_seconds)
+                .map_err(|_| unreadable("delay_seconds", &delay_seconds.to_string()))?,
+            message: row.try_get("message")?,
         },
     })
 }

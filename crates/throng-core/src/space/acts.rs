@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, CUE_SECONDS_MAX, CUE_SECONDS_MIN, GAIN_DB_MAX,
-    GAIN_DB_MIN, KEEP_DAYS_MAX, Place, SPEAKERS_MAX, TEXT_CHARS_MAX,
+    CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, CUE_SECONDS_MAX, CUE_SECONDS_MIN,
+    DELAY_SECONDS_MAX, GAIN_DB_MAX, GAIN_DB_MIN, KEEP_DAYS_MAX, MESSAGE_CHARS_MAX, Place, SPEAKERS_MAX, TEXT_CHARS_MAX,
 };
 use crate::key::SeatNumber;
 use crate::time::UnixMillis;
@@ -73,16 +73,17 @@ impl State {
             | Act::SetDelayReason(_) => {
                 matches!(self, Self::Announced | Self::Doors)
             }
-            Act::End => matches!(self, Self::Live),
+            Act::End | Act::PlayOut { .. } => matches!(self, Self::Live),
             Act::EditChapter { .. } | Act::MarkChapter { .. } | Act::RemoveChapter(_) => {
                 matches!(self, Self::Live | Self::Ended)
             }
             Act::DeleteRecording => matches!(self, Self::Ended),
-            Act::Expect(_) | Act::KeepRecording(_) | Act::Rename(_) => true,
+            Act::Expect(_) | Act::KeepRecording(_) | Act::Rename(_) | Act::SetMessage(_) => true,
             Act::Dismiss(_)
             | Act::Level(_)
             | Act::LockStage { .. }
             | Act::Place { .. }
+            | Act::SetDelay(_)
             | Act::SetGreenRoom { .. }
             | Act::SetSeat { .. }
             | Act::UnlockStage => !self.is_over(),
@@ -154,8 +155,6 @@ pub enum Act {
     },
     /// The programme begins, with hold music.
     OpenDoors,
-    /// There is no such chapter any more.
-    RemoveChapter(u32),
     /// Who sits on a seat is moved.
     Place {
         /// Which.
@@ -163,6 +162,13 @@ pub enum Act {
         /// Where to.
         place: Place,
     },
+    /// The show is over when the programme has put out what it holds back.
+    PlayOut {
+        /// How much that is.
+        held_ms: u64,
+    },
+    /// There is no such chapter any more.
+    RemoveChapter(u32),
     /// It has another title.
     Rename(String),
     /// It takes place at another time, for a reason or for none that is told.
@@ -172,6 +178,8 @@ pub enum Act {
         /// What listeners are told.
         reason: Option<String>,
     },
+    /// The programme is so many seconds later than the stage.
+    SetDelay(u8),
     /// Listeners are told why it is late, or no longer told so.
     SetDelayReason(Option<String>),
     /// Newcomers wait in the green room, or no longer.
@@ -181,6 +189,8 @@ pub enum Act {
         /// The seats that are taken now.
         seated: BTreeSet<SeatNumber>,
     },
+    /// Listeners read this beside the programme, or nothing.
+    SetMessage(Option<String>),
     /// A seat is heard otherwise; what is not said stays.
     SetSeat {
         /// Which.
@@ -210,7 +220,7 @@ impl Act {
             Self::DeleteRecording => "delete the recording",
             Self::Dismiss(_) => "put somebody off the stage",
             Self::EditChapter { .. } => "change a chapter",
-            Self::End => "end",
+            Self::End | Self::PlayOut { .. } => "end",
             Self::Expect(_) => "say how many listeners are expected",
             Self::GoLive => "go live",
             Self::KeepRecording(_) => "say for how long the recording is kept",
@@ -223,8 +233,10 @@ impl Act {
             Self::Place { .. } => "move anybody to the stage or the green room",
             Self::Rename(_) => "rename",
             Self::Reschedule { .. } => "reschedule",
+            Self::SetDelay(_) => "delay the programme",
             Self::SetDelayReason(_) => "set the reason of a delay",
             Self::SetGreenRoom { .. } => "open or close the green room",
+            Self::SetMessage(_) => "tell listeners something",
             Self::SetSeat { .. } => "mute or unmute anybody or change a gain",
             Self::UnlockStage => "unlock the stage",
         }
@@ -274,6 +286,17 @@ pub enum Refusal {
         /// What was asked.
         asked: u32,
     },
+    /// Tracks are of the stage as it was; what a delay is for would lie on in them.
+    #[error("a programme with a delay has no tracks: what is dumped would be kept in them. Do without one of the two")]
+    DelayWithTracks,
+    /// A delay beyond what a programme can have.
+    #[error(
+        "a programme is 0 to {DELAY_SECONDS_MAX} whole seconds later than the stage, not {asked}"
+    )]
+    Delay {
+        /// What was asked.
+        asked: u8,
+    },
     /// It does not follow from where the space is.
     #[error("cannot {act}: the space is {state}")]
     DoesNotFollow {
@@ -300,6 +323,9 @@ pub enum Refusal {
         /// What was asked.
         act: &'static str,
     },
+    /// A message is not a line of text.
+    #[error("a message must be 1 to {MESSAGE_CHARS_MAX} characters long, on one line")]
+    Message,
     /// Time does what is due; all else is for people to do.
     #[error("the clock may only do what is due, not {act}")]
     NotForTheClock {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Refusal, Space, State, line, playhead};
+use super::{Change, Refusal, Space, State, line_of, playhead};
 use crate::time::UnixMillis;
 use crate::timeline::{PartIndex, SAMPLE_RATE_HZ};
 
@@ -58,7 +58,7 @@ impl Chapters {
     pub fn is_sound(&self) -> bool {
         let follow = |pair: &[Chapter]| place(&pair[0]) < place(&pair[1]);
         let is_sound = |chapter: &Chapter| {
-            let title = line(&chapter.title, CHAPTER_TITLE_CHARS_MAX);
+            let title = line_of(&chapter.title, CHAPTER_TITLE_CHARS_MAX);
             chapter.id < self.next_id && title.is_some_and(|title| title == chapter.title)
         };
         self.chapters.len() <= CHAPTERS_MAX
@@ -154,7 +154,7 @@ impl Space {
 }
 
 fn chapter_title(text: &str) -> Result<String, Refusal> {
-    line(text, CHAPTER_TITLE_CHARS_MAX).ok_or(Refusal::ChapterTitle)
+    line_of(text, CHAPTER_TITLE_CHARS_MAX).ok_or(Refusal::ChapterTitle)
 }
 
 #[cfg(test)]

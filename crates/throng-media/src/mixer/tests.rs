@@ -64,6 +64,11 @@ impl Stage {
 
     /// One frame, in which the speakers talk for whom `talks` says so.
     fn tick(&mut self, talks: impl Fn(u32) -> bool) {
+        self.tick_beside(talks, 0);
+    }
+
+    /// The same, where so many hosts have a line to the stage.
+    fn tick_beside(&mut self, talks: impl Fn(u32) -> bool, hosts: usize) {
         let now = Duration::from_millis(self.frame * 20);
         for speaker in &mut self.speakers {
             let amplitude = if talks(speaker.seat.0) { 0.2 } else { 0.0 };
@@ -83,8 +88,8 @@ impl Stage {
         self.mix.extend(mixed.stage);
         assert_eq!(
             mixed.returns.len(),
-            self.speakers.len(),
-            "a packet for every seat"
+            self.speakers.len() + hosts,
+            "a packet for every seat and line"
         );
         self.shared.push(
             mixed.returns.len() > 1
@@ -451,4 +456,103 @@ fn an_empty_stage_is_silence_for_nobody() {
     let mixed = Mixer::new().tick(Duration::ZERO);
     assert_eq!((mixed.stage, mixed.returns.len()), (SILENCE, 0));
     assert_eq!(mixed.stage.len(), FRAME_LEN);
+}
+
+/// A host with a tone of his own, who talks to the stage off air.
+struct Host {
+    encoder: OpusEncoder,
+    line: SeatId,
+}
+
+impl Host {
+    const HERTZ: f32 = 1_930.0;
+
+    fn of(stage: &mut Stage, ears: Ears) -> Self {
+        let line = SeatId(1_000);
+        stage.mixer.open_talkback(line, ears);
+        Self {
+            encoder: opus_encoder(OpusSettings::conversation()),
+            line,
+        }
+    }
+
+    /// Says a frame; the tick that follows is his.
+    fn say(&mut self, stage: &mut Stage) {
+        let sound = std::array::from_fn(|i| {
+            let at = (stage.frame * 960 + i as u64) % 48_000;
+            (at as f32 / 48_000.0 * Self::HERTZ * TAU).sin() * 0.2
+        });
+        let packet = SpeakerPacket {
+            sequence: stage.frame as u16,
+            timestamp: stage.frame as u32 * 960,
+            kind: PacketKind::Opus,
+            bytes: self.encoder.encode(&sound).unwrap(),
+        };
+        let now = Duration::from_millis(stage.frame * 20);
+        stage.mixer.push_talkback(self.line, now, &packet);
+    }
+}
+
+/// Two seconds of a stage on which seat 0 talks, with a host who talks to somebody, or without.
+fn talked_to(ears: Option<Ears>) -> Stage {
+    let mut stage = Stage::of(&[250.0, 410.0, 730.0]);
+    let mut host = ears.map(|ears| Host::of(&mut stage, ears));
+    for _ in 0..120 {
+        if let Some(host) = &mut host {
+            host.say(&mut stage);
+        }
+        stage.tick_beside(|seat| seat == 0, usize::from(host.is_some()));
+    }
+    stage
+}
+
+#[test]
+fn talkback_is_off_air_to_the_last_bit_whomever_it_is_for() {
+    let plain = talked_to(None);
+    for ears in [Ears::All, Ears::Seat(SeatId(0)), Ears::Seat(SeatId(1))] {
+        assert_eq!(talked_to(Some(ears)).mix, plain.mix, "{ears:?}");
+    }
+}
+
+#[test]
+fn who_is_talked_to_hears_it_over_the_others_who_are_turned_down() {
+    for (ears, hearing) in [
+        (Ears::All, vec![0, 1, 2]),
+        (Ears::Seat(SeatId(0)), vec![0]),
+        (Ears::Seat(SeatId(1)), vec![1]),
+    ] {
+        let stage = talked_to(Some(ears));
+        for seat in 0..3 {
+            let heard = &stage.speakers[seat].heard;
+            let host = amplitude(&heard[heard.len() - 48_000..], Host::HERTZ);
+            let talker = stage.amplitude(heard, 0);
+            let is_meant = hearing.contains(&seat);
+            assert_eq!(host > 0.15, is_meant, "{ears:?}: seat {seat} hears {host}");
+            assert!(is_meant || host < 0.002, "{ears:?}: seat {seat}: {host}");
+            match (seat, is_meant) {
+                (0, _) => assert!(talker < 0.002, "never himself: {talker}"),
+                (_, true) => assert!((0.03..0.07).contains(&talker), "12 dB down: {talker}"),
+                (_, false) => assert!((0.17..0.23).contains(&talker), "as ever: {talker}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fifth_line_is_not_opened_and_a_closed_one_is_silent() {
+    let mut mixer = Mixer::new();
+    for line in 1_000..1_005 {
+        mixer.open_talkback(SeatId(line), Ears::All);
+    }
+    assert_eq!(mixer.talkbacks().count(), MAX_TALKBACKS);
+    let answered = mixer.tick(Duration::ZERO).returns;
+    assert_eq!(
+        answered.len(),
+        MAX_TALKBACKS,
+        "each hears that its line is up"
+    );
+    for line in 1_000..1_005 {
+        mixer.close_talkback(SeatId(line));
+    }
+    assert!(mixer.tick(Duration::from_millis(20)).returns.is_empty());
 }

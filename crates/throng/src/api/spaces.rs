@@ -3,6 +3,8 @@
 pub(crate) mod chapters;
 pub(crate) mod cohosts;
 pub(crate) mod cue;
+pub(crate) mod hold;
+pub(crate) mod programme;
 mod refusals;
 pub(crate) mod seats;
 mod shown;
@@ -23,7 +25,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use throng_core::key::{Role, SeatNumber};
 use throng_core::space::{
-    Act, Actor, KEEP_DAYS_MAX, SPEAKERS_MAX, SoundSetting, Space, TEXT_CHARS_MAX,
+    Act, Actor, DELAY_SECONDS_MAX, KEEP_DAYS_MAX, MESSAGE_CHARS_MAX, SPEAKERS_MAX, SoundSetting, Space, TEXT_CHARS_MAX,
 };
 use throng_core::time::UnixMillis;
 
@@ -119,6 +121,13 @@ pub(crate) struct EditBody {
     levelling: Option<bool>,
     /// Before go-live only, so that all tracks are of one length.
     tracks: Option<bool>,
+    /// By how many seconds the programme is later than the stage.
+    #[schemars(range(max = DELAY_SECONDS_MAX))]
+    delay_seconds: Option<u8>,
+    /// What listeners read beside the programme, in plain text.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(min = 1, max = MESSAGE_CHARS_MAX))]
+    message: Wanted<String>,
 }
 
 /// What an edit wants of a field that can be empty.
@@ -131,6 +140,17 @@ enum Wanted<T> {
     /// Absent: as it is.
     #[default]
     Unchanged,
+}
+
+impl<T> Wanted<T> {
+    /// The act that brings it about, if it is not as it is.
+    fn act(self, act: impl FnOnce(Option<T>) -> Act) -> Option<Act> {
+        match self {
+            Self::Nothing => Some(act(None)),
+            Self::This(value) => Some(act(Some(value))),
+            Self::Unchanged => None,
+        }
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wanted<T> {
@@ -260,28 +280,20 @@ pub(crate) fn edits(
             .filter(|&tracks| tracks != space.sound.tracks)
             .map(Act::KeepTracks),
     );
-    match body.expected_listeners {
-        Wanted::Nothing => acts.push(Act::Expect(None)),
-        Wanted::This(listeners) => acts.push(Act::Expect(Some(listeners))),
-        Wanted::Unchanged => {}
-    }
-    match body.keep_recording_days {
-        Wanted::Nothing => acts.push(Act::KeepRecording(None)),
-        Wanted::This(days) => acts.push(Act::KeepRecording(Some(days))),
-        Wanted::Unchanged => {}
-    }
-    let reason = match body.delay_reason {
-        Wanted::Nothing => Some(None),
-        Wanted::This(reason) => Some(Some(reason)),
-        Wanted::Unchanged => None,
-    };
-    match (body.scheduled_at, reason) {
+    acts.extend(body.delay_seconds.map(Act::SetDelay));
+    acts.extend(body.message.act(Act::SetMessage));
+    acts.extend(body.expected_listeners.act(Act::Expect));
+    acts.extend(body.keep_recording_days.act(Act::KeepRecording));
+    match (body.scheduled_at, body.delay_reason) {
         (Wanted::This(at), reason) => acts.push(Act::Reschedule {
             scheduled_at: time("scheduled_at", &at)?,
-            reason: reason.unwrap_or_else(|| space.delay_reason.clone()),
+            reason: match reason {
+                Wanted::Nothing => None,
+                Wanted::This(reason) => Some(reason),
+                Wanted::Unchanged => space.delay_reason.clone(),
+            },
         }),
-        (Wanted::Unchanged, Some(reason)) => acts.push(Act::SetDelayReason(reason)),
-        (Wanted::Unchanged, None) => {}
+        (Wanted::Unchanged, reason) => acts.extend(reason.act(Act::SetDelayReason)),
         (Wanted::Nothing, _) => {
             return Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -127,6 +127,18 @@ impl Client {
         self.run(url, request).map(drop)
     }
 
+    /// PUT of a file; JSON out. The server makes something of it first.
+    pub fn put(&self, url: &str, bearer: &str, bytes: &[u8]) -> Result<Value, Error> {
+        let request = with_bearer(Request::put(url), Some(bearer))
+            .header("content-type", "application/octet-stream")
+            .body(bytes)
+            .map(|request| {
+                let request = self.agent.configure_request(request);
+                request.timeout_recv_response(Some(PUT_TIMEOUT)).build()
+            });
+        self.run(url, request)?.json()
+    }
+
     /// A call of the desk's API: JSON in, JSON out (`null` for an empty answer).
     pub fn call(
         &self,
@@ -364,6 +376,8 @@ struct Problem {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Playlists and parts are held for at most 12 s, and a span is under 8 s: a longer silence is a dead connection.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// A file of ten minutes is decoded before it is answered, on a busy machine of two cores.
+const PUT_TIMEOUT: Duration = Duration::from_mins(2);
 /// The longest JSON we accept: `GET /api/spaces` with some thousands of spaces.
 const JSON_MAX: u64 = 4 << 20;
 /// A person reads no longer reason than this; it is cut.

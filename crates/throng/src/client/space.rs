@@ -2,6 +2,7 @@
 
 mod edit;
 mod events;
+mod programme;
 mod recording;
 mod roles;
 mod shown;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 pub use self::edit::Edit;
+pub use self::programme::{Hold, Message, ProgrammeDelay};
 pub use self::recording::{Chapter, RecordingCommand};
 pub use self::roles::{Cohost, OnOff, RolesCommand};
 pub use self::sound::{Sound, SoundArgs, Switch, Track};
@@ -84,6 +86,16 @@ impl DeskArgs {
     fn door(&self, path: &str) -> Result<(String, String), Error> {
         let key = operator_key(self.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
         Ok((format!("{}{path}", self.server.trim_end_matches('/')), key))
+    }
+
+    /// Sends a file to the desk, as its operator.
+    fn upload(&self, path: &str, file: &Path) -> Result<Value, Error> {
+        let (url, key) = self.door(path)?;
+        let bytes = fs::read(file).map_err(|source| Error::File {
+            path: file.to_owned(),
+            source,
+        })?;
+        Client::towards(&url).put(&url, &key, &bytes)
     }
 }
 
@@ -170,6 +182,14 @@ pub enum SpaceCommand {
     Sound(Sound),
     /// Fetch what one speaker said, from go-live on, in step with the recording.
     Track(Track),
+    /// Let listeners hear the stage some seconds later, so that what is said can be taken back.
+    SetDelay(ProgrammeDelay),
+    /// Tell all who listen something, in plain text of up to 280 characters; without a text, nothing any more.
+    Message(Message),
+    /// Play a sound file of yours to who waits, instead of the server's hold music; or the server's again.
+    Hold(Hold),
+    /// Take back what was said and listeners have not heard yet. It cannot be undone.
+    Dump(Slug),
 }
 
 /// The space that is meant.
@@ -189,6 +209,9 @@ pub fn run(args: &SpaceArgs, output: &mut dyn Write) -> Result<(), Error> {
     let path = format!("/api/spaces{path}");
     let answer = match &args.command {
         SpaceCommand::Track(track) => track.keep(args.desk.fetch(&path)?)?,
+        SpaceCommand::Hold(Hold {
+            file: Some(file), ..
+        }) => args.desk.upload(&path, file)?,
         command => {
             let answer = args.desk.call(method, &path, body.as_ref())?;
             match command {
@@ -273,6 +296,10 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         SpaceCommand::Roles(command) => roles::request(command),
         SpaceCommand::Sound(sound) => sound.change(),
         SpaceCommand::Track(track) => ("GET", track.path(), None),
+        SpaceCommand::SetDelay(delay) => delay.change(),
+        SpaceCommand::Message(message) => message.change(),
+        SpaceCommand::Dump(slug) => step(slug, "dump"),
+        SpaceCommand::Hold(hold) => hold.forget(),
     }
 }
 
@@ -311,6 +338,9 @@ fn in_words(command: &SpaceCommand, answer: &Value) -> String {
         SpaceCommand::Track(track) => {
             format!("{} bytes in {}\n", answer["bytes"], track.out.display())
         }
+        SpaceCommand::SetDelay(delay) => delay.in_words(),
+        SpaceCommand::Dump(_) => programme::dumped_in_words(answer),
+        SpaceCommand::Hold(_) => programme::hold_in_words(answer),
         SpaceCommand::List => {
             let spaces = answer["spaces"]
                 .as_array()
@@ -408,12 +438,13 @@ fn in_rfc3339(time: Timestamp) -> String {
 }
 
 /// What a person sees of a space, in this order.
-const LABELS: [(&str, &str); 12] = [
+const LABELS: [(&str, &str); 13] = [
     ("title", "title"),
     ("slug", "slug"),
     ("state", "state"),
     ("scheduled_at", "scheduled"),
     ("delay_reason", "delayed"),
+    ("message", "message"),
     ("started_at", "started"),
     ("ended_at", "ended"),
     ("listen_url", "listen"),

@@ -8,6 +8,7 @@ use super::{programs, recordings, refused};
 use crate::api::ladder::{LadderJson, SetBody};
 use crate::api::spaces::cohosts::{CohostsJson, NewCohostJson};
 use crate::api::spaces::cue::CueBody;
+use crate::api::spaces::programme::DumpJson;
 use crate::api::spaces::seats::SeatBody;
 use crate::api::spaces::turns::TurnsJson;
 use crate::api::spaces::{
@@ -27,6 +28,8 @@ const TRACK: Body = Body::Media("audio/mp4");
 pub(super) fn operations() -> Vec<Operation> {
     let mut operations = spaces();
     operations.extend(one_space());
+    operations.push(dump());
+    operations.extend(hold());
     operations.extend(seats());
     operations.extend(recordings::operations());
     operations.extend(programs::operations());
@@ -34,6 +37,7 @@ pub(super) fn operations() -> Vec<Operation> {
     operations.push(track());
     operations.extend(ladder());
     operations.extend(webrtc::operations(&Door::WHIP));
+    operations.extend(webrtc::operations(&Door::TALKBACK));
     operations.extend(pages());
     operations.extend(feed());
     operations
@@ -118,6 +122,39 @@ fn one_space() -> Vec<Operation> {
             &[403],
         ),
     ]
+}
+
+fn dump() -> Operation {
+    let operation = api(
+        "post",
+        "/api/spaces/{slug}/dump",
+        "dump",
+        "Takes back what was said and is not heard yet",
+        HOST,
+    )
+    .says("Listeners never hear it, and it is not recorded. It cannot be undone.")
+    .answers(200, "How much that was.", &[json_of::<DumpJson>()])
+    .answers(409, "The programme holds nothing.", &[Body::Problem]);
+    refused(operation, &[403])
+}
+
+fn hold() -> Vec<Operation> {
+    let (path, it) = ("/api/spaces/{slug}/hold", || json_of::<SpaceJson<'_>>());
+    let put = api("put", path, "putHold", "Hold music of the host's own", HOST)
+        .says("WAV, FLAC, Ogg (Vorbis, Opus) or MP3, 4 s to 10 minutes. It is looped, and brought to the loudness of the programme.")
+        .reads(BYTES)
+        .answers(200, "The space; it is played once `hold.ready` says so.", &[it()])
+        .answers(408, "It did not come within two minutes.", &[Body::Problem])
+        .answers(409, "The space is live or over, or too many have their own.", &[Body::Problem]);
+    let delete = api(
+        "delete",
+        path,
+        "deleteHold",
+        "The node's hold music again",
+        HOST,
+    )
+    .answers(200, "The space.", &[it()]);
+    vec![refused(put, &[403, 413, 422]), refused(delete, &[403])]
 }
 
 fn seats() -> Vec<Operation> {

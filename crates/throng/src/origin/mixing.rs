@@ -4,6 +4,8 @@
 //! that comes late is caught up; what a stopped process has missed is left out and counted.
 
 mod levels;
+mod on_air;
+pub(crate) mod talkback;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -15,17 +17,18 @@ use std::time::{Duration, Instant};
 use throng_core::key::SeatNumber;
 use throng_core::space::{Place, Space, State};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
+use throng_media::hold::HoldLoop;
 use throng_media::jitter::{Counters, SpeakerPacket};
-use throng_media::mixer::{Mixer, Return, SeatId};
-use throng_media::programme::Programme;
+use throng_media::mixer::{Ears, Mixer, Return, SeatId};
 use throng_media::{Frame, SILENCE};
 use throng_stage::{SessionId, Stage};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use self::levels::count;
 pub(crate) use self::levels::{Levels, SeatLevel};
+pub(crate) use self::on_air::OnAir;
+use self::talkback::TalkbackLevel;
 use super::dead_air::{Look, Watch};
-use super::encoding::Encoding;
 use super::reception::Reception;
 use super::routing::seat_key;
 use super::tracks::Tracks;
@@ -53,18 +56,23 @@ pub(crate) enum Input {
         packet: SpeakerPacket,
         arrived: Instant,
     },
+    /// A talkback line is for these from now on.
+    TalkTo { line: SeatId, ears: Ears },
     /// A speaker has muted himself, or no longer, as his page tells.
     OwnMute { seat: SeatId, muted: bool },
-    /// The programme begins at a part: hold, or the stage at once where it is resumed in mid-talk.
-    Begin {
-        first: PartIndex,
-        programme: Box<Programme>,
-        encoding: Encoding,
+    /// The programme begins.
+    Begin(Box<OnAir>),
+    /// What is said from a frame on is to be heard from a part on.
+    GoLive {
+        said_from: u64,
+        heard_from: PartIndex,
     },
     /// What each seat sends is kept, too.
     KeepTracks(Tracks),
-    /// The stage is to be heard from a part on.
-    GoLive(PartIndex),
+    /// What is said and not heard yet is thrown away; answered with how many frames that were.
+    Dump(oneshot::Sender<usize>),
+    /// Another hold programme is to be heard.
+    Hold(HoldLoop),
     /// The programme ends before a part.
     End(PartIndex),
     /// Everything ends now.
@@ -104,6 +112,7 @@ impl Mixing {
                     mixer,
                     sessions: BTreeMap::new(),
                     receptions: BTreeMap::new(),
+                    ears: BTreeMap::new(),
                     own_mutes: BTreeSet::new(),
                     space,
                     known,
@@ -154,14 +163,6 @@ fn frame_at(epoch: Instant, now: Instant) -> u64 {
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / FRAME_MS
 }
 
-/// The programme while it is on air.
-struct OnAir {
-    first_frame: u64,
-    end: Option<PartIndex>,
-    programme: Box<Programme>,
-    encoding: Encoding,
-}
-
 struct Ticker {
     space_number: u32,
     epoch: Instant,
@@ -172,13 +173,15 @@ struct Ticker {
     sessions: BTreeMap<SeatId, SessionId>,
     /// How the packets of each arrive, and what was counted of them already.
     receptions: BTreeMap<SeatId, (Reception, Counters)>,
+    /// Whom each talkback line is for; at most as many as there are lines.
+    ears: BTreeMap<SeatId, Ears>,
     /// Who says that he has muted himself; of those who are connected.
     own_mutes: BTreeSet<SeatId>,
     space: watch::Receiver<Arc<Space>>,
     /// As it was at the last look.
     known: Arc<Space>,
     dead_air: Watch,
-    on_air: Option<OnAir>,
+    on_air: Option<Box<OnAir>>,
     tracks: Option<Tracks>,
     frame: u64,
 }
@@ -246,6 +249,12 @@ impl Ticker {
 
     fn take(&mut self, input: Input) {
         match input {
+            Input::Join { seat, .. } | Input::Leave { seat, .. } | Input::Packet { seat, .. }
+                if talkback::is_line(seat) =>
+            {
+                self.take_talkback(input);
+            }
+            Input::TalkTo { .. } => self.take_talkback(input),
             Input::Join { seat, session } => {
                 self.sessions.insert(seat, session);
                 self.receptions.remove(&seat);
@@ -277,38 +286,32 @@ impl Ticker {
                     .push(seat, arrived.saturating_duration_since(self.epoch), &packet);
             }
             Input::Leave { .. } | Input::Packet { .. } | Input::Stop => {}
-            Input::Begin {
-                first,
-                programme,
-                encoding,
+            Input::Begin(on_air) => self.on_air = Some(on_air),
+            Input::GoLive {
+                said_from,
+                heard_from,
             } => {
-                let first_frame = first.0 * FRAMES_PER_PART;
-                self.on_air = Some(OnAir {
-                    first_frame,
-                    end: None,
-                    programme,
-                    encoding,
-                });
+                if let Some(on_air) = &mut self.on_air {
+                    on_air.go_live(said_from, heard_from);
+                }
             }
             Input::KeepTracks(tracks) => {
                 self.mixer.set_tracks(true);
                 self.tracks = Some(tracks);
             }
-            Input::GoLive(part) => {
+            Input::Dump(reply) => {
+                let frames = self.on_air.as_mut().map_or(0, |on_air| on_air.dump());
+                // Who asked may have gone; it is done all the same.
+                let _ = reply.send(frames);
+            }
+            Input::Hold(sound) => {
                 if let Some(on_air) = &mut self.on_air {
-                    let asked = part.0 * FRAMES_PER_PART;
-                    let frame = on_air.programme.go_live(asked);
-                    if frame != asked {
-                        tracing::warn!(
-                            late = frame - asked,
-                            "the cut to the talk came frames late"
-                        );
-                    }
+                    on_air.change_hold(sound);
                 }
             }
             Input::End(part) => {
                 if let Some(on_air) = &mut self.on_air {
-                    on_air.end = Some(part);
+                    on_air.end(part);
                 }
             }
         }
@@ -381,43 +384,41 @@ impl Ticker {
         let dead_air = self
             .dead_air
             .look(self.frame, is_live.then(|| Look::at(&seats)));
-        let live_part = is_live.then_some(PartIndex(self.frame / FRAMES_PER_PART));
+        let heard_at = self.frame + self.known.programme.delay_frames();
+        let delay = self.on_air.as_ref().map(|on_air| on_air.standing());
         self.levels.send_replace(Levels {
             seats,
             dead_air,
-            live_part,
+            live_part: is_live.then_some(PartIndex(heard_at / FRAMES_PER_PART)),
+            delay: delay.unwrap_or_default(),
+            talkbacks: TalkbackLevel::all(&self.mixer),
         });
     }
 
-    /// Whether the stage is what listeners are to hear in this frame.
+    /// Whether listeners are to hear what is said on the stage in this frame, now or after the delay.
     fn is_live(&self) -> bool {
         let from = self
             .known
             .live_part
             .filter(|_| self.known.state == State::Live);
-        let is_on = |on_air: &OnAir| on_air.first_frame <= self.frame;
-        from.is_some_and(|from| from.0 * FRAMES_PER_PART <= self.frame)
-            && self.on_air.as_ref().is_some_and(is_on)
+        let heard_at = self.frame + self.known.programme.delay_frames();
+        from.is_some_and(|from| from.0 * FRAMES_PER_PART <= heard_at)
+            && self
+                .on_air
+                .as_ref()
+                .is_some_and(|on_air| on_air.has_begun(self.frame))
     }
 
     fn put_on_air(&mut self, stage: &Frame) {
-        let Some(on_air) = &mut self.on_air else {
-            return;
-        };
-        if on_air
-            .end
-            .is_some_and(|end| self.frame >= end.0 * FRAMES_PER_PART)
-        {
-            let ended = self.on_air.take().expect("it is on air");
-            let end = ended.end.expect("it has an end");
-            ended.encoding.end(end);
+        if let Some(over) = self.on_air.take_if(|on_air| on_air.is_over(self.frame)) {
+            let end = over.finish();
             self.mixer.set_tracks(false);
             if let Some(tracks) = self.tracks.take() {
                 tracks.end(end);
             }
-        } else if self.frame >= on_air.first_frame {
-            let frame = on_air.programme.tick(stage);
-            on_air.encoding.push(self.frame, &frame);
+        }
+        if let Some(on_air) = &mut self.on_air {
+            on_air.put_out(self.frame, stage, self.known.programme.delay_frames());
         }
     }
 }

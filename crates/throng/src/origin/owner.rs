@@ -20,7 +20,8 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 
 use super::clock::{instant_of, now, wall};
 use super::hold;
-use super::mixing::{Input, Mixing};
+use super::mixing::{Input, Mixing, talkback};
+use super::own_hold::Player;
 use super::pipeline::{self, Pipeline, Recorded};
 use super::roles::Cue;
 use super::routing::seat_key;
@@ -41,6 +42,13 @@ const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// lightly.
 const END_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Who ends a space that is not delayed waits for the last part, and has the replay with his answer.
+const END_AWAITED: Duration = Duration::from_secs(1);
+/// A frame.
+const FRAME_MS: u64 = 20;
+/// What the mixer tells of itself is at most so old; meanwhile the line may have grown.
+const LEVELS_AGE_MS: u64 = 100;
+
 /// The task that owns a space.
 pub(super) struct Owner {
     pub(super) number: u32,
@@ -53,8 +61,12 @@ pub(super) struct Owner {
     pub(super) tracks: KeptTracks,
     /// Told when the thread that writes tracks has ended.
     pub(super) keeping_tracks: Option<oneshot::Receiver<()>>,
+    /// Until when the programme plays out what it holds, where it has ended.
+    pub(super) ending: Option<Instant>,
     /// The hold programme before doors; it ends with the owner.
     pub(super) holding: JoinSet<()>,
+    /// Of the hold programme.
+    pub(super) player: Arc<Player>,
     pub(super) counted: (u64, u64),
     /// The recording is deleted, and lies on the disk still.
     pub(super) is_to_be_removed: bool,
@@ -75,7 +87,7 @@ impl Owner {
         }
         if space.doors_part.is_none() {
             self.holding.spawn(hold::produce(
-                Arc::clone(&self.shared.hold),
+                Arc::clone(&self.player.hold),
                 Arc::clone(&self.on_air),
             ));
             return Ok(());
@@ -110,6 +122,7 @@ impl Owner {
             let due = self.due();
             let cued = *self.cue.borrow();
             let cue = at(cued.map(|cue| self.space.cue_due(cue.part)), now().steady);
+            let played_out = until(self.ending);
             tokio::select! {
                 command = queue.recv() => match command {
                     Some(Command::Act { actor, acts, reply }) => {
@@ -135,6 +148,10 @@ impl Owner {
                     }
                 }
                 () = cue => self.take_cue().await,
+                () = played_out => {
+                    self.finish().await;
+                    self.shared.listed.send_replace(());
+                }
                 _ = look.tick(), if !is_over => self.keep_dates().await,
                 _ = count.tick() => {
                     self.keep_counts().await;
@@ -172,9 +189,12 @@ impl Owner {
     async fn act(&mut self, actor: Actor, acts: &[Act]) -> Result<Arc<Space>, ActError> {
         if self.pipeline.is_none() && matches!(acts, [Act::OpenDoors | Act::GoLive]) {
             // The programme begins with the hold's sound, which a node that has just started is still making.
-            self.shared.hold.sound().await;
+            self.player.hold.sound().await;
         }
-        let (space, change) = self.decide(actor, acts).await?;
+        let (space, change) = match acts {
+            [Act::End] => self.decide(actor, &[self.end_act()]).await?,
+            acts => self.decide(actor, acts).await?,
+        };
         self.shared.webhooks.ring();
         self.space = Arc::new(space);
         self.space_now.send_replace(Arc::clone(&self.space));
@@ -192,7 +212,7 @@ impl Owner {
             None => None,
             Some(seconds) => {
                 if self.pipeline.is_none() {
-                    self.shared.hold.sound().await;
+                    self.player.hold.sound().await;
                 }
                 let part = self.space.cue(now(), seconds)?;
                 Some(Cue { part, actor })
@@ -210,6 +230,17 @@ impl Owner {
             tracing::error!(slug = self.space.slug.as_str(), %error, "a countdown ended, and the space did not go live");
         }
         self.cue.send_replace(None);
+    }
+
+    /// The end: at once, or when what was said and is not heard yet has been played out.
+    fn end_act(&self) -> Act {
+        let levels = self.mixing.borrow().as_ref().map(Mixing::levels);
+        match levels.unwrap_or_default().delay.behind as u64 {
+            0 => Act::End,
+            frames => Act::PlayOut {
+                held_ms: frames * FRAME_MS + LEVELS_AGE_MS,
+            },
+        }
     }
 
     /// Decides and keeps. Where keeping took so long that the decided part has begun, a later one is decided.
@@ -259,7 +290,10 @@ impl Owner {
                 self.on_air.ask();
                 match &self.pipeline {
                     Some(_) => {
-                        self.tell_mixer(Input::GoLive(part));
+                        self.tell_mixer(Input::GoLive {
+                            said_from: pipeline::said_from(&self.space, part),
+                            heard_from: part,
+                        });
                         self.keep_tracks();
                     }
                     None => self.begin().await?,
@@ -269,6 +303,7 @@ impl Owner {
             Change::Cancelled => {
                 self.holding.shutdown().await;
                 self.stop().await;
+                self.player.let_go();
                 self.on_air.change_window(Window::finish);
                 self.on_air.set_flowing(true);
                 self.declare();
@@ -291,7 +326,11 @@ impl Owner {
         }
     }
 
+    /// Tells the audience where the space stands. While it hears what is played out, it is live.
     fn declare(&self) {
+        if self.ending.is_some() {
+            return;
+        }
         let (counts, recorded) = (self.on_air.counts(), self.on_air.past().recorded());
         self.on_air.declare(facts(&self.space, counts, recorded));
     }
@@ -306,6 +345,7 @@ impl Owner {
             &self.shared,
             &self.recorded,
             &mixing,
+            &self.player.hold,
         )
         .await?;
         self.pipeline = Some(pipeline);
@@ -387,24 +427,34 @@ impl Owner {
         }
     }
 
-    /// Waits until the last part is played and on disk, then tells the audience.
+    /// Ends the programme before a part. Where that is some seconds off, because it is delayed, the host has his answer
+    /// first, and can still take back what was said.
     async fn end(&mut self, part: PartIndex) {
         self.tell_mixer(Input::End(part));
-        if let Some(pipeline) = self.pipeline.take() {
-            let ends_at = self.space.created_at.plus_ms(part.start_ms());
-            let until_end = Duration::from_millis(ends_at.ms_since(now().steady));
-            if timeout(until_end + END_TIMEOUT, pipeline.finished())
-                .await
-                .is_err()
-            {
-                tracing::error!(
-                    "the archive did not finish in time; the replay lacks its end until the disk has taken it"
-                );
-            }
+        let ends_at = self.space.created_at.plus_ms(part.start_ms());
+        let until_end = Duration::from_millis(ends_at.ms_since(now().steady));
+        let ending = Instant::now() + until_end;
+        self.ending = Some(ending);
+        if until_end <= END_AWAITED {
+            sleep_until(ending).await;
+            self.finish().await;
+        }
+    }
+
+    /// Waits until the last part is on disk, then tells the audience.
+    async fn finish(&mut self) {
+        self.ending = None;
+        if let Some(pipeline) = self.pipeline.take()
+            && timeout(END_TIMEOUT, pipeline.finished()).await.is_err()
+        {
+            tracing::error!(
+                "the archive did not finish in time; the replay lacks its end until the disk has taken it"
+            );
         }
         self.on_air.change_window(Window::finish);
         self.on_air.set_flowing(true);
         self.stop_mixing().await;
+        self.player.let_go();
         self.declare();
         self.keep_counts().await;
     }
@@ -415,12 +465,13 @@ impl Owner {
         self.shared.mixers.send_modify(|mixers| {
             mixers.remove(&self.number);
         });
-        for seat in 1..=self.space.speakers {
+        let seats = (1..=self.space.speakers).map(SeatId);
+        for seat in seats.chain(talkback::lines()) {
             // A stage that is closed has no session left to end.
             let _ = self
                 .shared
                 .stage
-                .close_seat(seat_key(self.number, SeatId(seat)))
+                .close_seat(seat_key(self.number, seat))
                 .await;
         }
         let _ = self
@@ -503,6 +554,14 @@ impl Owner {
 async fn at(time: Option<UnixMillis>, now: UnixMillis) {
     match time {
         Some(at) => sleep_until(Instant::now() + Duration::from_millis(at.ms_since(now))).await,
+        None => pending().await,
+    }
+}
+
+/// Waits until an instant; for ever without one.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
         None => pending().await,
     }
 }

@@ -12,15 +12,15 @@ use throng_core::space::Space;
 use throng_core::timeline::PartIndex;
 use tokio::sync::watch;
 
-use super::hold::Hold;
 use super::readable::Readable;
+use super::space_hold::SpaceHold;
 
 /// Most parts joined for one answer: a segment.
 const PARTS_MAX: u64 = throng_core::timeline::PARTS_PER_SEGMENT;
 
 /// The past of one space.
 pub(crate) struct SpacePast {
-    pub(crate) hold: Arc<Hold>,
+    pub(crate) hold: Arc<SpaceHold>,
     pub(crate) space: watch::Receiver<Arc<Space>>,
     /// Set when the archive is opened: at doors, or when the node starts.
     pub(crate) archive: Readable,

@@ -22,7 +22,7 @@ use throng_core::space::{Act, Actor, Refusal, Space};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 use throng_core::window::Window;
-use throng_media::mixer::SeatId;
+use throng_media::mixer::{MAX_TALKBACKS, SeatId};
 use throng_media::rendering::Silence;
 use throng_stage::{Answer, Patched, ProgrammeKey, SessionId, Stage, StageError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -32,12 +32,15 @@ use super::clock::{ClockWatch, now, wall};
 use super::dead_air;
 use super::hold::Hold;
 use super::mixing::{Input, Levels, Mixing};
+use super::own_hold::{OwnHolds, Player};
 use super::owner::Owner;
 use super::past::SpacePast;
 use super::pipeline;
 use super::reception;
 use super::roles::{Cue, Roles};
 use super::routing::{Mixers, seat_key};
+use super::space_hold::SpaceHold;
+use super::talkback::Lines;
 use super::tracks::KeptTracks;
 use crate::alarm::Alarm;
 use crate::store::{Kept, Store, StoreError};
@@ -73,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) stage: Stage,
     pub(crate) hold: Arc<Hold>,
+    pub(crate) own_holds: Arc<OwnHolds>,
     pub(crate) silence: Arc<Silence>,
     pub(crate) mixers: Mixers,
     pub(crate) inits: [Bytes; throng_core::rendition::RENDITION_COUNT],
@@ -115,6 +119,9 @@ pub(crate) struct SpaceHandle {
     levels: watch::Receiver<Option<Mixing>>,
     recorded: pipeline::Recorded,
     tracks: KeptTracks,
+    pub(super) talkback_lines: watch::Sender<Lines>,
+    /// Of the hold programme.
+    pub(crate) player: Arc<Player>,
     commands: mpsc::Sender<Command>,
     pub(super) shared: Arc<Shared>,
 }
@@ -129,8 +136,9 @@ impl SpaceHandle {
         let space = Arc::new(kept.space);
         let (space_now, watched) = watch::channel(Arc::clone(&space));
         let recorded = pipeline::Recorded::default();
+        let hold = SpaceHold::new(Arc::clone(&shared.hold));
         let past = SpacePast {
-            hold: Arc::clone(&shared.hold),
+            hold: Arc::clone(&hold),
             space: watched.clone(),
             archive: recorded.reader.clone(),
         };
@@ -143,6 +151,16 @@ impl SpaceHandle {
         let on_air = Arc::new(OnAir::new(facts, window, presence, Box::new(past)));
         let (commands, queue) = mpsc::channel(QUEUE_ACTS);
         let (mixing, levels) = watch::channel(None);
+        let player = Arc::new(Player {
+            shared: Arc::clone(&shared.own_holds),
+            hold,
+            space: watched.clone(),
+            mixing: levels.clone(),
+            own: watch::Sender::new(None),
+        });
+        if !space.state.is_over() {
+            tokio::spawn(Arc::clone(&player).resume());
+        }
         let (cue, cued) = watch::channel(None::<Cue>);
         let turns = Arc::new(Mutex::new(kept.turns));
         let tracks = tracks_of(&space, &shared).await;
@@ -156,7 +174,9 @@ impl SpaceHandle {
             pipeline: None,
             tracks: tracks.clone(),
             keeping_tracks: None,
+            ending: None,
             holding: JoinSet::new(),
+            player: Arc::clone(&player),
             counted: (kept.peak, kept.joined),
             is_to_be_removed: false,
             cue,
@@ -176,6 +196,8 @@ impl SpaceHandle {
             levels,
             recorded,
             tracks,
+            talkback_lines: watch::Sender::default(),
+            player,
             commands,
             shared,
         }))
@@ -215,6 +237,19 @@ impl SpaceHandle {
             .as_ref()
             .map(Mixing::levels)
             .unwrap_or_default()
+    }
+
+    /// Takes back what was said and is not heard yet: listeners never hear it, and it is not recorded. How many frames that
+    /// were; none where the programme holds nothing.
+    pub(crate) async fn dump(&self) -> Result<usize, ActError> {
+        let Some(mixing) = self.levels.borrow().clone() else {
+            return Ok(0);
+        };
+        let (reply, answer) = oneshot::channel();
+        if mixing.inputs().try_send(Input::Dump(reply)).is_err() {
+            return Err(ActError::Closed);
+        }
+        answer.await.map_err(|_| ActError::Closed)
     }
 
     /// What the host must know now.
@@ -275,18 +310,29 @@ impl SpaceHandle {
         if !self.space.borrow().stage.admits(seat) {
             return Err(PublishError::Locked);
         }
-        // The owner may wait for the disk; where there is a stage, nobody who belongs on it does.
-        let has_stage = self.levels.borrow().is_some();
-        if !has_stage {
-            self.ask(|reply| Command::Mixer { reply })
-                .await
-                .ok_or(PublishError::Over)??;
-        }
+        self.mixing().await?;
         Ok(self
             .shared
             .stage
             .publish(offer, seat_key(self.number, SeatId(seat.0)))
             .await?)
+    }
+
+    /// The mixer, started where it is not there yet.
+    pub(super) async fn mixing(&self) -> Result<Mixing, PublishError> {
+        // The owner may wait for the disk; where there is a stage, nobody who belongs on it does.
+        let mixing = self.levels.borrow().clone();
+        match mixing {
+            Some(mixing) => Ok(mixing),
+            None => self
+                .ask(|reply| Command::Mixer { reply })
+                .await
+                .ok_or(PublishError::Over)?,
+        }
+    }
+
+    pub(super) fn stage(&self) -> &Stage {
+        &self.shared.stage
     }
 
     /// Connects a listener over WebRTC.
@@ -421,6 +467,8 @@ pub(crate) enum PublishError {
     Locked,
     #[error("the space is over")]
     Over,
+    #[error("{MAX_TALKBACKS} hosts talk to the stage already")]
+    TalkbackFull,
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
     #[error(transparent)]

@@ -9,6 +9,7 @@
 #[path = "../../../throng-air/tests/air/wire.rs"]
 mod wire;
 
+mod craft;
 mod desk;
 mod hand;
 mod house;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use bytes::BufMut;
 use throng_core::dates::{CORRECTIONS_MAX, Correction, Corrections};
-use throng_core::space::{Chapters, DeletedBy, Deletion, SoundSetting, Space, StageSetting, State};
+use throng_core::space::{Chapters, DeletedBy, Deletion, ProgrammeSetting, SoundSetting, Space, StageSetting, State};
 use throng_core::time::UnixMillis;
 
 use super::super::TEXT_MAX_BYTES;
@@ -25,6 +25,9 @@ pub(super) fn put_space(out: &mut Vec<u8>, space: &Space) {
     }
     put_option(out, space.delay_reason.as_ref(), |out, reason| {
         put_bytes(out, reason.as_bytes());
+    });
+    put_option(out, space.programme.message.as_ref(), |out, message| {
+        put_bytes(out, message.as_bytes());
     });
     out.put_u32(space.speakers);
     let corrections: Vec<_> = space.corrections.iter().collect();
@@ -56,6 +59,11 @@ pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
         started_at: reader.option(time)?,
         ended_at: reader.option(time)?,
         delay_reason: reader.option(|reader| reader.text(TEXT_MAX_BYTES))?,
+        programme: ProgrammeSetting {
+            message: reader.option(|reader| reader.text(TEXT_MAX_BYTES))?,
+            // It is in the sound already.
+            delay_seconds: 0,
+        },
         speakers: reader.u32()?,
         corrections: corrections(reader)?,
         keep_recording_days: reader.option(days)?,

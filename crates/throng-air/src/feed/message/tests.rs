@@ -51,6 +51,7 @@ fn space() -> impl Strategy<Value = Space> {
                 expected_listeners: None,
             };
             let mut space = Space::announce(UnixMillis(now), announcement).unwrap();
+            space.programme.message = (now % 2 == 0).then(|| "Slides: ß".to_owned());
             space.correct_dates(Now {
                 wall: space.created_at.shifted_ms(now),
                 steady: space.created_at,

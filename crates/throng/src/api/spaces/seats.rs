@@ -65,6 +65,8 @@ pub(crate) struct SeatJson {
     talking: bool,
     /// Whether there is a track of what was said here.
     has_track: bool,
+    /// Whether a host talks to him now, off air.
+    talked_to: bool,
     /// Of his microphone, whatever the gain; null where nobody is connected.
     level_dbov: Option<f32>,
 }
@@ -187,7 +189,8 @@ pub(in crate::api) fn known_seat(space: &Space, seat: u32) -> Result<SeatNumber,
 
 /// All seats of a space, in order.
 pub(super) fn shown(handle: &SpaceHandle, space: &Space) -> Vec<SeatJson> {
-    let levels = handle.levels().seats;
+    let levels = handle.levels();
+    let (levels, talkbacks) = (levels.seats, levels.talkbacks);
     let seats = (1..=space.speakers).map(|seat| {
         let level = levels.iter().find(|level| level.seat == seat);
         let number = SeatNumber(seat);
@@ -208,6 +211,7 @@ pub(super) fn shown(handle: &SpaceHandle, space: &Space) -> Vec<SeatJson> {
             },
             talking: level.is_some_and(|level| level.talking),
             has_track: handle.has_track(number),
+            talked_to: talkbacks.iter().any(|line| line.reaches(seat)),
             level_dbov: level.map(|level| level.level_dbov),
         }
     });

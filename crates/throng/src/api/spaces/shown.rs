@@ -10,6 +10,8 @@ use throng_core::key::Role;
 
 use super::cohosts::{self, AtDeskJson};
 use super::cue::{self, CueJson};
+use super::hold::HoldJson;
+use super::programme::DelayJson;
 use super::seats::{self, SeatJson};
 use crate::alarm::Alarm;
 use crate::api::Desk;
@@ -46,6 +48,10 @@ pub(crate) struct SpaceJson<'a> {
     levelling: bool,
     /// Whether each speaker's own sound is kept, from go-live to the end.
     tracks: bool,
+    /// By how many seconds the programme is to be later than the stage.
+    delay_seconds: u8,
+    delay: DelayJson,
+    hold: HoldJson,
     /// Every seat, in order.
     speakers: Vec<SeatJson>,
     /// What begins where in the recording, in order.
@@ -99,6 +105,9 @@ impl Desk {
             at_desk: cohosts::at_desk(handle),
             levelling: space.sound.levelling,
             tracks: space.sound.tracks,
+            delay_seconds: space.programme.delay_seconds,
+            delay: handle.levels().delay.into(),
+            hold: HoldJson::of(handle),
             speakers: seats::shown(handle, &space),
             chapters: space.chapters.iter().map(ChapterJson::from).collect(),
             keep_recording_days: space.keep_recording_days,

@@ -23,10 +23,10 @@ pub enum Switch {
 #[derive(Args, Clone, Debug, Default)]
 pub struct SoundArgs {
     /// Whether voices are brought gently to the same loudness, -16 LUFS. A new space does.
-    #[arg(long, value_name = "ON|OFF")]
+    #[arg(long, value_name = "ON|OFF", hide_possible_values = true)]
     pub levelling: Option<Switch>,
     /// Whether each speaker's own sound is kept as a track beside the recording. A new space does not. Only before go-live.
-    #[arg(long, value_name = "ON|OFF")]
+    #[arg(long, value_name = "ON|OFF", hide_possible_values = true)]
     pub tracks: Option<Switch>,
 }
 

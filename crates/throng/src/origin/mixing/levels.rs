@@ -2,8 +2,10 @@
 
 use throng_core::space::Place;
 use throng_core::timeline::PartIndex;
+use throng_media::delay::Standing;
 use throng_media::jitter::Counters;
 
+use super::talkback::TalkbackLevel;
 use crate::origin::dead_air::DeadAir;
 use crate::origin::reception::Trouble;
 
@@ -14,8 +16,12 @@ pub(crate) struct Levels {
     pub(crate) seats: Vec<SeatLevel>,
     /// That listeners hear nobody, while they should.
     pub(crate) dead_air: Option<DeadAir>,
-    /// The part that was mixed then, where listeners heard the stage.
+    /// The part in which listeners hear what was said then, where they do.
     pub(crate) live_part: Option<PartIndex>,
+    /// By how much the programme is late.
+    pub(crate) delay: Standing,
+    /// Hosts who have a line to the stage.
+    pub(crate) talkbacks: Vec<TalkbackLevel>,
 }
 
 /// One speaker as the desk shows him.
