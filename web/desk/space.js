@@ -1,5 +1,6 @@
 // The host's desk for one space: the next step, who is on stage, what listeners hear and are told.
 import { api, repeat } from './api.js';
+import { keepAudit } from './audit.js';
 import { drawChapters, takeChapters } from './chapters.js';
 import { addCohost, showCohosts, tellDesk } from './cohosts.js';
 import { onPress } from './confirm.js';
@@ -280,6 +281,7 @@ $('lock').addEventListener('click', () => {
 const done = words => { say(words); return look(); };
 takeChapters(key, path, done);
 takeKeeping(key, path, done);
+keepAudit($('audit-box'), () => api(key, 'GET', `${path}/audit`));
 $('details').addEventListener('submit', save);
 $('monitor').addEventListener('click', () => setMonitor($('monitor-audio').muted));
 $('monitor-audio').addEventListener('playing', () => { document.documentElement.dataset.monitor = 'playing'; });

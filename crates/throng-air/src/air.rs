@@ -13,6 +13,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use throng_core::admission::Share;
 use throng_core::caching::{BRIEF, NEVER};
+use throng_core::network::TrustedProxies;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::space;
 use throng_core::time::UnixMillis;
@@ -75,6 +76,7 @@ pub struct Air {
     hold_file: watch::Sender<Option<Arc<HoldFile>>>,
     ledger: Arc<Ledger>,
     reports: Reports,
+    proxies: OnceLock<TrustedProxies>,
     drain: OnceLock<(Instant, Drain)>,
     closed: watch::Sender<bool>,
 }
@@ -105,6 +107,7 @@ impl Air {
             hold_file: watch::Sender::new(None),
             ledger: Arc::default(),
             reports: Reports::default(),
+            proxies: OnceLock::new(),
             drain: OnceLock::new(),
             closed: watch::Sender::new(false),
         })
@@ -142,6 +145,16 @@ impl Air {
     /// The memory that this process may take.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    /// Believes these proxies from now on what they say of whom they ask for. A second order changes nothing.
+    pub fn trust(&self, proxies: TrustedProxies) {
+        self.proxies.get_or_init(|| proxies);
+    }
+
+    /// The proxies that are believed, where the operator has named any.
+    pub(crate) fn proxies(&self) -> Option<&TrustedProxies> {
+        self.proxies.get().filter(|proxies| !proxies.is_empty())
     }
 
     /// What precedes the parts.
@@ -312,6 +325,10 @@ async fn readable_cross_origin(mut response: Response) -> Response {
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(EXPOSED_HEADERS),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
     );
     response
 }

@@ -17,6 +17,7 @@ pub mod feed;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guests;
 pub mod hand_over;
 pub mod ladder;
 pub mod ledger;

@@ -3,6 +3,7 @@
 //! Pure. An address says who somebody is only to whom he connects: behind a proxy all come from one. What the proxy
 //! writes into `X-Forwarded-For` is believed from the proxies that the operator names, and from nobody else.
 
+// Addresses alone; what could open a socket is not there.
 use core::net::IpAddr;
 use std::fmt;
 use std::str::FromStr;
@@ -292,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_long_row_of_proxies_is_not_walked_to_its_end() {
-        let row = ["10.0.0.1"; 10_000].join(",");
+        let row = ["10.0.0.1"; 100].join(",");
         let line = format!("192.0.2.7,{row}");
         assert_eq!(client("10.0.0.1", &[&line]), at("10.0.0.1"));
     }

@@ -1,5 +1,6 @@
 //! The desk's address: pages, the API of spaces, and WHIP; and WHEP on the audience's address.
 
+pub(crate) mod audit;
 mod events;
 pub(crate) mod ladder;
 pub(crate) mod limits;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, patch, post, put};
@@ -121,12 +122,14 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             "/api/spaces/{slug}/speakers/{seat}/session",
             delete(spaces::seats::remove),
         )
+        .route("/api/spaces/{slug}/audit", get(audit::show))
         .route("/api/spaces/{slug}/events", get(events::follow))
         .route("/api/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/api/webhooks/{webhook}", delete(webhooks::delete))
         .route("/api/webhooks/{webhook}/ping", post(webhooks::ping))
         .route("/api/spaces/{slug}/tracks/{seat}", get(tracks::download))
         .route("/api/ladder", get(ladder::show).put(ladder::set))
+        .route_layer(from_fn_with_state(Arc::clone(&desk), audit::note))
         .route_layer(from_fn_with_state(Arc::clone(&desk), limits::with_a_key))
         .route("/api", any(unknown))
         .route("/api/{*path}", any(unknown))
@@ -165,6 +168,7 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         .route("/openapi.json", get(description))
         .merge(api)
         .merge(whip)
+        .layer(map_response(hardened))
         .with_state(desk)
 }
 
@@ -184,7 +188,26 @@ pub(crate) fn audience_routes(desk: Arc<Desk>) -> Router {
         .layer(DefaultBodyLimit::max(webrtc::SDP_MAX_BYTES))
         .layer(map_response(problem::of_refusals))
         .layer(map_response(webrtc::readable_cross_origin))
+        .layer(map_response(hardened))
         .with_state(desk)
+}
+
+/// Whatever is answered here, a browser takes it for no more than it says it is, and shows it in nobody's frame.
+async fn hardened(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        // Pages have a policy of their own.
+        let set = headers.entry(name);
+        set.or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 async fn unknown() -> StatusCode {

@@ -31,7 +31,7 @@ const KEPT: usize = 256;
 /// A space is looked at this often; a change of the space itself is told at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A space is looked at for so long after the last one who followed it.
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_mins(1);
 
 /// One event.
 #[derive(Debug)]

@@ -55,6 +55,7 @@ use self::space::{PipelineError, Shared, grant};
 use crate::alarm::Alarm;
 use crate::chance;
 use crate::pages;
+use crate::store::audit::Done;
 use crate::store::{Kept, Store, StoreError};
 use crate::webhooks::{self, Webhooks};
 
@@ -187,6 +188,27 @@ impl Origin {
     /// The space of a slug.
     pub(crate) fn find(&self, slug: &str) -> Option<Arc<SpaceHandle>> {
         self.spaces.borrow().get(slug).cloned()
+    }
+
+    /// Whether a space of this id is there still.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        let spaces = self.spaces.borrow();
+        spaces.values().any(|handle| handle.space().id == id)
+    }
+
+    /// Keeps what somebody did to a space.
+    pub(crate) async fn note(&self, space_id: &str, done: &Done) -> Result<(), StoreError> {
+        self.shared.store.note(space_id, done).await
+    }
+
+    /// What was done to a space before that number, newest first.
+    pub(crate) async fn acts(
+        &self,
+        space_id: &str,
+        before: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, Done)>, StoreError> {
+        self.shared.store.acts(space_id, before, limit).await
     }
 
     /// Every space, newest first.

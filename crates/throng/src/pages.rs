@@ -45,6 +45,7 @@ macro_rules! asset_file {
 /// The modules and styles of the desk: name, type, text.
 const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("api.js", MODULE),
+    asset_file!("audit.js", MODULE),
     asset_file!("awake.js", MODULE),
     asset_file!("chapters.js", MODULE),
     asset_file!("check.js", MODULE),
@@ -126,11 +127,14 @@ fn of_page(file: PageFile) -> (&'static str, &'static str) {
 /// Names all of these together, so that no page is joined by files that a browser kept of another version.
 static EDITION: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = Sha256::new();
-    PageFile::ALL
-        .into_iter()
-        .for_each(|file| hasher.update(of_page(file).1));
+    for file in PageFile::ALL {
+        hasher.update(of_page(file).1);
+    }
     let hash = hasher.finalize();
-    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    let number = hash[..4]
+        .iter()
+        .fold(0, |sum, byte| (sum << 8) | u32::from(*byte));
+    format!("{number:08x}")
 });
 
 /// The public list of spaces, newest first.
@@ -239,7 +243,7 @@ fn desk_page(template: &str) -> Document {
 fn audience_page(text: String, cache_control: &'static str, more: &str) -> Document {
     let policy = format!(
         "default-src 'none'; script-src {more}{}; style-src {more}{}; connect-src 'self'; media-src 'self' blob:; \
-         img-src 'self' data:; base-uri 'none'; form-action 'none'",
+         img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         hashes(&text, "<script type=\"module\">", "</script>"),
         hashes(&text, "<style>", "</style>"),
     );

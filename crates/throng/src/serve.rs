@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::ServerConfig;
+use throng_air::accept::Aside;
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
 use throng_air::drain::Successor;
@@ -31,7 +32,7 @@ use throng_core::admission::Lane;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_media::hold::HoldLoop;
 use throng_media::package;
-use throng_stage::{Stage, StageConfig};
+use throng_stage::{Stage, StageConfig, TcpDoor};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -176,11 +177,11 @@ impl Node {
         let operator = data::key(&config.data.join("operator.key"))?;
         let feed_key = data::key(&config.data.join("feed.key"))?;
         let store = Store::open_when_free(&config.data.join("throng.db")).await?;
-        let hold = own_hold(config.hold.clone());
         let listeners = Listeners::of(given, &config).await?;
         let certificate = certificate(&config)?;
-        let (stage, mixers) = taken_over(HAND_OVER_MAX, || start_stage(&config)).await?;
+        let (stage, mixers) = stage_at(&config, &listeners).await?;
         let addresses = Addresses::of(&listeners, &stage)?;
+        let speakers = speakers_at_the_desk(&stage);
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
         let links = links(&config, listen, &addresses, &operator);
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
@@ -192,7 +193,7 @@ impl Node {
             mixers,
             air: Arc::clone(&air),
             webhooks,
-            hold: hold.await?,
+            hold: own_hold(config.hold.clone()).await?,
             inits,
         };
         let desk = Arc::new(Desk {
@@ -207,12 +208,12 @@ impl Node {
             pages: DeskPages::new(&links.listen, &links.desk),
         });
         let (closing, closed) = watch::channel(false);
-        let sealed = |certificate| offer(certificate, TicketSecret::drawn(), &closed);
-        let tls = certificate.map(sealed).transpose()?;
-        let mut doors = Doors::new(closed.clone());
-        let gathered: Arc<Gathered> = Arc::default();
+        let tls = certificate.map(|certificate| offer(certificate, TicketSecret::drawn(), &closed));
+        let offered = (tls.transpose()?, speakers);
+        let mut doors = Doors::new(config.trusted_proxies(), closed.clone());
+        let gathered = Arc::new(Gathered::default());
         let metrics = (metrics, Arc::clone(&gathered));
-        listeners.open(&air, &desk, metrics, tls, &mut doors)?;
+        listeners.open(&air, &desk, metrics, offered, &mut doors)?;
         if supervisor.is_some() {
             let fed = feed::routes(&air, feed::house_of_workers(&air, &desk, &config));
             let routes = fed.merge(gathered.routes());
@@ -330,10 +331,30 @@ pub(crate) fn offer(
     Ok(offered.map_err(TlsError::from)?)
 }
 
-fn start_stage(config: &Config) -> Result<(Stage, Mixers), ServeError> {
+/// The stage, as soon as its port is free.
+async fn stage_at(config: &Config, listeners: &Listeners) -> Result<(Stage, Mixers), ServeError> {
+    let desk = listeners.desk_address().transpose()?;
+    taken_over(HAND_OVER_MAX, || start_stage(config, desk)).await
+}
+
+/// Speakers' sound that comes to the desk's port, where nothing else gets through to us.
+fn speakers_at_the_desk(stage: &Stage) -> Aside {
+    let stage = stage.clone();
+    Aside {
+        begins: throng_stage::begins_frame,
+        take: Arc::new(move |stream, source| stage.adopt(stream, source)),
+    }
+}
+
+/// The stage, which is met at the desk's address, too, where the desk has one of its own.
+fn start_stage(config: &Config, desk: Option<SocketAddr>) -> Result<(Stage, Mixers), ServeError> {
     let mixers = Mixers::default();
     let stage_config = StageConfig {
         advertise: config.stage_advertise,
+        door: desk.map(|bound| TcpDoor {
+            bound,
+            port: config.desk_url_port().unwrap_or(bound.port()),
+        }),
         ..StageConfig::at(config.stage_udp)
     };
     let stage = Stage::start(

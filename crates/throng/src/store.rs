@@ -2,6 +2,7 @@
 //!
 //! A change is durable when the call returns. Audio never waits for it.
 
+pub(crate) mod audit;
 mod cohosts;
 mod recording_rows;
 mod stage_text;
@@ -60,6 +61,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0007_craft.sql"),
     ),
     (8, "api", include_str!("../migrations/0008_api.sql")),
+    (10, "audit", include_str!("../migrations/0010_audit.sql")),
 ];
 /// A newer version that only added to the schema leaves what we read; one that did more notes in the file who may read it
 /// (`PRAGMA user_version`): the newest of these steps that a reader has to know.

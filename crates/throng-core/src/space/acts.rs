@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, CUE_SECONDS_MAX, CUE_SECONDS_MIN,
-    DELAY_SECONDS_MAX, GAIN_DB_MAX, GAIN_DB_MIN, KEEP_DAYS_MAX, MESSAGE_CHARS_MAX, Place, SPEAKERS_MAX, TEXT_CHARS_MAX,
+    CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, CUE_SECONDS_MAX, CUE_SECONDS_MIN, DELAY_SECONDS_MAX,
+    GAIN_DB_MAX, GAIN_DB_MIN, KEEP_DAYS_MAX, MESSAGE_CHARS_MAX, Place, SPEAKERS_MAX,
+    TEXT_CHARS_MAX,
 };
 use crate::key::SeatNumber;
 use crate::time::UnixMillis;
@@ -287,7 +288,9 @@ pub enum Refusal {
         asked: u32,
     },
     /// Tracks are of the stage as it was; what a delay is for would lie on in them.
-    #[error("a programme with a delay has no tracks: what is dumped would be kept in them. Do without one of the two")]
+    #[error(
+        "a programme with a delay has no tracks: what is dumped would be kept in them. Do without one of the two"
+    )]
     DelayWithTracks,
     /// A delay beyond what a programme can have.
     #[error(

@@ -1,5 +1,12 @@
 //! What is heard of a marked stage: each frame of the talk is a level that names it, and the bridge is below them all.
 
+#![allow(
+    clippy::float_cmp,
+    reason = "marks go through as they are, or not at all"
+)]
+
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -11,6 +18,11 @@ const LIVE: u64 = 100;
 const STEP: f32 = 1.0 / 16_384.0;
 /// Below every mark.
 const BRIDGE: f32 = -0.125;
+
+/// The numbers of such frames.
+fn frames(numbers: Range<u64>) -> Vec<u64> {
+    numbers.collect()
+}
 
 /// A frame of the talk: its level says its number.
 fn mark(number: u64) -> Frame {
@@ -79,7 +91,7 @@ impl Stage {
 fn without_a_delay_the_stage_passes_as_it_is() {
     let mut stage = Stage::live(0);
     stage.go_on(1_000);
-    assert_eq!(stage.talk(), Vec::from_iter(LIVE..1_000));
+    assert_eq!(stage.talk(), frames(LIVE..1_000));
     for (number, frame) in &stage.heard {
         let expected = if *number < LIVE {
             SILENCE
@@ -95,7 +107,7 @@ fn without_a_delay_the_stage_passes_as_it_is() {
 fn what_is_said_is_heard_the_delay_later_and_nothing_from_before_go_live() {
     let mut stage = Stage::live(350);
     stage.go_on(2_000);
-    assert_eq!(stage.talk(), Vec::from_iter(LIVE..2_000 - 350));
+    assert_eq!(stage.talk(), frames(LIVE..2_000 - 350));
     assert_eq!(stage.heard[449].1, SILENCE);
     assert_eq!(stage.heard[450], (450, mark(LIVE)));
     let standing = stage.line.standing();
@@ -109,12 +121,12 @@ fn what_was_dumped_is_never_heard_and_the_delay_is_built_up_anew() {
     assert_eq!(stage.line.dump(), 350);
     assert!(stage.line.standing().is_bridging);
     stage.go_on(1_000);
-    let heard = [Vec::from_iter(LIVE..650), Vec::from_iter(1_001..1_650)].concat();
+    let heard = [frames(LIVE..650), frames(1_001..1_650)].concat();
     // The first frame after the bridge comes in softly, and until the bridge is gone it is mixed with it.
     assert_eq!(stage.talk()[..550], heard[..550]);
     let after: Vec<_> = stage.talk()[550..].to_vec();
     assert!(after[0] <= 1_000 + 26, "{}", after[0]);
-    assert_eq!(after, Vec::from_iter(after[0]..1_650));
+    assert_eq!(after, frames(after[0]..1_650));
     // Meanwhile music is heard, which comes and goes without a click; and of the frame that was heard last, its echo.
     for (number, frame) in &stage.heard[1_000..1_350] {
         let (low, high) = frame.iter().fold((0.0_f32, 0.0_f32), |(low, high), &x| {
@@ -162,11 +174,11 @@ fn a_delay_that_is_set_while_live_waits_for_a_pause_and_loses_no_word() {
     stage.is_pausing = false;
     stage.go_on(1_000);
     let talk = stage.talk();
-    assert_eq!(talk[..500], Vec::from_iter(LIVE..600)[..]);
+    assert_eq!(talk[..500], frames(LIVE..600)[..]);
     // The bridge begins with the first frame of the pause and gives way 100 frames later: the talk goes on from 610.
-    let words = Vec::from_iter(LIVE..600).len();
+    let words = frames(LIVE..600).len();
     assert!(talk[words] < 640, "{}", talk[words]);
-    assert_eq!(talk[words..], Vec::from_iter(talk[words]..1_510)[..]);
+    assert_eq!(talk[words..], frames(talk[words]..1_510)[..]);
     assert_eq!(stage.line.standing().held, 100);
 }
 
@@ -191,7 +203,7 @@ fn a_delay_that_is_lowered_is_made_up_for_in_pauses() {
     stage.is_pausing = false;
     stage.go_on(200);
     assert_eq!(stage.line.standing().held, 0);
-    let words = [Vec::from_iter(LIVE..550), Vec::from_iter(800..1_000)].concat();
+    let words = [frames(LIVE..550), frames(800..1_000)].concat();
     assert_eq!(stage.talk(), words, "every word was heard");
 }
 
@@ -202,7 +214,7 @@ fn the_end_plays_out_what_is_held_and_bridges_nothing() {
     stage.line.want(500);
     stage.line.end();
     stage.go_on(100);
-    assert_eq!(stage.talk(), Vec::from_iter(LIVE..500));
+    assert_eq!(stage.talk(), frames(LIVE..500));
     // And from a bridge it goes on at once.
     let mut stage = Stage::live(0);
     stage.go_on(500);

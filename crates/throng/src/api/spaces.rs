@@ -25,7 +25,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use throng_core::key::{Role, SeatNumber};
 use throng_core::space::{
-    Act, Actor, DELAY_SECONDS_MAX, KEEP_DAYS_MAX, MESSAGE_CHARS_MAX, SPEAKERS_MAX, SoundSetting, Space, TEXT_CHARS_MAX,
+    Act, Actor, DELAY_SECONDS_MAX, KEEP_DAYS_MAX, MESSAGE_CHARS_MAX, SPEAKERS_MAX, SoundSetting,
+    Space, TEXT_CHARS_MAX,
 };
 use throng_core::time::UnixMillis;
 
@@ -181,6 +182,7 @@ pub(super) async fn create(
     desk.operator(&headers)?;
     let wish = wish(&body)?;
     let created = desk.origin.create(wish).await.map_err(create_problem)?;
+    desk.note_creation(&created.handle, &headers, &body).await;
     let space = created.handle.space();
     let slug = space.slug.as_str().to_owned();
     let document = CreatedJson {

@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// The same by who has a key.
-    pub fn get_by(&self, url: &str, bearer: &str) -> Result<Answer, Error> {
+    pub fn fetch(&self, url: &str, bearer: &str) -> Result<Answer, Error> {
         self.run(url, with_bearer(Request::get(url), Some(bearer)).body(()))
     }
 

@@ -1,5 +1,6 @@
 //! `throng space …`: the life of a space, from the command line, over the desk's API.
 
+mod audit;
 mod edit;
 mod events;
 mod programme;
@@ -18,6 +19,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+pub use self::audit::Audit;
 pub use self::edit::Edit;
 pub use self::programme::{Hold, Message, ProgrammeDelay};
 pub use self::recording::{Chapter, RecordingCommand};
@@ -80,7 +82,7 @@ impl DeskArgs {
     /// Fetches a file from the desk, as its operator.
     fn fetch(&self, path: &str) -> Result<Answer, Error> {
         let (url, key) = self.door(path)?;
-        Client::towards(&url).get_by(&url, &key)
+        Client::towards(&url).fetch(&url, &key)
     }
 
     fn door(&self, path: &str) -> Result<(String, String), Error> {
@@ -171,6 +173,8 @@ pub enum SpaceCommand {
     Recording(RecordingCommand),
     /// Print what happens in a space, as it happens; with --json, a line of JSON for each event.
     Events(Slug),
+    /// Tell what was done to a space with the keys of its host and operator: when, with which key, and what came of it.
+    Audit(Audit),
     /// Lock the stage: nobody new takes a seat. Whoever sits there can come back.
     Lock(Slug),
     /// Unlock the stage: everybody with a link may take their seat.
@@ -291,6 +295,7 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         SpaceCommand::Edit(edit) => edit.request(),
         SpaceCommand::Recording(command) => command.request(),
         SpaceCommand::Events(slug) => ("GET", format!("/{}/events", slug.slug), None),
+        SpaceCommand::Audit(audit) => audit.request(),
         SpaceCommand::Lock(slug) => lock(slug, true),
         SpaceCommand::Unlock(slug) => lock(slug, false),
         SpaceCommand::Roles(command) => roles::request(command),
@@ -316,9 +321,9 @@ fn in_words(command: &SpaceCommand, answer: &Value) -> String {
         SpaceCommand::RevokeLink(Seat { seat, .. }) => {
             format!("the link of speaker {seat} opens nothing any more\n")
         }
-        SpaceCommand::RenewLink(_) => lines_of_space(answer),
         SpaceCommand::Recording(command) => command.in_words(answer),
         SpaceCommand::Show(_) => lines_of_space(answer) + &shown::lines(answer),
+        SpaceCommand::Audit(_) => audit::lines(answer),
         SpaceCommand::Lock(_) => "the stage is locked: nobody new takes a seat\n".to_owned(),
         SpaceCommand::Unlock(_) => "the stage is open\n".to_owned(),
         SpaceCommand::Roles(command) => roles::in_words(command, answer),

@@ -149,6 +149,12 @@ pub const SETTINGS: &[Setting] = &[
         true,
         "Calls of the API that one key may make in a second, and four times as many at once; more are told to come again.",
     ),
+    setting(
+        "trusted_proxy",
+        "[\"10.0.0.0/8\", \"2001:db8::/32\"]",
+        false,
+        "Networks of proxies in front, which are believed whom they ask for by `X-Forwarded-For`. From anybody else it says nothing.",
+    ),
 ];
 
 const fn setting(

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::operation::{Body, Operation, json_of};
 use super::webrtc::{self, Door};
 use super::{programs, recordings, refused};
+use crate::api::audit::{AuditJson, LIMIT_MAX};
 use crate::api::ladder::{LadderJson, SetBody};
 use crate::api::spaces::cohosts::{CohostsJson, NewCohostJson};
 use crate::api::spaces::cue::CueBody;
@@ -35,6 +36,7 @@ pub(super) fn operations() -> Vec<Operation> {
     operations.extend(programs::operations());
     operations.extend(roles());
     operations.push(track());
+    operations.push(audit());
     operations.extend(ladder());
     operations.extend(webrtc::operations(&Door::WHIP));
     operations.extend(webrtc::operations(&Door::TALKBACK));
@@ -287,6 +289,28 @@ fn track() -> Operation {
         .carries(304, &["ETag"])
         .answers(416, "The range begins behind the end.", &[Body::Problem])
         .carries(416, &["Content-Range"]),
+        &[403],
+    )
+}
+
+fn audit() -> Operation {
+    let number = json!({ "type": "integer", "minimum": 1 });
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX });
+    refused(
+        api(
+            "get",
+            "/api/spaces/{slug}/audit",
+            "auditOfSpace",
+            "What was done to a space",
+            HOST,
+        )
+        .says(
+            "Every change that was asked for with its host's or the operator's key, newest first, and what came of it. \
+             The last 10,000 are kept. No addresses.",
+        )
+        .with("query", "before", "Only acts before this number.", &number)
+        .with("query", "limit", "At most so many.", &limit)
+        .answers(200, "They.", &[json_of::<AuditJson>()]),
         &[403],
     )
 }

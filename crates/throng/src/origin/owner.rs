@@ -36,7 +36,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// The wall clock is looked at this often: the dates of the next segment but one follow it, and doors open by it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What time is to do later than this is looked at again before: the loop comes round more often.
-const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const WAIT_MAX: Duration = Duration::from_hours(24);
 /// The audience is told of the end at the latest so long after it, even where the archive does not finish. Otherwise it
 /// is told within a second; but a machine out of breath has up to 5 s of sound in its queues, and none of it is given up
 /// lightly.

@@ -18,7 +18,7 @@ use crate::api::Desk;
 /// The label that names a worker.
 const WORKER: &str = "worker";
 /// Counters of what should never happen. They are there before it does: only so is the first time a rise that an alert sees.
-const NEVER_MET: [&str; 14] = [
+const NEVER_MET: [&str; 15] = [
     "throng_archive_dropped_parts_total",
     "throng_archive_errors_total",
     "throng_archive_gap_parts_total",
@@ -30,6 +30,7 @@ const NEVER_MET: [&str; 14] = [
     "throng_mixer_missed_frames_total",
     "throng_speakers_guessed_samples_total",
     "throng_speakers_packets_lost_total",
+    crate::api::audit::LOST,
     "throng_store_errors_total",
     "throng_track_dropped_frames_total",
     "throng_track_errors_total",

@@ -16,7 +16,7 @@ use crate::origin::wall;
 use crate::store::{Letter, StoreError};
 
 /// Longest pause between two rounds.
-const ROUND_EVERY: Duration = Duration::from_secs(60);
+const ROUND_EVERY: Duration = Duration::from_mins(1);
 /// Shortest pause between two rounds that nobody has rung for.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 /// A database that takes no changes is left in peace for so long: what was delivered would be delivered again and again.

@@ -66,6 +66,7 @@ impl House {
             overflow: Vec::new(),
             webhooks_allow: vec!["127.0.0.0/8".parse().unwrap()],
             calls_max: 50.try_into().unwrap(),
+            trusted_proxy: Vec::new(),
         };
         Self::start_with(config, folder).await
     }

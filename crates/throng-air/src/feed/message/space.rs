@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use bytes::BufMut;
 use throng_core::dates::{CORRECTIONS_MAX, Correction, Corrections};
-use throng_core::space::{Chapters, DeletedBy, Deletion, ProgrammeSetting, SoundSetting, Space, StageSetting, State};
+use throng_core::space::{
+    Chapters, DeletedBy, Deletion, ProgrammeSetting, SoundSetting, Space, StageSetting, State,
+};
 use throng_core::time::UnixMillis;
 
 use super::super::TEXT_MAX_BYTES;

@@ -22,6 +22,10 @@ use crate::origin::{SpaceHandle, now};
 /// A space, as its host sees it.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Space")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "settings, each on or off for itself"
+)]
 pub(crate) struct SpaceJson<'a> {
     #[serde(flatten)]
     state: StateJson<'a>,

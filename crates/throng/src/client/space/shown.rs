@@ -1,11 +1,15 @@
 //! What the host has set, in words: the stage seat by seat, and how long the recording is kept.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 /// The lines that `show` adds; nothing of what the answer does not tell.
 pub(super) fn lines(space: &Value) -> String {
     let mut lines = String::new();
-    let mut line = |label: &str, words: &str| lines += &format!("{label:<12}{words}\n");
+    let mut line = |label: &str, words: &str| {
+        writeln!(lines, "{label:<12}{words}").expect("writing to a string does not fail");
+    };
     if let Some(locked) = space["stage_locked"].as_bool() {
         let words = if locked {
             "locked: nobody new takes a seat"

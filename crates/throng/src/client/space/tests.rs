@@ -310,3 +310,21 @@ fn a_chapter_is_told_with_its_number_and_its_place() {
         "of a space, its chapters"
     );
 }
+
+#[test]
+fn the_audit_is_told_act_by_act() {
+    let answer = r#"{"acts":[{"number":2,"at":"2026-12-01T20:00:00.000Z","role":"host","key":"0a1b2c3d","method":"PATCH",
+        "path":"/speakers/1","changed":["muted=true"],"status":200}],"next":null}"#;
+    let (server, done, output) = answered(&["audit", "a", "--limit", "5", "--before", "3"], answer);
+    done.unwrap();
+    assert_eq!(
+        output,
+        "     2 2026-12-01T20:00:00.000Z host     0a1b2c3d 200 PATCH  /speakers/1 muted=true\n"
+    );
+    assert_eq!(
+        server.asked()[0].target,
+        "/api/spaces/a/audit?limit=5&before=3"
+    );
+    let (_, _, output) = answered(&["audit", "a"], r#"{"acts":[],"next":null}"#);
+    assert_eq!(output, "nothing has been done yet\n");
+}
