@@ -76,7 +76,36 @@ impl DeskPages {
 
 /// The routes of the desk.
 pub(crate) fn routes(desk: Arc<Desk>) -> Router {
-    let api = Router::new()
+    let api = spaces()
+        .merge(seats())
+        .route("/api/spaces/{slug}/audit", get(audit::show))
+        .route("/api/spaces/{slug}/events", get(events::follow))
+        .route("/api/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/api/webhooks/{webhook}", delete(webhooks::delete))
+        .route("/api/webhooks/{webhook}/ping", post(webhooks::ping))
+        .route("/api/ladder", get(ladder::show).put(ladder::set))
+        .route_layer(from_fn_with_state(Arc::clone(&desk), audit::note))
+        .route_layer(from_fn_with_state(Arc::clone(&desk), limits::with_a_key))
+        .route("/api", any(unknown))
+        .route("/api/{*path}", any(unknown))
+        .layer(DefaultBodyLimit::max(JSON_MAX_BYTES))
+        .layer(from_fn(to_the_end))
+        .layer(map_response(problem::of_refusals));
+    Router::new()
+        .route("/studio", get(studio))
+        .route("/studio/{slug}", get(space))
+        .route("/s/{slug}/speak", get(speak))
+        .route("/assets/{file}", get(asset))
+        .route("/openapi.json", get(description))
+        .merge(api)
+        .merge(whip())
+        .layer(map_response(hardened))
+        .with_state(desk)
+}
+
+/// Spaces, and what belongs to one of them.
+fn spaces() -> Router<Arc<Desk>> {
+    Router::new()
         .route("/api/spaces", get(spaces::list).post(spaces::create))
         .route(
             "/api/spaces/{slug}",
@@ -110,6 +139,11 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             put(spaces::cue::begin).delete(spaces::cue::stop),
         )
         .route("/api/spaces/{slug}/turns", get(spaces::turns::show))
+}
+
+/// Seats of the stage.
+fn seats() -> Router<Arc<Desk>> {
+    Router::new()
         .route(
             "/api/spaces/{slug}/speakers/{seat}",
             patch(spaces::seats::set),
@@ -122,21 +156,12 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             "/api/spaces/{slug}/speakers/{seat}/session",
             delete(spaces::seats::remove),
         )
-        .route("/api/spaces/{slug}/audit", get(audit::show))
-        .route("/api/spaces/{slug}/events", get(events::follow))
-        .route("/api/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/api/webhooks/{webhook}", delete(webhooks::delete))
-        .route("/api/webhooks/{webhook}/ping", post(webhooks::ping))
         .route("/api/spaces/{slug}/tracks/{seat}", get(tracks::download))
-        .route("/api/ladder", get(ladder::show).put(ladder::set))
-        .route_layer(from_fn_with_state(Arc::clone(&desk), audit::note))
-        .route_layer(from_fn_with_state(Arc::clone(&desk), limits::with_a_key))
-        .route("/api", any(unknown))
-        .route("/api/{*path}", any(unknown))
-        .layer(DefaultBodyLimit::max(JSON_MAX_BYTES))
-        .layer(from_fn(to_the_end))
-        .layer(map_response(problem::of_refusals));
-    let whip = Router::new()
+}
+
+/// Speakers and hosts who talk to the stage come in.
+fn whip() -> Router<Arc<Desk>> {
+    Router::new()
         .route(
             "/s/{slug}/whip",
             post(webrtc::publish).options(webrtc::preflight),
@@ -159,17 +184,7 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         )
         .layer(DefaultBodyLimit::max(webrtc::SDP_MAX_BYTES))
         .layer(map_response(problem::of_refusals))
-        .layer(map_response(webrtc::readable_cross_origin));
-    Router::new()
-        .route("/studio", get(studio))
-        .route("/studio/{slug}", get(space))
-        .route("/s/{slug}/speak", get(speak))
-        .route("/assets/{file}", get(asset))
-        .route("/openapi.json", get(description))
-        .merge(api)
-        .merge(whip)
-        .layer(map_response(hardened))
-        .with_state(desk)
+        .layer(map_response(webrtc::readable_cross_origin))
 }
 
 /// The routes of the audience that need the stage.

@@ -449,7 +449,6 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
     let lock: Option<String> = row.try_get("stage_lock")?;
     let is_open: i64 = row.try_get("green_room")?;
     let places: String = row.try_get("places")?;
-    let delay_seconds: i64 = row.try_get("delay_seconds")?;
     let expected: Option<i64> = row.try_get("expected_listeners")?;
     let expected_listeners = expected
         .map(|count| {
@@ -491,12 +490,21 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
             levelling: row.try_get::<i64, _>("levelling")? != 0,
             tracks: row.try_get::<i64, _>("tracks")? != 0,
         },
-        programme: ProgrammeSetting {
-            delay_seconds: u8::try_from(delay_seconds)
-                .map_err(|_| unreadable("delay_seconds", &delay_seconds.to_string()))?,
-            message: row.try_get("message")?,
-        },
+        programme: programme(row)?.ok_or_else(|| unreadable("delay_seconds", "(a number)"))?,
     })
+}
+
+/// What is set of the programme, unless the delay is none that there can be.
+fn programme(row: &SqliteRow) -> Result<Option<ProgrammeSetting>, sqlx::Error> {
+    let (seconds, message) = (
+        row.try_get::<i64, _>("delay_seconds")?,
+        row.try_get("message")?,
+    );
+    let delay = u8::try_from(seconds).ok();
+    Ok(delay.map(|delay_seconds| ProgrammeSetting {
+        delay_seconds,
+        message,
+    }))
 }
 
 fn grant(space: &Space, row: &SqliteRow) -> Result<Grant, StoreError> {

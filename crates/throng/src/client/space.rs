@@ -252,21 +252,18 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         } => {
             let mut space = Map::new();
             space.insert("title".to_owned(), json!(title));
-            if let Some(at) = at {
-                space.insert("scheduled_at".to_owned(), json!(in_rfc3339(*at)));
-            }
-            if let Some(speakers) = speakers {
-                space.insert("speakers".to_owned(), json!(speakers));
-            }
-            if let Some(at) = links_expire_at {
-                let at = json!(in_rfc3339(*at));
-                space.insert("speaker_links_expire_at".to_owned(), at);
-            }
-            if let Some(count) = expected_listeners {
-                space.insert("expected_listeners".to_owned(), json!(count));
-            }
-            if *green_room {
-                space.insert("green_room".to_owned(), json!(true));
+            let time = |at: &Option<Timestamp>| at.map(|at| json!(in_rfc3339(at)));
+            for (name, wish) in [
+                ("scheduled_at", time(at)),
+                ("speakers", speakers.map(|count| json!(count))),
+                ("speaker_links_expire_at", time(links_expire_at)),
+                (
+                    "expected_listeners",
+                    expected_listeners.map(|count| json!(count)),
+                ),
+                ("green_room", green_room.then_some(json!(true))),
+            ] {
+                space.extend(wish.map(|wish| (name.to_owned(), wish)));
             }
             sound.put(&mut space);
             ("POST", String::new(), Some(Value::Object(space)))

@@ -151,16 +151,7 @@ impl SpaceHandle {
         let on_air = Arc::new(OnAir::new(facts, window, presence, Box::new(past)));
         let (commands, queue) = mpsc::channel(QUEUE_ACTS);
         let (mixing, levels) = watch::channel(None);
-        let player = Arc::new(Player {
-            shared: Arc::clone(&shared.own_holds),
-            hold,
-            space: watched.clone(),
-            mixing: levels.clone(),
-            own: watch::Sender::new(None),
-        });
-        if !space.state.is_over() {
-            tokio::spawn(Arc::clone(&player).resume());
-        }
+        let player = player(&shared, hold, &watched, &levels);
         let (cue, cued) = watch::channel(None::<Cue>);
         let turns = Arc::new(Mutex::new(kept.turns));
         let tracks = tracks_of(&space, &shared).await;
@@ -447,6 +438,26 @@ impl SpaceHandle {
         self.commands.send(command(reply)).await.ok()?;
         answer.await.ok()
     }
+}
+
+/// What plays before the talk: the host's own hold music, taken up where it lies, or the node's.
+fn player(
+    shared: &Shared,
+    hold: Arc<SpaceHold>,
+    space: &watch::Receiver<Arc<Space>>,
+    mixing: &watch::Receiver<Option<Mixing>>,
+) -> Arc<Player> {
+    let player = Arc::new(Player {
+        shared: Arc::clone(&shared.own_holds),
+        hold,
+        space: space.clone(),
+        mixing: mixing.clone(),
+        own: watch::Sender::new(None),
+    });
+    if !space.borrow().state.is_over() {
+        tokio::spawn(Arc::clone(&player).resume());
+    }
+    player
 }
 
 /// The tracks that an earlier process has kept of a space.

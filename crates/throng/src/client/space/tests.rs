@@ -67,78 +67,50 @@ fn create_asks_with_the_operator_key_and_prints_the_answer_unchanged() {
     );
 }
 
-#[test]
-fn each_step_asks_its_own_route() {
-    for (command, method, target) in [
-        (&["show", "a"][..], "GET", "/api/spaces/a"),
-        (&["chapters", "a"], "GET", "/api/spaces/a"),
-        (
-            &["chapter", "a", "--title", "T", "--at", "12.5"],
-            "POST",
-            "/api/spaces/a/chapters",
-        ),
-        (
-            &["edit-chapter", "a", "3", "--at", "1"],
-            "PATCH",
-            "/api/spaces/a/chapters/3",
-        ),
-        (
-            &["remove-chapter", "a", "3"],
-            "DELETE",
-            "/api/spaces/a/chapters/3",
-        ),
-        (
-            &["keep-recording", "a", "--days", "30"],
-            "PATCH",
-            "/api/spaces/a",
-        ),
-        (
-            &["delete-recording", "a"],
-            "DELETE",
-            "/api/spaces/a/recording",
-        ),
-        (&["edit", "a", "--title", "T"], "PATCH", "/api/spaces/a"),
-        (
-            &["renew-link", "a", "2"],
-            "POST",
-            "/api/spaces/a/speakers/2/link",
-        ),
-        (&["open-doors", "a"], "POST", "/api/spaces/a/open-doors"),
-        (&["go-live", "a"], "POST", "/api/spaces/a/go-live"),
-        (&["end", "a"], "POST", "/api/spaces/a/end"),
-        (&["cancel", "a"], "POST", "/api/spaces/a/cancel"),
-        (&["delete", "a"], "DELETE", "/api/spaces/a"),
-        (
-            &[
-                "delay",
-                "a",
-                "--until",
-                "2026-12-01T20:30:00Z",
-                "--reason",
-                "r",
-            ],
-            "PATCH",
-            "/api/spaces/a",
-        ),
-        (
-            &["remove", "a", "2"],
-            "DELETE",
-            "/api/spaces/a/speakers/2/session",
-        ),
-        (
-            &["revoke-link", "a", "2"],
-            "DELETE",
-            "/api/spaces/a/speakers/2/link",
-        ),
-    ] {
-        let (server, done, _) = answered(command, r#"{"slug":"a"}"#);
+/// Commands, each with what it asks for.
+fn assert_asked(commands: &[(&str, &str)]) {
+    for (command, wanted) in commands {
+        let command: Vec<_> = command.split(' ').collect();
+        let (server, done, _) = answered(&command, r#"{"slug":"a"}"#);
         done.unwrap();
         let asked = &server.asked()[0];
-        assert_eq!(
-            (asked.method.as_str(), asked.target.as_str()),
-            (method, target)
-        );
+        assert_eq!(format!("{} {}", asked.method, asked.target), *wanted);
     }
+}
+
+#[test]
+fn each_step_asks_its_own_route() {
+    assert_asked(&[
+        ("show a", "GET /api/spaces/a"),
+        ("edit a --title T", "PATCH /api/spaces/a"),
+        ("open-doors a", "POST /api/spaces/a/open-doors"),
+        ("go-live a", "POST /api/spaces/a/go-live"),
+        ("end a", "POST /api/spaces/a/end"),
+        ("cancel a", "POST /api/spaces/a/cancel"),
+        ("delete a", "DELETE /api/spaces/a"),
+        (
+            "delay a --until 2026-12-01T20:30:00Z --reason r",
+            "PATCH /api/spaces/a",
+        ),
+        ("remove a 2", "DELETE /api/spaces/a/speakers/2/session"),
+        ("renew-link a 2", "POST /api/spaces/a/speakers/2/link"),
+        ("revoke-link a 2", "DELETE /api/spaces/a/speakers/2/link"),
+    ]);
+}
+
+#[test]
+fn what_is_recorded_has_routes_of_its_own() {
+    assert_asked(&[
+        ("chapters a", "GET /api/spaces/a"),
+        (
+            "chapter a --title T --at 12.5",
+            "POST /api/spaces/a/chapters",
+        ),
+        ("edit-chapter a 3 --at 1", "PATCH /api/spaces/a/chapters/3"),
+        ("remove-chapter a 3", "DELETE /api/spaces/a/chapters/3"),
+        ("keep-recording a --days 30", "PATCH /api/spaces/a"),
+        ("delete-recording a", "DELETE /api/spaces/a/recording"),
+    ]);
 }
 
 #[test]
