@@ -148,7 +148,7 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     pub webhooks_allow: Option<Vec<Network>>,
-    /// Calls of the API that one key may make in a second, and four times as many at once [default: 50]
+    /// Calls of the API that one key may make in a second, and four times as many at once [default: 100]
     #[arg(long, env = "THRONG_CALLS_MAX", value_name = "N")]
     pub calls_max: Option<NonZeroU32>,
     /// Network of proxies in front, which are believed whom they ask for by X-Forwarded-For; one flag each. From anybody else it says nothing
@@ -167,7 +167,7 @@ pub struct ServeArgs {
 
 /// A studio asks once a second, and a person has a few; a program that does something in every space now and again stays
 /// below it as well.
-const CALLS_MAX: NonZeroU32 = NonZeroU32::new(50).expect("it is not 0");
+const CALLS_MAX: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
 
 /// Most Air workers: more than one for each core of the largest machine serve nobody better.
 const AIR_WORKERS_MAX: u32 = 256;

@@ -145,7 +145,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "calls_max",
-        "50",
+        "100",
         true,
         "Calls of the API that one key may make in a second, and four times as many at once; more are told to come again.",
     ),

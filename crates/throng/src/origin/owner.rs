@@ -41,9 +41,6 @@ const WAIT_MAX: Duration = Duration::from_hours(24);
 /// is told within a second; but a machine out of breath has up to 5 s of sound in its queues, and none of it is given up
 /// lightly.
 const END_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Who ends a space that is not delayed waits for the last part, and has the replay with his answer.
-const END_AWAITED: Duration = Duration::from_secs(1);
 /// A frame.
 const FRAME_MS: u64 = 20;
 /// What the mixer tells of itself is at most so old; meanwhile the line may have grown.
@@ -198,10 +195,10 @@ impl Owner {
         self.shared.webhooks.ring();
         self.space = Arc::new(space);
         self.space_now.send_replace(Arc::clone(&self.space));
+        let done = self.carry_out(change).await;
         if !matches!(change, Change::DoorsOpened(_) | Change::Edited) {
             self.cue.send_replace(None);
         }
-        let done = self.carry_out(change).await;
         self.shared.listed.send_replace(());
         done?;
         Ok(Arc::clone(&self.space))
@@ -232,10 +229,15 @@ impl Owner {
         self.cue.send_replace(None);
     }
 
+    /// How many frames were said and are not heard yet.
+    fn held_frames(&self) -> u64 {
+        let levels = self.mixing.borrow().as_ref().map(Mixing::levels);
+        levels.unwrap_or_default().delay.behind as u64
+    }
+
     /// The end: at once, or when what was said and is not heard yet has been played out.
     fn end_act(&self) -> Act {
-        let levels = self.mixing.borrow().as_ref().map(Mixing::levels);
-        match levels.unwrap_or_default().delay.behind as u64 {
+        match self.held_frames() {
             0 => Act::End,
             frames => Act::PlayOut {
                 held_ms: frames * FRAME_MS + LEVELS_AGE_MS,
@@ -427,15 +429,16 @@ impl Owner {
         }
     }
 
-    /// Ends the programme before a part. Where that is some seconds off, because it is delayed, the host has his answer
-    /// first, and can still take back what was said.
+    /// Ends the programme before a part. Where it is delayed, the host has his answer first, and can still take back what
+    /// was said; else with his answer he has the replay.
     async fn end(&mut self, part: PartIndex) {
+        let is_delayed = self.held_frames() > 0;
         self.tell_mixer(Input::End(part));
         let ends_at = self.space.created_at.plus_ms(part.start_ms());
         let until_end = Duration::from_millis(ends_at.ms_since(now().steady));
         let ending = Instant::now() + until_end;
         self.ending = Some(ending);
-        if until_end <= END_AWAITED {
+        if !is_delayed {
             sleep_until(ending).await;
             self.finish().await;
         }

@@ -65,7 +65,7 @@ impl House {
             egress_max: None,
             overflow: Vec::new(),
             webhooks_allow: vec!["127.0.0.0/8".parse().unwrap()],
-            calls_max: 50.try_into().unwrap(),
+            calls_max: 100_000.try_into().unwrap(),
             trusted_proxy: Vec::new(),
         };
         Self::start_with(config, folder).await

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use throng_air::state::{StateJson, state};
 use throng_core::key::Role;
+use throng_core::space::State;
 
 use super::cohosts::{self, AtDeskJson};
 use super::cue::{self, CueJson};
@@ -91,6 +92,8 @@ impl Desk {
 
     /// The space as who asks for it sees it.
     pub(super) fn describe_to(&self, handle: &SpaceHandle, asks: Option<Role>) -> Value {
+        // Before the space: what is live by then has nothing to count down to.
+        let cue = cue::shown(handle);
         let space = handle.space();
         let now = now().wall;
         let mut alarms = handle.alarms();
@@ -104,7 +107,7 @@ impl Desk {
             capacity: self.capacity,
             stage_locked: space.stage.lock().is_some(),
             green_room: space.stage.green_room.is_open(),
-            cue: cue::shown(handle),
+            cue: cue.filter(|_| matches!(space.state, State::Announced | State::Doors)),
             now: now.to_rfc3339(),
             at_desk: cohosts::at_desk(handle),
             levelling: space.sound.levelling,
