@@ -34,6 +34,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 def space(node):
     """A live space in which nobody speaks."""
     space = node.live("Strangers welcome")
+    wait_until(lambda: space.state()["state"] == "live", "the audience is told")
     yield space
     space.step("end")
 

@@ -141,6 +141,9 @@ def test_volume_and_mute_by_key_and_slider_and_the_volume_is_remembered(live, ch
         page.reload(wait_until="commit")
         listens(page)
         assert page.evaluate("__audio.volume") == pytest.approx(0.4), "and before its first sound"
+        # What comes in the moment of the page's own start means nothing.
+        heard = "__audio.played.length && __audio.currentTime - __audio.played.start(0) > 2"
+        wait_until(lambda: page.evaluate(heard), "it has been heard for longer than that")
         page.keyboard.press("k")
         wait_until(lambda: told(page, "pressed") == "false", "the pause by key")
         assert "Paused" in page.inner_text("#status")

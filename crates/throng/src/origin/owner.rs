@@ -41,6 +41,8 @@ const WAIT_MAX: Duration = Duration::from_hours(24);
 /// is told within a second; but a machine out of breath has up to 5 s of sound in its queues, and none of it is given up
 /// lightly.
 const END_TIMEOUT: Duration = Duration::from_secs(15);
+/// Half a second: a programme that is hardly late, because a cut was, is waited for with the end. One that is delayed is not.
+const HELD_AWAITED_FRAMES: u64 = 25;
 /// A frame.
 const FRAME_MS: u64 = 20;
 /// What the mixer tells of itself is at most so old; meanwhile the line may have grown.
@@ -432,7 +434,7 @@ impl Owner {
     /// Ends the programme before a part. Where it is delayed, the host has his answer first, and can still take back what
     /// was said; else with his answer he has the replay.
     async fn end(&mut self, part: PartIndex) {
-        let is_delayed = self.held_frames() > 0;
+        let is_delayed = self.held_frames() > HELD_AWAITED_FRAMES;
         self.tell_mixer(Input::End(part));
         let ends_at = self.space.created_at.plus_ms(part.start_ms());
         let until_end = Duration::from_millis(ends_at.ms_since(now().steady));
