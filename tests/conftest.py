@@ -46,7 +46,8 @@ def nothing_goes_on(request):
 @pytest.fixture(scope="session")
 def talking(node, voices):
     """A live space in which Ada has begun to talk, and goes on for as long as the tests run."""
-    space = node.live("A live conversation")
+    # What she says is compared with what is heard, its level too.
+    space = node.live("A live conversation", levelling=False)
     with space.speak(1, voices["ada"]):
         yield space, space.recorded_seconds()
 
@@ -54,7 +55,7 @@ def talking(node, voices):
 @pytest.fixture(scope="session")
 def ended(talking, node, voices):  # noqa: ARG001 (order: the live space settles meanwhile)
     """A space that was live with Ada, and has ended."""
-    space = node.create("An ended conversation")
+    space = node.create("An ended conversation", levelling=False)
     space.step("open-doors")
     with space.speak(1, voices["ada"]):
         space.step("go-live")

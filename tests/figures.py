@@ -49,12 +49,12 @@ def node(*flags, **more):
 
 
 @contextlib.contextmanager
-def certificate():
-    """The flags of a node that speaks TLS, with a certificate that our commands trust meanwhile."""
+def certificate(address="127.0.0.1"):
+    """The flags of a node that speaks TLS at an address, with a certificate that our commands trust meanwhile."""
     with folder() as place:
         cert, key = place / "cert.pem", place / "key.pem"
-        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", cert]
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={address}"]
+        files = ["-addext", f"subjectAltName=IP:{address}", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", cert]
         subprocess.run(["openssl", "req", "-x509", *kind, *files], check=True, capture_output=True)
         os.environ["SSL_CERT_FILE"] = str(cert)
         try:

@@ -49,6 +49,15 @@ def plays(via):
     return f"document.documentElement.dataset.playing === 'true' && document.documentElement.dataset.via === '{via}'"
 
 
+def shows(selector):
+    return f"document.querySelector('{selector}')?.checkVisibility()"
+
+
+def opens_the_keys(page):
+    page.wait_for_selector("#mute")
+    page.keyboard.press("?")
+
+
 def in_days(days):
     evening = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     return evening.replace(hour=20, minute=0, second=0, microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -76,10 +85,13 @@ def the_way_of_a_space(album, node, place):
         wait_until(lambda: space.is_talking(1) and space.is_talking(2), "both talk")
         album.take_open("speak-on-stage", speaker, "document.documentElement.dataset.connection === 'connected'")
         wait_until(lambda: space.recorded_seconds() > RECORDED_SECONDS, "something is recorded")
-        album.take("listen-live", space.listen_url, plays("mse"))
+        album.take("listen-live", space.listen_url, f"{plays('mse')} && {shows('#start-over')}")
+        album.take("listen-started-over", space.listen_url, plays("event"), lambda page: page.click("#start-over"))
+        album.take("listen-keys", space.listen_url, shows("dialog"), opens_the_keys)
         album.take("studio-live", space.created["host_url"], state_is("live"))
     space.step("end")
-    album.take("listen-ended", space.listen_url, state_is("ended"))
+    album.take("listen-ended", space.listen_url, f"{state_is('ended')} && {shows('#seek')}")
+    album.take("listen-replay", space.listen_url, f"{plays('file')} && {shows('#mute')}", lambda page: page.click("#listen"))
     album.take("studio-ended", space.created["host_url"], state_is("ended"))
 
 

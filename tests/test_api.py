@@ -23,7 +23,7 @@ STRANGERS_KEY = "A" * 43
 
 CREATED = {"id", "slug", "listen_url", "host_url", "speaker_urls", "state"}
 STATE = (
-    "slug title state scheduled_at started_at ended_at delay_reason epoch segment_seconds part_seconds newest_segment "
+    "slug title state scheduled_at started_at ended_at delay_reason message epoch segment_seconds part_seconds newest_segment "
     "rung listening peak joined queued renditions recording"
 )
 STATE = set(STATE.split())
@@ -34,6 +34,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 def space(node):
     """A live space in which nobody speaks."""
     space = node.live("Strangers welcome")
+    wait_until(lambda: space.state()["state"] == "live", "the audience is told")
     yield space
     space.step("end")
 

@@ -5,7 +5,10 @@ import contextlib
 import os
 import pathlib
 import re
+import socket
+import ssl
 import subprocess
+import urllib.parse
 
 import pytest
 
@@ -129,3 +132,42 @@ def test_each_who_finds_the_house_full_has_a_ticket_of_his_own(sealed, tmp_path)
             assert len({answer.json()["ticket"] for answer in told}) == 2
             assert all(answer.header("retry-after") for answer in told)
             inside.result()
+
+
+def stream(link, source, path, forwarded=None):
+    """Begins to hear a stream from an address of this machine. What the engine does not know, the ordinary server answers."""
+    where = urllib.parse.urlsplit(link)
+    line = socket.create_connection((where.hostname, where.port), timeout=10, source_address=(source, 0))
+    if where.scheme == "https":
+        line = ssl.create_default_context().wrap_socket(line, server_hostname=where.hostname)
+    claim = f"X-Forwarded-For: {forwarded}\r\n" if forwarded else ""
+    line.sendall(f"GET {path}/live.webm?who=me HTTP/1.1\r\nHost: a\r\n{claim}\r\n".encode())
+    assert line.recv(12) == b"HTTP/1.1 200"
+    return line
+
+
+def test_listeners_behind_it_come_from_their_own_networks_and_nobody_invents_one(sealed, tmp_path):
+    flags = ["--air-workers", "0", "--trusted-proxy", "127.0.0.1"]
+    with contextlib.closing(Proxied(tmp_path, *sealed, *flags)) as house:
+        space = house.node.create("A house of networks")
+        path = urllib.parse.urlsplit(space.listen_url).path
+
+        def networks():
+            text = request("GET", f"{house.node.links['internal']}/metrics").body.decode()
+            return float(re.search(r'^throng_guest_networks{at="audience"} (\S+)$', text, re.M)[1])
+
+        with contextlib.ExitStack() as lines:
+            def comes(*who):
+                lines.enter_context(contextlib.closing(stream(*who)))
+
+            comes(space.listen_url, "127.1.1.1", path)
+            wait_until(lambda: networks() == 1, "one has come")
+            comes(space.listen_url, "127.1.1.2", path)
+            comes(space.listen_url, "127.1.2.1", path, "203.0.113.1")
+            wait_until(lambda: networks() == 2, "another has come from elsewhere")
+            # Past the proxy, from an address that is nobody's proxy.
+            near = f"http://{house.node.listen}"
+            comes(near, "127.1.3.1", path, "203.0.113.1")
+            comes(near, "127.1.3.1", path, "198.51.100.1")
+            wait_until(lambda: networks() == 3, "whatever he says")
+        wait_until(lambda: networks() == 0, "all have gone")

@@ -149,6 +149,7 @@ def test_nobody_is_kept_out_by_how_waiting_looks(talk, crowd, chromium):
     """While he waits, once he is called, and when he has left for later."""
     with chromium.page(talk.listen_url, tapped=False) as page:
         waits(page)
+        page.wait_for_selector("#mute")
         for size in SIZES:
             page.set_viewport_size(size)
             assert page.is_visible("#later") and page.is_visible("#mute")
@@ -232,7 +233,7 @@ def test_who_comes_in_before_the_waiting_room_is_there_needs_none(talk, chromium
             listens_later(page)
             inside.close()
             asked = []
-            page.route("**/waiting.js", lambda route: asked.append(route))
+            page.route("**/waiting.js*", lambda route: asked.append(route))
             page.reload(wait_until="commit")
             wait_until(lambda: page.evaluate("true") and asked, "it is asked for")
             page.click("#listen")
@@ -256,7 +257,7 @@ def test_who_listens_later_is_reminded_of_the_replay(few_places, voices, chromiu
         space.step("end")
         page.wait_for_selector("text=The replay is here.")
         assert "The replay is here" in page.title()
-        assert page.is_visible("#seek")
+        page.wait_for_selector("#seek")
         wait_until(lambda: page.evaluate("__notes"), "the system shows it")
         assert page.evaluate("__notes") == [["The replay is here", "A talk that ends"]]
         page.reload(wait_until="commit")

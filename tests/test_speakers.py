@@ -72,7 +72,7 @@ def connection(page):
 
 @pytest.mark.parametrize("client", [our_page, another_client_in_chromium, aiortc, ffmpeg])
 def test_a_speaker_is_heard_and_leaves(node, chromium, strangers, voices, client):
-    space = node.live("One speaker")
+    space = node.live("One speaker", levelling=False)
     with client(space, chromium, strangers, voices):
         wait_until(lambda: space.is_talking(1), "the speaker talks")
         # What a joiner hears first is what was before.

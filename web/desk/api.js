@@ -1,6 +1,7 @@
 // Calls to the desk. Every failure becomes a Problem: what happened, and what to do about it.
 
 const TIMEOUT_MS = 10_000; // a desk that is slower than this is treated as gone
+const UPLOAD_TIMEOUT_MS = 180_000; // what a server waits for a file, and decodes it in
 
 export class Problem extends Error {
   constructor(status, title, detail, type) {
@@ -41,6 +42,23 @@ export async function api(key, method, path, body) {
   }
   if (!response.ok) throw await problemOf(response);
   return response.status === 204 ? undefined : response.json();
+}
+
+/** Sends a file, which the server makes something of before it answers. */
+export async function upload(key, path, file) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method: 'PUT',
+      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/octet-stream' },
+      body: file,
+      signal: AbortSignal.timeout(UPLOAD_TIMEOUT_MS),
+    });
+  } catch {
+    throw new Problem(0, 'The file did not get through', 'Check your connection and send it again.');
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response.json();
 }
 
 /** Calls `task` again and again: `everyMs` after each end, up to 15 s apart while it fails, until it is refused. */

@@ -30,7 +30,8 @@ function button(words, confirm, data, press) {
   return button;
 }
 
-function drawLink(id, name, does, url) {
+/** One link with its copy button; without a `url`, what is to be known of it. */
+export function drawLink(id, name, does, url) {
   const says = make('span', {}, make('b', {}, name), make('small', {}, does));
   if (!url) return make('li', {}, says);
   const code = make('code', { title: url }, url);

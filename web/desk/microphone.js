@@ -10,6 +10,8 @@ export class Microphone {
   muted = false;
 
   get isOpen() { return Boolean(this.sent); }
+  /** What the microphone itself gives, muted or not. */
+  get stream() { return this.#stream; }
   get label() { return this.#stream?.getAudioTracks()[0]?.label ?? ''; }
   get deviceId() { return this.#stream?.getAudioTracks()[0]?.getSettings().deviceId; }
 
@@ -53,6 +55,9 @@ export class Microphone {
     const power = this.#samples.reduce((sum, x) => sum + x * x, 0) / this.#samples.length;
     return power > 0 ? Math.max(FLOOR_DB, 10 * Math.log10(power)) : FLOOR_DB;
   }
+
+  /** The highest sample of what `levelDb` has looked at last. */
+  get peak() { return this.#samples?.reduce((highest, x) => Math.max(highest, Math.abs(x)), 0) ?? 0; }
 
   onLost(act) { this.#stream?.getAudioTracks()[0].addEventListener('ended', act, { once: true }); }
 

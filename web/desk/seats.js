@@ -16,6 +16,7 @@ export function newMeter() { return make('div', { class: 'meter', 'aria-hidden':
 
 function says(speaker) {
   if (!speaker.connected) return speaker.muted_by_host ? 'Not here yet. Muted by the host' : 'Not here yet';
+  if (speaker.place === 'green_room') return 'In the green room';
   if (speaker.muted_by_host) return 'Muted by the host';
   if (speaker.muted_by_self) return 'Muted by themselves';
   return speaker.level_dbov > TALKING_DB ? 'Talking' : 'Ready';
@@ -29,7 +30,7 @@ export function drawSeats(list, speakers = [], mine) {
   }
   speakers.forEach((speaker, i) => {
     const line = list.children[i], word = says(speaker);
-    line.className = [!speaker.connected && 'away', speaker.muted && 'muted', word === 'Talking' && 'talking'].filter(Boolean).join(' ');
+    line.className = [!speaker.connected && 'away', speaker.muted && 'muted', speaker.place === 'green_room' && 'waiting', word === 'Talking' && 'talking'].filter(Boolean).join(' ');
     line.dataset.seat = speaker.seat;
     line.dataset.connected = speaker.connected;
     text(line.querySelector('.who'), `${speaker.name ?? `Speaker ${speaker.seat}`}${speaker.seat === mine ? ' (you)' : ''}`);

@@ -1,28 +1,46 @@
 // The host's desk for one space: the next step, who is on stage, what listeners hear and are told.
 import { api, repeat } from './api.js';
+import { keepAudit } from './audit.js';
+import { drawChapters, takeChapters } from './chapters.js';
+import { addCohost, showCohosts, tellDesk } from './cohosts.js';
 import { onPress } from './confirm.js';
+import { drawDelay, takeDelay } from './delay.js';
 import { drawHand } from './hand.js';
+import { drawHold, takeHold } from './hold.js';
+import { drawKeeping, takeKeeping } from './keeping.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
+import { startsIn } from './lamp.js';
 import { drawLinks } from './links.js';
+import { drawPlaces } from './place.js';
 import { drawSeats } from './seats.js';
-import { $, alarmOf, clock, count, decibels, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
+import { drawSound, saveTrack } from './sound.js';
+import { Talkback } from './talkback.js';
+import { ServerTime } from './time.js';
+import { showTurns } from './turns.js';
+import { $, alarmOf, clock, count, decibels, isOut, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
 
 const POLL_MS = 1_000;
 const SAID_MS = 4_000;
+const CUE_SECONDS = 10; // as the button says
+const CLOCK_MS = 200;  // a countdown's seconds change in step
 const STEPS = ['announced', 'doors', 'live', 'ended'];
 // What may be done in each state; the first is the sensible next step and looks like it.
-const NEXT = { announced: ['open-doors', 'go-live', 'cancel'], doors: ['go-live', 'cancel'], live: ['end'], ended: [], cancelled: [] };
+const NEXT = { announced: ['open-doors', 'go-live', 'cue', 'cancel'], doors: ['go-live', 'cue', 'cancel'], live: ['end'], ended: [], cancelled: [] };
 
 const slug = decodeURIComponent(location.pathname.split('/')[2]);
 const path = `/api/spaces/${encodeURIComponent(slug)}`;
 const key = takeKey('/studio');
-let space, printedLinks;
+const server = new ServerTime();
+let space, me = {}, printedLinks;
 
 // ---- What is -----------------------------------------------------------------------------------
 
 async function look() {
   try {
-    show(await api(key, 'GET', path));
+    const asked = Date.now(), next = await api(key, 'GET', path);
+    server.take(next.now, asked, Date.now());
+    me = { role: next.role, cohost: next.cohost };
+    show(next);
     showProblem($('problem'));
   } catch (problem) {
     showProblem($('problem'), problem);
@@ -42,6 +60,17 @@ function show(next) {
   for (const name of ['listening', 'peak', 'joined']) text(name, count(space[name]));
   drawSeats($('seats'), space.speakers);
   drawHand($('seats'), space.speakers, hand);
+  drawPlaces($('seats'), space, hand);
+  tellDesk(space, me);
+  showCohosts(key, path, me.role !== 'cohost', told);
+  drawChapters(space);
+  drawKeeping(space);
+  drawSound($('sound-box'), space, sound);
+  talkback.draw(space.speakers);
+  drawDelay(space);
+  drawHold(space);
+  $('delay-box').hidden = isOut(space);
+  for (const id of ['dump', 'dump-hint']) $(id).hidden = !space.delay_seconds && !space.delay.held_seconds;
   $('lock').setAttribute('aria-pressed', space.stage_locked);
   text('lock-word', space.stage_locked ? 'Locked: nobody new takes a seat. Whoever sat here when you locked it can come back.' : '');
   showSteps();
@@ -50,9 +79,12 @@ function show(next) {
   showLinks();
   for (const kind of ['dead_air', 'speaker', 'recording', 'store', 'clock', 'ladder']) showProblem($(`alarm-${kind}`), alarmOf(space, kind));
   showProblem($('capacity'), isOver(space) ? undefined : tooMany(space));
-  for (const id of ['details', 'monitor-box', 'stage-box']) $(id).hidden = isOver(space);
-  if (isOver(space)) setMonitor(false);
-  if (first) fillDetails();
+  for (const id of ['details', 'monitor-box', 'stage-box', 'cohosts-box']) $(id).hidden = isOver(space);
+  if (isOver(space)) { setMonitor(false); talkback.close(); }
+  if (first) {
+    fillDetails();
+    showTurns(key, path, () => space);
+  }
 }
 
 function showSteps() {
@@ -66,11 +98,13 @@ function showSteps() {
 
 function showButtons() {
   const next = NEXT[space.state] ?? [];
-  for (const id of ['open-doors', 'go-live', 'end', 'cancel']) {
-    $(id).hidden = !next.includes(id);
+  const hidden = { cue: Boolean(space.cue), cancel: me.role === 'cohost' };
+  for (const id of ['open-doors', 'go-live', 'cue', 'end', 'cancel']) {
+    $(id).hidden = !next.includes(id) || hidden[id];
     $(id).classList.toggle('main', id === next[0]);
   }
-  $('replay').hidden = space.state !== 'ended';
+  $('replay').hidden = space.state !== 'ended' || !isOut(space) || Boolean(space.recording_deleted_at);
+  $('stop-cue').hidden = !space.cue;
   $('replay').href = listenUrl() ?? '#';
 }
 
@@ -81,10 +115,18 @@ function showClock() {
   const [word, time, now] = {
     announced: ['Starts in', left > 0 ? clock(left) : '–', `Listeners hear hold music. ${stage}`],
     doors: [left > 0 ? 'Starts in' : 'Past the time by', Number.isNaN(left) ? '–' : clock(Math.abs(left)), `Listeners hear hold music. ${stage}`],
-    live: ['On air for', clock(-secondsUntil(space.started_at)), `Listeners hear the stage. ${stage}`],
-    ended: ['Length', clock(space.recording?.seconds ?? 0), 'The same link plays the replay now.'],
+    live: secondsUntil(space.started_at) > 1 ? ['On air in', clock(secondsUntil(space.started_at)), `Listeners hear hold music until then. ${stage}`]
+      : ['On air for', clock(-secondsUntil(space.started_at)), `Listeners hear the stage. ${stage}`],
+    ended: !isOut(space) ? ['Off air in', clock(Math.ceil(secondsUntil(space.ended_at))), 'Listeners hear what was said before the end.'] : ['Length', clock(space.recording?.seconds ?? 0), space.recording_deleted_at ? 'The same link says that there is no recording any more.' : 'The same link plays the replay now.'],
     cancelled: ['', 'Cancelled', 'Listeners are told so at the link.'],
   }[space.state];
+  const cued = startsIn(space, server);
+  if (cued !== undefined) {
+    text('clock-word', 'On air in');
+    text('clock', clock(Math.ceil(cued)));
+    text('now', 'Every speaker sees this countdown. Listeners hear hold music until then.');
+    return;
+  }
   const noTime = !space.scheduled_at && (space.state === 'announced' || space.state === 'doors');
   text('clock-word', noTime ? 'No time is set' : space.state === 'announced' && left <= 0 ? 'Its time has come' : word);
   text('clock', noTime ? 'Ready' : time);
@@ -120,8 +162,17 @@ const revoke = seat => touch('DELETE', `/speakers/${seat}/link`, undefined, `The
 
 const hand = {
   mute: (seat, muted) => touch('PATCH', `/speakers/${seat}`, { muted }, muted ? `You have muted speaker ${seat}.` : `Speaker ${seat} is no longer muted by you.`),
+  place: (seat, place) => touch('PATCH', `/speakers/${seat}`, { place }, place === 'stage' ? `Speaker ${seat} is on stage.` : `Speaker ${seat} is in the green room: nobody hears them.`),
   gain: (seat, gain_db) => touch('PATCH', `/speakers/${seat}`, { gain_db }, `Speaker ${seat} is heard at ${decibels(gain_db)}.`),
   remove: seat => touch('DELETE', `/speakers/${seat}/session`, undefined, `Speaker ${seat} is off the stage. Their link is still good.`),
+};
+
+const told = { say, fail: problem => showProblem($('problem'), problem) };
+const sound = {
+  set: (name, on) => touch('PATCH', '', { [name]: on }, name === 'levelling' ? `Levelling is ${on ? 'on' : 'off'}.` : `Tracks are ${on ? 'kept from go-live on' : 'not kept'}.`),
+  async save(seat) {
+    try { await saveTrack(key, path, slug, seat); } catch (problem) { showProblem($('problem'), problem); }
+  },
 };
 
 /** Changes something of the stage and says so. */
@@ -134,6 +185,23 @@ async function touch(method, at, body, words) {
   } catch (problem) { showProblem($('problem'), problem); }
 }
 
+const talkback = new Talkback(`/s/${encodeURIComponent(slug)}/talkback`, key);
+
+// ---- The hand on the programme -----------------------------------------------------------------------
+
+takeDelay({
+  delay: delay_seconds => touch('PATCH', '', { delay_seconds }, delay_seconds ? `Listeners are to hear the stage ${delay_seconds} s later.` : 'Listeners are to hear the stage at once.'),
+  async dump() {
+    try {
+      const { dumped_seconds: seconds } = await api(key, 'POST', `${path}/dump`);
+      showProblem($('problem'));
+      say(`Removed: listeners never hear the last ${seconds.toFixed(1)} s.`);
+    } catch (problem) { showProblem($('problem'), problem); }
+  },
+});
+
+takeHold(key, path, show, () => touch('DELETE', '/hold', undefined, 'Who waits hears the server’s hold music again.'));
+
 // ---- What is done ---------------------------------------------------------------------------------
 
 const DONE = { 'open-doors': 'The doors are open.', 'go-live': 'You are live.', end: 'It is over. The replay is at the same link.', cancel: 'The space is cancelled.' };
@@ -142,7 +210,7 @@ async function act(step) {
   say('One moment…');
   try {
     show(await api(key, 'POST', `${path}/${step}`));
-    say(DONE[step]);
+    say(step === 'end' && !isOut(space) ? 'Nobody is on air any more. Listeners hear the rest.' : DONE[step]);
     showProblem($('problem'));
   } catch (problem) {
     say('');
@@ -155,6 +223,7 @@ function fillDetails() {
   $('new-title').value = space.title;
   $('new-time').value = localInput(space.scheduled_at);
   $('reason').value = space.delay_reason ?? '';
+  $('message').value = space.message ?? '';
   $('expected').value = space.expected_listeners ?? '';
 }
 
@@ -166,6 +235,7 @@ async function save(event) {
       title: $('new-title').value.trim(),
       ...(time !== localInput(space.scheduled_at) && { scheduled_at: time ? new Date(time).toISOString() : null }),
       delay_reason: $('reason').value.trim() || null,
+      message: $('message').value.trim().replace(/\s+/g, ' ') || null,
       expected_listeners: Number($('expected').value) || null,
     }));
     fillDetails();
@@ -197,15 +267,29 @@ function say(words) {
 }
 
 for (const step of Object.keys(DONE)) onPress($(step), () => act(step));
+onPress($('cue'), () => touch('PUT', '/cue', { in_seconds: CUE_SECONDS }, 'The countdown runs.'));
+$('stop-cue').addEventListener('click', () => touch('DELETE', '/cue', undefined, 'The countdown is stopped: you are not live.'));
+$('green-room').addEventListener('click', () => {
+  const green_room = !space.green_room;
+  touch('PATCH', '', { green_room }, green_room ? 'Newcomers wait in the green room.' : 'Newcomers are on stage at once.');
+});
+$('add-cohost').addEventListener('click', () => addCohost(key, path, told));
 $('lock').addEventListener('click', () => {
   const stage_locked = !space.stage_locked;
   touch('PATCH', '', { stage_locked }, stage_locked ? 'The stage is locked.' : 'The stage is open.');
 });
+const done = words => { say(words); return look(); };
+takeChapters(key, path, done);
+takeKeeping(key, path, done);
+keepAudit($('audit-box'), () => api(key, 'GET', `${path}/audit`));
 $('details').addEventListener('submit', save);
 $('monitor').addEventListener('click', () => setMonitor($('monitor-audio').muted));
 $('monitor-audio').addEventListener('playing', () => { document.documentElement.dataset.monitor = 'playing'; });
 $('monitor-audio').addEventListener('emptied', () => { document.documentElement.dataset.monitor = 'off'; });
 $('monitor-audio').addEventListener('error', () => { if (!$('monitor-audio').muted) setMonitor(false); });
 reloadOnNewKey();
-if (key) repeat(look, POLL_MS);
-else showProblem($('problem'), { title: 'This page needs the host’s link', detail: 'It was told when the space was created: it ends in #key=…' });
+if (key) {
+  repeat(look, POLL_MS);
+  new Worker(new URL('awake.js', import.meta.url)).postMessage({ path, key });
+  setInterval(() => { if (space && startsIn(space, server) !== undefined) showClock(); }, CLOCK_MS);
+} else showProblem($('problem'), { title: 'This page needs the host’s link', detail: 'It was told when the space was created: it ends in #key=…' });

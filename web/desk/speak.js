@@ -1,20 +1,29 @@
 // The speaker's page: check the microphone, join, mute, hear the others, know whether one is on air.
 import { api, repeat } from './api.js';
+import { SoundCheck } from './check.js';
+import { lampOf } from './lamp.js';
 import { reloadOnNewKey, takeKey } from './key.js';
 import { isAlreadyAllowed, Microphone, microphones } from './microphone.js';
 import { drawSeats, setMeter } from './seats.js';
+import { ServerTime } from './time.js';
 import { Whip } from './whip.js';
-import { $, clock, count, decibels, isOver, MARKS, secondsUntil, showProblem, text } from './words.js';
+import { $, alarmOf, count, decibels, isOver, MARKS, showProblem, text } from './words.js';
 
 const POLL_MS = 1_000;
 const LEAN_POLLS = 5; // on a narrow link each answer makes the sound wait: only every fifth is asked for
 const LOUD_DB = -40; // talking while muted
+const LAMP_MS = 200; // a countdown's seconds change in step
 
 const slug = location.pathname.split('/')[2];
 const key = takeKey();
 const microphone = new Microphone();
 const whip = new Whip(`/s/${slug}/whip`, key);
 const root = document.documentElement.dataset;
+const server = new ServerTime();
+const check = new SoundCheck($('hear-myself'), $('advice'), microphone, () => {
+  $('settings').open = true; // where another one is chosen
+  return attempt(openMicrophone);
+});
 let space, polls = 0;
 
 // ---- Microphone ---------------------------------------------------------------------------
@@ -37,6 +46,7 @@ function drawLevel() {
   setMeter($('meter'), db);
   root.level = db.toFixed(1);
   $('meter').parentElement.classList.toggle('muted', microphone.muted);
+  if (whip.state === 'idle') check.look(performance.now());
   text('heard-word', !microphone.isOpen ? '' : microphone.muted ? (db > LOUD_DB ? 'You are talking, but muted' : 'Muted') : db > -3 ? 'Too loud' : '');
   requestAnimationFrame(drawLevel);
 }
@@ -48,6 +58,7 @@ async function changeMicrophone() {
 // ---- Stage ----------------------------------------------------------------------------------
 
 async function join() {
+  check.stop();
   $('join').disabled = true;
   if (navigator.audioSession) navigator.audioSession.type = 'play-and-record';
   const opened = microphone.isOpen || await attempt(openMicrophone);
@@ -56,6 +67,7 @@ async function join() {
 }
 
 function leave() {
+  check.stop();
   whip.leave();
   microphone.close();
 }
@@ -84,11 +96,12 @@ function drawConnection() {
   $('join').hidden = inside;
   text('join', state === 'replaced' ? 'Take it back' : 'Join the stage');
   $('mute').hidden = $('leave').hidden = !inside;
+  $('check').hidden = state !== 'idle';
   if (document.activeElement === document.body && inside) $('mute').focus({ focusVisible: false });
   say({
     idle: 'Put on headphones: without them the others hear themselves through your microphone.',
     connecting: 'Joining…',
-    connected: 'You are on stage. Space mutes and unmutes.',
+    connected: isWaiting() ? 'You are in the green room. Space mutes and unmutes.' : 'You are on stage. Space mutes and unmutes.',
     reconnecting: 'Reconnecting – the connection was lost. Your seat is kept.',
     replaced: 'Your seat was taken over in another window.',
     removed: 'The host has taken you off the stage. Your link is still good: ask before you join again.',
@@ -102,56 +115,53 @@ function drawHost() {
   const mine = space.speakers?.[space.seat - 1];
   const words = isOver(space) ? [] : [
     mine?.muted_by_host && 'The host has muted you. Nobody hears you until the host unmutes you.',
+    mine?.talked_to && 'The host is talking to you. Listeners do not hear it.',
     mine?.gain_db && `The host has turned you ${mine.gain_db > 0 ? 'up' : 'down'}: ${decibels(mine.gain_db)}.`,
     mine?.admitted === false && 'The host has locked the stage: nobody new takes a seat.',
   ].filter(Boolean);
   text('host-word', words.join(' '));
   $('host-word').hidden = !words.length;
-  return mine;
 }
 
 // ---- The space --------------------------------------------------------------------------------
 
 async function look() {
   if (whip.isLean && ++polls % LEAN_POLLS) return;
-  const first = !space;
+  const first = !space, asked = Date.now(), wasWaiting = isWaiting();
   try { space = await api(key, 'GET', `/api/spaces/${slug}`); } catch (problem) {
     if (problem.isRefusal) refuse(problem);
     throw problem;
   }
+  server.take(space.now, asked, Date.now());
   if (first && !isOver(space) && await isAlreadyAllowed()) attempt(openMicrophone);
   root.state = space.state;
-  document.title = `${space.state === 'live' ? '● ON AIR' : MARKS[space.state]} · ${space.title}`;
   text('title', space.title);
   text('mark', MARKS[space.state] ?? '');
   drawSeats($('seats'), space.speakers, space.seat);
+  $('kept').hidden = !space.tracks;
   text('crowd', space.listening ? `${count(space.listening)} listening` : '');
+  if (isWaiting() !== wasWaiting) drawConnection();
   drawLamp();
+  showProblem($('alarm-host_away'), isOver(space) ? undefined : alarmOf(space, 'host_away'));
   if (isOver(space) && whip.state !== 'idle') leave();
   for (const id of ['talk', 'settings', 'stage-box']) $(id).hidden = isOver(space);
+  $('check').hidden = isOver(space) || whip.state !== 'idle';
   $('replay').hidden = space.state !== 'ended' || !space.listen_url;
   $('replay').href = space.listen_url ?? '#';
 }
 
+const isWaiting = () => space?.speakers?.[space.seat - 1]?.place === 'green_room';
+
 function drawLamp() {
-  const left = secondsUntil(space.scheduled_at);
-  const onStage = whip.state === 'connected';
-  const host = drawHost()?.muted_by_host ? 'The host has muted you: nobody hears you.' : '';
-  const [lamp, word] = {
-    announced: ['Not open yet', 'Listeners hear hold music, not you.'],
-    doors: ['Doors are open', 'Listeners hear hold music, not you. Talk with the others, if you like.'],
-    live: onStage && !microphone.muted && !host
-      ? ['ON AIR', 'Everybody hears you.']
-      : ['ON AIR', onStage ? host || 'You are muted: nobody hears you.' : 'Join the stage to be heard.'],
-    ended: ['It is over', 'Nobody hears you any more. Thank you!'],
-    cancelled: ['Cancelled', 'This space will not take place.'],
-  }[space.state];
-  text('lamp', lamp);
-  text('lamp-word', word);
-  const waits = space.state === 'announced' || space.state === 'doors';
-  const time = waits && left > 0 ? `Starts in ${clock(left)}`
-    : space.state === 'live' && space.started_at ? clock(-secondsUntil(space.started_at)) : '';
-  text('clock', time);
+  drawHost();
+  const here = { isJoined: whip.state === 'connected', isLost: whip.state === 'reconnecting', isMuted: microphone.muted };
+  const lamp = lampOf(space, here, server);
+  root.lamp = lamp.kind;
+  text('lamp', lamp.title);
+  text('lamp-word', lamp.words);
+  text('clock', lamp.time);
+  const title = { on: '● ON AIR', muted: 'MUTED', soon: `ON AIR IN ${lamp.time}`, off: MARKS[space.state] }[lamp.kind];
+  if (document.title !== `${title} · ${space.title}`) document.title = `${title} · ${space.title}`;
 }
 
 // ---- Words and keys -------------------------------------------------------------------------------
@@ -195,6 +205,7 @@ reloadOnNewKey();
 
 if (key) {
   repeat(look, POLL_MS);
+  setInterval(() => { if (space && (space.cue || space.state === 'live')) drawLamp(); }, LAMP_MS);
   drawLevel();
 } else {
   refuse({ title: 'This page needs your personal link', detail: 'Open it from the message of your host: it ends in #key=…' });

@@ -2,6 +2,7 @@
 import { api, repeat } from './api.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
 import { drawLinks } from './links.js';
+import { takeWebhooks } from './webhooks.js';
 import { $, count, make, MARKS, moment, showProblem, text } from './words.js';
 
 const POLL_MS = 5_000;
@@ -78,8 +79,10 @@ function showCreated(title, made) {
 
 $('create-form').addEventListener('submit', create);
 reloadOnNewKey();
-if (key) repeat(look, POLL_MS);
-else {
+if (key) {
+  repeat(look, POLL_MS);
+  takeWebhooks(key);
+} else {
   $('place').hidden = true;
   showProblem($('problem'), { title: 'This page needs the operator’s link', detail: 'The server printed it when it started: it ends in #key=…' });
 }

@@ -28,6 +28,8 @@ export function localInput(time) {
 }
 
 export const secondsUntil = time => (Date.parse(time) - Date.now()) / 1000; // NaN without a time
+/** Over, and played out: the end of a delayed programme is heard some seconds after it was said. */
+export const isOut = space => isOver(space) && !(secondsUntil(space.ended_at) > 0);
 export const isOver = space => space.state === 'ended' || space.state === 'cancelled';
 
 export function text(id, words) {

@@ -39,6 +39,7 @@ use throng_air::hand_over::hand_over;
 use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::KeptElsewhere;
 use throng_air::presence::Presence;
+use throng_air::space_file::PageFile;
 use throng_air::tls::server_config;
 use throng_air::tls::tickets::TicketSecret;
 use throng_core::ladder::Rung;
@@ -281,6 +282,7 @@ fn house() -> (Arc<Air>, Arc<OnAir>, String) {
     let facts = Facts {
         space: Arc::clone(&space),
         page: Arc::new(page()),
+        chapters: Arc::new(page()),
     };
     let on_air = OnAir::new(
         facts,
@@ -297,7 +299,7 @@ fn house() -> (Arc<Air>, Arc<OnAir>, String) {
         headers,
         Pages {
             not_found: page(),
-            waiting: page(),
+            files: PageFile::ALL.map(|_| page()),
         },
         page(),
     );

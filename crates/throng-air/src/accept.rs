@@ -4,8 +4,10 @@
 //! (slowloris). Here the first byte and each head have a deadline, connections are counted, and an audience too large
 //! for the process waits in the backlog instead of failing.
 
+use std::convert::Infallible;
 use std::future::ready;
 use std::io;
+use std::net::{self, IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +16,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{StatusCode, Version, header};
+use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::Either;
 use hyper::Request;
@@ -28,7 +31,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::answer;
+pub use crate::guests::Client;
+
+use crate::answer::{self, Reply};
+use crate::guests::{Crowded, Guest, Guests, Occupied, Peer};
 use crate::hand_over::{Handed, Replay, Stream};
 use crate::tls::stream::TlsStream;
 
@@ -60,6 +66,17 @@ pub struct Door {
     tls: Option<TlsAcceptor>,
     connections_max: u32,
     places: Arc<Semaphore>,
+    guests: Option<Arc<Guests>>,
+    aside: Option<Aside>,
+}
+
+/// What comes to a port beside HTTP: told by its first byte, and given away with nothing read.
+#[derive(Clone)]
+pub struct Aside {
+    /// Whether a connection that begins so is meant.
+    pub begins: fn(u8) -> bool,
+    /// Who takes it, from where it comes.
+    pub take: Arc<dyn Fn(net::TcpStream, SocketAddr) + Send + Sync>,
 }
 
 impl Door {
@@ -70,6 +87,26 @@ impl Door {
             tls,
             connections_max,
             places: Arc::new(Semaphore::new(connections_max as usize)),
+            guests: None,
+            aside: None,
+        }
+    }
+
+    /// Gives away what is not HTTP.
+    #[must_use]
+    pub fn with_aside(self, aside: Aside) -> Self {
+        Self {
+            aside: Some(aside),
+            ..self
+        }
+    }
+
+    /// Looks from which networks people come.
+    #[must_use]
+    pub fn with_guests(self, guests: Arc<Guests>) -> Self {
+        Self {
+            guests: Some(guests),
+            ..self
         }
     }
 
@@ -93,9 +130,11 @@ impl Door {
                 () = closed(&mut closing) => return,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let tls = self.tls.clone();
-                    tokio::spawn(connection(stream, tls, app.clone(), closing.clone(), place));
+                Ok((stream, address)) => {
+                    let caller = Caller::of(self.guests.as_ref(), Some(address.ip()));
+                    let ways = (self.tls.clone(), self.aside.clone());
+                    let served = (app.clone(), closing.clone());
+                    tokio::spawn(connection((stream, address), ways, caller, served, place));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -119,22 +158,30 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 
 /// Serves `app` to connections that the engine handed on, with the bytes that it read, until the engine has ended and
 /// the last of them has finished.
-pub async fn serve_handed(mut handed: Handed, app: Router, closing: watch::Receiver<bool>) {
+pub async fn serve_handed(
+    mut handed: Handed,
+    guests: Arc<Guests>,
+    app: Router,
+    closing: watch::Receiver<bool>,
+) {
     while let Some(connection) = handed.next().await {
-        let (app, closing) = (app.clone(), closing.clone());
+        let (app, closing, guests) = (app.clone(), closing.clone(), Arc::clone(&guests));
         tokio::spawn(async move {
             let place = connection.place;
             let read = connection.read;
+            let (Stream::Plain(socket) | Stream::Tls(socket, _)) = &connection.stream;
+            let address = socket.peer_addr().ok().map(|address| address.ip());
+            let caller = Caller::of(Some(&guests), address);
             match connection.stream {
                 Stream::Plain(socket) => {
                     if let Ok(stream) = TcpStream::from_std(socket) {
-                        requests(Replay { read, stream }, app, closing).await;
+                        serve(Replay { read, stream }, caller, app, closing).await;
                     }
                 }
                 Stream::Tls(socket, carried) => {
                     if let Ok(socket) = TcpStream::from_std(socket) {
                         let stream = TlsStream::new(socket, *carried);
-                        requests(Replay { read, stream }, app, closing).await;
+                        serve(Replay { read, stream }, caller, app, closing).await;
                     }
                 }
             }
@@ -144,25 +191,58 @@ pub async fn serve_handed(mut handed: Handed, app: Router, closing: watch::Recei
     handed.finished().await;
 }
 
+/// Who is at the other end, as far as that matters.
+enum Caller {
+    /// Somebody whose network has enough places already.
+    Crowded,
+    /// Somebody who is counted, or comes by a proxy.
+    Known(Arc<Guests>, Peer),
+    /// Nobody asks.
+    Unknown,
+}
+
+impl Caller {
+    fn of(guests: Option<&Arc<Guests>>, address: Option<IpAddr>) -> Self {
+        let Some((guests, address)) = guests.zip(address) else {
+            return Self::Unknown;
+        };
+        match guests.connect(address) {
+            Some(peer) => Self::Known(Arc::clone(guests), peer),
+            None => Self::Crowded,
+        }
+    }
+}
+
 async fn connection(
-    stream: TcpStream,
-    tls: Option<TlsAcceptor>,
-    app: Router,
-    mut closing: watch::Receiver<bool>,
+    (stream, address): (TcpStream, SocketAddr),
+    (tls, aside): (Option<TlsAcceptor>, Option<Aside>),
+    caller: Caller,
+    (app, mut closing): (Router, watch::Receiver<bool>),
     _place: OwnedSemaphorePermit,
 ) {
-    let speaks = tokio::select! {
-        speaks = speaks(&stream) => speaks,
-        () = too_late(&mut closing) => false,
+    if tls.is_some() && matches!(caller, Caller::Crowded) {
+        // To be told in words he would first need a handshake, and a place for as long as it takes.
+        return;
+    }
+    let first = tokio::select! {
+        first = first_byte(&stream) => first,
+        () = too_late(&mut closing) => None,
     };
-    if !speaks || prepare(&stream).is_err() {
+    let Some(first) = first else { return };
+    if let Some(aside) = aside.filter(|aside| (aside.begins)(first)) {
+        if let Ok(stream) = stream.into_std() {
+            (aside.take)(stream, address);
+        }
+        return;
+    }
+    if prepare(&stream).is_err() {
         return;
     }
     match tls {
-        None => requests(stream, app, closing).await,
+        None => serve(stream, caller, app, closing).await,
         Some(tls) => {
             if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                requests(stream, app, closing).await;
+                serve(stream, caller, app, closing).await;
             }
         }
     }
@@ -174,18 +254,26 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a first byte comes in time.
-async fn speaks(stream: &TcpStream) -> bool {
+/// The first byte, if it comes in time; it can be read still.
+async fn first_byte(stream: &TcpStream) -> Option<u8> {
     let mut byte = [0];
-    matches!(
-        timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut byte)).await,
-        Ok(Ok(1))
-    )
+    let peeked = timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut byte)).await;
+    matches!(peeked, Ok(Ok(1))).then_some(byte[0])
 }
 
-/// Serves the requests of one connection, until it ends or `closing` turns true and its request is done.
+/// Serves the requests of one connection that is nobody's in particular, until it ends or `closing` turns true and its
+/// request is done.
 pub async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    closing: watch::Receiver<bool>,
+) {
+    serve(stream, Caller::Unknown, app, closing).await;
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    caller: Caller,
     app: Router,
     mut closing: watch::Receiver<bool>,
 ) {
@@ -199,7 +287,18 @@ pub async fn requests(
         }
         let mut request = request.map(timely);
         request.extensions_mut().insert(id);
-        Either::Right(app.call(request))
+        let guest = match admitted(&caller, &mut request) {
+            Ok(guest) => guest,
+            Err(Crowded) => return Either::Left(ready(Ok(crowded()))),
+        };
+        let answered = app.call(request);
+        Either::Right(async move {
+            let answer = answered.await?;
+            Ok::<_, Infallible>(match guest {
+                None => answer,
+                Some(guest) => answer.map(|body| Body::new(Occupied { body, guest })),
+            })
+        })
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -219,6 +318,29 @@ pub async fn requests(
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Notes on a request whose it is, and finds it a place where the connection has none.
+fn admitted(caller: &Caller, request: &mut Request<Body>) -> Result<Option<Guest>, Crowded> {
+    match caller {
+        Caller::Crowded => Err(Crowded),
+        Caller::Known(guests, peer) => {
+            let client = guests.client(peer, request);
+            request.extensions_mut().insert(Client(client));
+            guests.request(peer, client)
+        }
+        Caller::Unknown => Ok(None),
+    }
+}
+
+/// What somebody is told whose network has enough places.
+fn crowded() -> Response {
+    let sentence =
+        "Too many connections of your network are open here. Please come again in ten seconds.\n";
+    let mut refusal = Response::from(Reply::come_again(10, sentence));
+    let close = HeaderValue::from_static("close");
+    refusal.headers_mut().insert(header::CONNECTION, close);
+    refusal
 }
 
 /// "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header

@@ -13,6 +13,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use throng_core::admission::Share;
 use throng_core::caching::{BRIEF, NEVER};
+use throng_core::network::TrustedProxies;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::space;
 use throng_core::time::UnixMillis;
@@ -37,7 +38,7 @@ use crate::presence::Player;
 use crate::progressive;
 use crate::recording;
 use crate::room::{Follower, Room};
-use crate::space_file::SpaceFile;
+use crate::space_file::{PAGE_FILE_COUNT, PageFile, SpaceFile};
 use crate::state::{Told, state_json};
 
 /// What precedes the parts of each rendition; Air links no codec, so it is given.
@@ -53,8 +54,8 @@ pub struct Headers {
 pub struct Pages {
     /// The page for an unknown path or slug.
     pub not_found: Document,
-    /// The module that the page of a space loads when the house is full.
-    pub waiting: Document,
+    /// What the page of a space loads besides itself, in the order of [`PageFile::ALL`].
+    pub files: [Document; PAGE_FILE_COUNT],
 }
 
 /// What a script of another origin may read of an answer.
@@ -75,6 +76,7 @@ pub struct Air {
     hold_file: watch::Sender<Option<Arc<HoldFile>>>,
     ledger: Arc<Ledger>,
     reports: Reports,
+    proxies: OnceLock<TrustedProxies>,
     drain: OnceLock<(Instant, Drain)>,
     closed: watch::Sender<bool>,
 }
@@ -105,6 +107,7 @@ impl Air {
             hold_file: watch::Sender::new(None),
             ledger: Arc::default(),
             reports: Reports::default(),
+            proxies: OnceLock::new(),
             drain: OnceLock::new(),
             closed: watch::Sender::new(false),
         })
@@ -142,6 +145,16 @@ impl Air {
     /// The memory that this process may take.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    /// Believes these proxies from now on what they say of whom they ask for. A second order changes nothing.
+    pub fn trust(&self, proxies: TrustedProxies) {
+        self.proxies.get_or_init(|| proxies);
+    }
+
+    /// The proxies that are believed, where the operator has named any.
+    pub(crate) fn proxies(&self) -> Option<&TrustedProxies> {
+        self.proxies.get().filter(|proxies| !proxies.is_empty())
     }
 
     /// What precedes the parts.
@@ -273,9 +286,9 @@ impl Air {
         &self.pages.not_found
     }
 
-    /// The module for those who wait.
-    pub(crate) fn waiting(&self) -> &Document {
-        &self.pages.waiting
+    /// What the page of a space loads besides itself.
+    pub(crate) fn of_page(&self, file: PageFile) -> &Document {
+        &self.pages.files[file.index()]
     }
 
     fn unknown(&self, headers: &HeaderMap) -> Response {
@@ -312,6 +325,10 @@ async fn readable_cross_origin(mut response: Response) -> Response {
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(EXPOSED_HEADERS),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
     );
     response
 }
@@ -357,6 +374,7 @@ async fn file(
         return air.unknown(&headers);
     };
     match file {
+        SpaceFile::Chapters => on_air.facts().chapters.respond(StatusCode::OK, &headers),
         SpaceFile::State => answer::ok(
             state_json(&on_air, &on_air.facts().space, air.told(), now()),
             "application/json",
@@ -371,8 +389,10 @@ async fn file(
             Some(file) => recording::file(file, &headers, hold_file::KEPT),
             None => answer::come_again(2, "The hold music is still being made.\n"),
         },
-        SpaceFile::Recording(rendition) => recording::recording(on_air, rendition, headers).await,
-        SpaceFile::Waiting => air.waiting().respond(StatusCode::OK, &headers),
+        SpaceFile::OfPage(file) => air.of_page(file).respond(StatusCode::OK, &headers),
+        SpaceFile::Recording(usual) => {
+            recording::recording(on_air, recording::asked(usual, &query), headers).await
+        }
         SpaceFile::Live(format) => {
             live(&air, (on_air, &slug), &method, format, &query, connection).await
         }

@@ -14,7 +14,7 @@ mod epoll;
 pub(crate) mod head;
 mod phase;
 mod port;
-mod prefix;
+pub(crate) mod prefix;
 mod seat;
 mod shard;
 mod slot;

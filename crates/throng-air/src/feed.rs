@@ -29,7 +29,7 @@ pub const HOUSE_PATH: &str = "/feed/house";
 /// What every feed begins with, before its version.
 pub const MAGIC: &[u8; 7] = b"THRFEED";
 /// The version of the framing, the messages and the init headers; any change of them changes it.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 /// The first bytes in either direction.
 pub const GREETING: [u8; 8] = {
     let mut greeting = [VERSION; 8];
@@ -52,8 +52,8 @@ pub const SPACES_MAX: usize = 10_000;
 pub const DOCUMENT_MAX_BYTES: usize = 12 << 20;
 /// Longest field of a document's head: a policy with the hash of each script and style takes some 500 bytes.
 pub const HEADER_MAX_BYTES: usize = 4 << 10;
-/// Longest id, title or reason; the longest title has 200 characters.
-pub const TEXT_MAX_BYTES: usize = 1 << 10;
+/// Longest id, title, reason or message; the longest message has 280 characters.
+pub const TEXT_MAX_BYTES: usize = 2 << 10;
 /// Longest part in one rendition and form: sixteen packets of 1,500 bytes with their framing.
 pub const PACKAGED_MAX_BYTES: usize = 32 << 10;
 /// Most parts of a hold loop: its longest file has fewer than 256 segments.

@@ -18,6 +18,7 @@ use crate::air::Headers;
 use crate::answer::Reply;
 use crate::ledger::Door;
 use crate::past::Recorded;
+use crate::recording;
 
 pub(crate) mod ordinary;
 
@@ -184,6 +185,10 @@ impl Content {
 /// What is to be done, where the space is thus, and the window, if it is filled.
 pub(crate) fn decide(ask: Ask, space: &Space, window: Option<&Window>) -> Decision {
     let of_window = |decide: &dyn Fn(&Window) -> Decision| window.map_or(Decision::Fill, decide);
+    let is_sound = !matches!(ask, Ask::Main(_) | Ask::Init(_));
+    if let Some(gone) = space.recording_deleted.filter(|_| is_sound) {
+        return Decision::Refuse(Reply::refuse(StatusCode::GONE, recording::gone(gone)));
+    }
     match ask {
         Ask::Main(rung) => Decision::Send(Content::Main(rung)),
         Ask::Init(rendition) => Decision::Send(Content::Init(rendition)),

@@ -17,12 +17,14 @@ pub mod feed;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guests;
 pub mod hand_over;
 pub mod ladder;
 pub mod ledger;
 pub mod on_air;
 pub mod past;
 pub mod presence;
+pub mod recording;
 pub mod room;
 pub mod space_file;
 pub mod state;
@@ -36,4 +38,3 @@ mod hls;
 mod hold_file;
 mod metric;
 mod progressive;
-mod recording;

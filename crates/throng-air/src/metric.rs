@@ -32,6 +32,10 @@ pub(crate) const SHARD_LISTENERS: &str = "throng_air_shard_listeners";
 pub(crate) const ACCEPTED: &str = "throng_air_accepted_total";
 /// Connections that a shard handed to the ordinary server.
 pub(crate) const HANDED_ON: &str = "throng_air_handed_on_total";
+/// Networks that are at a door of the ordinary server now.
+pub(crate) const GUEST_NETWORKS: &str = "throng_guest_networks";
+/// Who was refused there because his network had enough places.
+pub(crate) const GUESTS_REFUSED: &str = "throng_guests_refused_total";
 /// Answers in one piece given by a shard: pages, `state.json`, playlists, parts.
 pub(crate) const ANSWERS: &str = "throng_air_answers_total";
 /// Connections that ended after such answers, wanting no more.

@@ -27,6 +27,8 @@ pub struct Facts {
     pub space: Arc<Space>,
     /// Its page for listeners, for everyone alike.
     pub page: Arc<Document>,
+    /// Its chapters, as players read them.
+    pub chapters: Arc<Document>,
 }
 
 /// A space as the publisher of a feed follows it, without being a demand for its parts.
@@ -318,6 +320,7 @@ pub(crate) mod tests {
         let facts = Facts {
             space: Arc::new(space.expect("it has a title")),
             page: Arc::new(Document::new(String::new(), "text/html", BRIEF)),
+            chapters: Arc::new(Document::new(String::new(), "application/json", BRIEF)),
         };
         let window = Window::new(PartIndex(0));
         let on_air = OnAir::new(

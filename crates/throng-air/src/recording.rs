@@ -11,20 +11,40 @@ use bytes::Bytes;
 use futures_util::stream;
 use throng_core::caching::BRIEF;
 use throng_core::rendition::Rendition;
+use throng_core::space::{DeletedBy, Deletion};
 use tokio::task::spawn_blocking;
 
 use crate::answer;
 use crate::document::names;
 use crate::on_air::OnAir;
 use crate::past::{READ_MAX_BYTES, Recording};
+use crate::presence::parameter;
+
+/// The rendition that is sent to who asks with this query, if the file that usually has this one carries it.
+pub(crate) fn asked(usual: Rendition, query: &str) -> Option<Rendition> {
+    let Some(name) = parameter(query, "rendition") else {
+        return Some(usual);
+    };
+    Rendition::parse(name).filter(|asked| asked.codec() == usual.codec())
+}
 
 /// Answers `recording.mp4` and `recording.m4a`.
 pub(crate) async fn recording(
     on_air: Arc<OnAir>,
-    rendition: Rendition,
+    asked: Option<Rendition>,
     request: HeaderMap,
 ) -> Response {
-    let ended = on_air.facts().space.ended_at.is_some();
+    let Some(rendition) = asked else {
+        return answer::refuse(
+            StatusCode::BAD_REQUEST,
+            "rendition: recording.mp4 is to be had in o48, o24 and o16; recording.m4a in a64 and a32.\n",
+        );
+    };
+    let space = on_air.facts().space;
+    if let Some(gone) = space.recording_deleted {
+        return answer::refuse(StatusCode::GONE, self::gone(gone));
+    }
+    let ended = space.ended_at.is_some();
     let found = spawn_blocking(move || on_air.past().recording(rendition))
         .await
         .expect("reading does not panic");
@@ -41,6 +61,16 @@ pub(crate) async fn recording(
     }
 }
 
+/// What is told of a recording that is gone, for `410`.
+pub(crate) fn gone(deletion: Deletion) -> &'static str {
+    match deletion.by {
+        DeletedBy::Host => "There was a recording, and the host has taken it away.\n",
+        DeletedBy::Time => {
+            "There was a recording. The time for which its host wanted it kept is over, and it is gone.\n"
+        }
+    }
+}
+
 /// `503` for a disk that does not give what it holds.
 pub(crate) fn unreadable(error: &io::Error) -> Response {
     tracing::error!(%error, "the archive could not be read");
@@ -51,11 +81,7 @@ pub(crate) fn unreadable(error: &io::Error) -> Response {
 }
 
 /// One recording, as these headers want it, to be kept by caches for so long.
-pub(crate) fn file(
-    recording: Arc<dyn Recording>,
-    request: &HeaderMap,
-    kept: &'static str,
-) -> Response {
+pub fn file(recording: Arc<dyn Recording>, request: &HeaderMap, kept: &'static str) -> Response {
     let len = recording.len();
     let name = recording.etag();
     let etag = HeaderValue::from_str(&name).expect("an entity tag is visible ASCII");
@@ -63,7 +89,7 @@ pub(crate) fn file(
     let mut response = if tags.is_some_and(|tags| names(tags.as_bytes(), &name)) {
         answer::with(StatusCode::NOT_MODIFIED, Body::empty(), "audio/mp4", BRIEF)
     } else {
-        match asked(request, &etag, len) {
+        match range_asked(request, &etag, len) {
             Asked::Whole => answer::ok(body(recording, 0..len), "audio/mp4", BRIEF),
             Asked::Unsatisfiable => return unsatisfiable(len),
             Asked::Part(range) => part(recording, range, len),
@@ -77,7 +103,7 @@ pub(crate) fn file(
 }
 
 /// What is asked for; everything where the range belongs to another version of the file.
-fn asked(request: &HeaderMap, etag: &HeaderValue, len: u64) -> Asked {
+fn range_asked(request: &HeaderMap, etag: &HeaderValue, len: u64) -> Asked {
     let valid = request.get(header::IF_RANGE).is_none_or(|tag| tag == etag);
     request
         .get(header::RANGE)
@@ -186,6 +212,15 @@ fn parse_range(value: &str, len: u64) -> Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recording_is_to_be_had_in_the_renditions_of_its_codec() {
+        assert_eq!(asked(Rendition::O48, ""), Some(Rendition::O48));
+        let lean = asked(Rendition::O48, "rendition=o16&l=1");
+        assert_eq!(lean, Some(Rendition::O16));
+        assert_eq!(asked(Rendition::O48, "rendition=a64"), None);
+        assert_eq!(asked(Rendition::A64, "rendition=a99"), None);
+    }
 
     #[test]
     fn ranges_follow_rfc_9110_section_14() {

@@ -2,10 +2,11 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use throng_core::ladder::Rung;
 use throng_core::ladder::signals::Decision;
 use throng_core::rendition::Rendition;
-use throng_core::space::{Space, State};
+use throng_core::space::{DeletedBy, Space, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::{PART_DURATION_MS, PARTS_PER_SEGMENT, PartIndex};
 
@@ -29,6 +30,8 @@ pub struct StateJson<'a> {
     ended_at: Option<String>,
     /// Why it is late, in the host's words.
     delay_reason: Option<&'a str>,
+    /// What the host tells all who listen, in plain text.
+    message: Option<&'a str>,
     /// When the programme began, from which parts and segments are counted.
     #[schemars(extend("format" = "date-time"))]
     epoch: String,
@@ -51,6 +54,15 @@ pub struct StateJson<'a> {
     queued: u64,
     renditions: [&'static str; Rendition::ALL.len()],
     recording: RecordingJson,
+    /// Until when the recording is kept, where that was said.
+    #[schemars(extend("format" = "date-time"))]
+    recording_until: Option<String>,
+    /// Until when there was a recording, where it is gone.
+    #[schemars(extend("format" = "date-time"))]
+    recording_deleted_at: Option<String>,
+    /// Whether the host has taken it away, or the time was over for which it was to be kept.
+    #[schemars(extend("enum" = json!([DeletedBy::Host.name(), DeletedBy::Time.name(), null])))]
+    recording_deleted_by: Option<&'static str>,
 }
 
 /// What is true of the node, whichever space it is.
@@ -132,6 +144,8 @@ fn document(
     newest_segment: Option<u64>,
     told: Told,
 ) -> StateJson<'_> {
+    let gone = space.recording_deleted;
+    let recorded = gone.map_or(recorded, |_| Recorded::default());
     StateJson {
         slug: space.slug.as_str(),
         title: &space.title,
@@ -140,6 +154,7 @@ fn document(
         started_at: space.started_at.map(UnixMillis::to_rfc3339),
         ended_at: space.ended_at.map(UnixMillis::to_rfc3339),
         delay_reason: space.delay_reason.as_deref(),
+        message: space.programme.message.as_deref(),
         epoch: space.moment(PartIndex(0)).to_rfc3339(),
         segment_seconds: seconds(PARTS_PER_SEGMENT),
         part_seconds: seconds(1),
@@ -155,5 +170,8 @@ fn document(
             seconds: seconds(recorded.parts),
             bytes: recorded.bytes,
         },
+        recording_until: space.recording_until().map(UnixMillis::to_rfc3339),
+        recording_deleted_at: gone.map(|gone| gone.at.to_rfc3339()),
+        recording_deleted_by: gone.map(|gone| gone.by.name()),
     }
 }

@@ -17,8 +17,9 @@ use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::timeline::PartIndex;
 use throng_core::window::Part;
 
+pub(crate) use self::folder::flush_folder;
 pub use self::folder::remove;
-use self::folder::{flush_folder, new_journal_path, refuse_to_overwrite, write_anew};
+use self::folder::{new_journal_path, refuse_to_overwrite, write_anew};
 use crate::disk::{Disk, Output};
 use crate::journal::{Extent, Flags, Header, InitMark, Record};
 use crate::reader::{Files, Reader, for_each_rendition, journal_path, media_path};

@@ -26,6 +26,7 @@ mod recording;
 mod recovery;
 #[cfg(test)]
 mod sample;
+mod track;
 
 pub use archive::{Archive, BEHIND_PARTS_MAX, PART_BYTES_MAX, UNSYNCED_PARTS_MAX, remove};
 pub use error::{ArchiveError, Malformed};
@@ -34,3 +35,4 @@ pub use lock::{DataLock, LockError};
 pub use reader::Reader;
 pub use recording::{READ_BYTES_MAX, REFERENCES_MAX, Recording};
 pub use recovery::{CRASH_REACH_PARTS, Recovery};
+pub use track::{TRACK_UNSYNCED_PARTS_MAX, TrackFile, TrackReader, tracks_kept};

@@ -30,6 +30,25 @@ pub(crate) fn check_chunk(bytes: &[u8]) -> Result<(), Malformed> {
     }
 }
 
+/// The first sample of a chunk.
+pub(crate) fn decode_time(bytes: &[u8]) -> Result<u64, Malformed> {
+    let at = chunk_at(bytes, 0)?.decode_time_at;
+    let field = bytes[at..].first_chunk();
+    field
+        .map(|field| u64::from_be_bytes(*field))
+        .ok_or(expected("a 64-bit field", at))
+}
+
+/// How many bytes of the beginning of a file are its init: `ftyp` and `moov`.
+pub(crate) fn init_len(bytes: &[u8]) -> Result<usize, Malformed> {
+    let ftyp = box_at(bytes, &(0..bytes.len()))?;
+    let moov = box_at(bytes, &(ftyp.end..bytes.len()))?;
+    if !ftyp.is("ftyp") || !moov.is("moov") {
+        return Err(expected("an init", 0));
+    }
+    Ok(moov.end)
+}
+
 /// Gives consecutive chunks, each one part long, the numbers of a file that begins at 0; `place` is the first's place.
 /// A `free` box stands for a chunk.
 pub(crate) fn renumber(chunks: &mut [u8], place: u64) -> Result<(), Malformed> {

@@ -44,6 +44,11 @@ impl Key {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
+    /// For what is made from it in this crate.
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// What is stored of it.
     pub fn digest(&self) -> KeyDigest {
         KeyDigest(Sha256::digest(self.0).into())
@@ -105,6 +110,8 @@ pub struct SeatNumber(pub u32);
 /// What the holder of a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
+    /// Runs one space with its host, as one of at most [`COHOSTS_MAX`]; by number, from 1.
+    Cohost(u32),
     /// Runs one space.
     Host,
     /// Runs the node.
@@ -129,6 +136,9 @@ pub struct Grant {
 /// Keys of one seat that are remembered after they were taken back, so that their holders are told why; older ones are
 /// as good as never given out.
 pub const REVOKED_KEPT: usize = 8;
+
+/// Most cohosts of one space: more hands than a desk has room for. A further one is refused.
+pub const COHOSTS_MAX: u32 = 8;
 
 /// Gives a role to a new key alone: all others of the role are taken back, the oldest forgotten.
 pub fn renew(grants: &mut Vec<Grant>, new: Grant, now: UnixMillis) {

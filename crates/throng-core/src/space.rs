@@ -5,9 +5,21 @@
 //! lateness of a host is no state: doors stay open, and the hold programme plays, until somebody goes live or cancels.
 
 mod acts;
+mod chapters;
+mod cue;
+mod green_room;
+mod keeping;
+mod programme;
+mod sound;
 mod stage;
 
 pub use acts::{Act, Actor, Change, Refusal, State};
+pub use chapters::{CHAPTER_TITLE_CHARS_MAX, CHAPTERS_MAX, Chapter, Chapters};
+pub use cue::{CUE_SECONDS_MAX, CUE_SECONDS_MIN};
+pub use green_room::{GreenRoom, Place};
+pub use keeping::{DeletedBy, Deletion, KEEP_DAYS_MAX};
+pub use programme::{DELAY_SECONDS_MAX, MESSAGE_CHARS_MAX, ProgrammeSetting};
+pub use sound::SoundSetting;
 pub use stage::{GAIN_DB_MAX, GAIN_DB_MIN, SeatSetting, StageSetting};
 
 use std::num::NonZeroU32;
@@ -27,6 +39,8 @@ pub const PIPELINE_START_MS: u64 = 1_000;
 /// Inside a running pipeline an act reaches the mixer within three ticks of 20 ms; a part that begins sooner may be
 /// half mixed already.
 pub const CUT_LEAD_MS: u64 = 60;
+/// What a programme can hold back at most, and somewhat more for the time that it takes to say so.
+const PLAY_OUT_MS_MAX: u64 = DELAY_SECONDS_MAX as u64 * 1_000 + 1_000;
 /// Longest title and reason, in characters: one line on a page, two on a telephone.
 pub const TEXT_CHARS_MAX: usize = 200;
 /// Most seats of one stage: as many as the mixer holds. Its mix-minus grows with each who talks.
@@ -67,6 +81,16 @@ pub struct Space {
     pub expected_listeners: Option<NonZeroU32>,
     /// What the host has set of the stage.
     pub stage: StageSetting,
+    /// What begins where in the recording.
+    pub chapters: Chapters,
+    /// For how long the recording is kept after the end, where that was said.
+    pub keep_recording_days: Option<NonZeroU32>,
+    /// Where there is no recording any more.
+    pub recording_deleted: Option<Deletion>,
+    /// What the host has set of the sound.
+    pub sound: SoundSetting,
+    /// What the host has set of the programme.
+    pub programme: ProgrammeSetting,
 }
 
 /// What somebody who announces a space says.
@@ -118,6 +142,11 @@ impl Space {
             speakers,
             expected_listeners,
             stage: StageSetting::default(),
+            chapters: Chapters::default(),
+            keep_recording_days: None,
+            recording_deleted: None,
+            sound: SoundSetting::default(),
+            programme: ProgrammeSetting::default(),
         })
     }
 
@@ -129,6 +158,9 @@ impl Space {
         act: Act,
     ) -> Result<Change, Refusal> {
         let Now { wall, steady: now } = now.into();
+        if actor == Actor::Cohost && act.is_for_the_host() {
+            return Err(Refusal::NotForCohosts { act: act.name() });
+        }
         if actor == Actor::Clock && !self.clock_may(wall, &act) {
             return Err(Refusal::NotForTheClock { act: act.name() });
         }
@@ -141,52 +173,68 @@ impl Space {
         let change = match act {
             Act::OpenDoors => self.open_doors(now),
             Act::GoLive => self.go_live(now),
-            Act::End => self.end(now),
+            Act::End => self.end(now, 0),
+            Act::PlayOut { held_ms } => self.end(now, held_ms.min(PLAY_OUT_MS_MAX)),
             Act::Cancel => self.cancel(),
+            Act::DeleteRecording => self.delete_recording(wall, actor),
+            edit => self.edit(now, edit)?,
+        };
+        debug_assert_eq!(self.check_invariants(), Ok(()));
+        Ok(change)
+    }
+
+    /// Does an act that changes what is said or set of the space, and not where it is in its life.
+    fn edit(&mut self, now: UnixMillis, act: Act) -> Result<Change, Refusal> {
+        let line_of = |reason: Option<String>| {
+            let reason = reason.map(|reason| one_line("reason", &reason));
+            reason.transpose()
+        };
+        match act {
             Act::Reschedule {
                 scheduled_at,
                 reason,
             } => {
-                self.delay_reason = reason
-                    .map(|reason| one_line("reason", &reason))
-                    .transpose()?;
+                self.delay_reason = line_of(reason)?;
                 self.scheduled_at = Some(scheduled_at);
-                Change::Edited
             }
-            Act::SetDelayReason(reason) => {
-                self.delay_reason = reason
-                    .map(|reason| one_line("reason", &reason))
-                    .transpose()?;
-                Change::Edited
-            }
-            Act::Expect(listeners) => {
-                self.expected_listeners = listeners;
-                Change::Edited
-            }
-            Act::Rename(title) => {
-                self.title = one_line("title", &title)?;
-                Change::Edited
-            }
+            Act::SetDelayReason(reason) => self.delay_reason = line_of(reason)?,
+            Act::Expect(listeners) => self.expected_listeners = listeners,
+            Act::Rename(title) => self.title = one_line("title", &title)?,
+            Act::KeepTracks(tracks) => self.keep_tracks(tracks)?,
+            Act::Level(levelling) => self.sound.levelling = levelling,
+            Act::SetDelay(seconds) => self.set_delay(seconds)?,
+            Act::SetMessage(message) => self.programme.set_message(message)?,
             Act::SetSeat {
                 seat,
                 muted,
                 gain_db,
-            } => self.set_seat(seat, muted, gain_db)?,
-            Act::LockStage { seated } => {
-                self.stage.lock_with(seated);
-                Change::Edited
+            } => return self.set_seat(seat, muted, gain_db),
+            Act::LockStage { seated } => self.stage.lock_with(seated),
+            Act::UnlockStage => self.stage.unlock(),
+            Act::Dismiss(seat) => self.stage.dismiss(seat),
+            Act::MarkChapter { at_ms, title } => return self.mark_chapter(now, at_ms, &title),
+            Act::EditChapter { id, at_ms, title } => {
+                return self.edit_chapter(now, id, at_ms, title.as_deref());
             }
-            Act::UnlockStage => {
-                self.stage.unlock();
-                Change::Edited
+            Act::Place { seat, place } => {
+                self.check_seat(seat)?;
+                self.stage.green_room.put(seat, place);
             }
-            Act::Dismiss(seat) => {
-                self.stage.dismiss(seat);
-                Change::Edited
+            Act::SetGreenRoom { is_open, seated } => {
+                self.stage.green_room.set_open(is_open, &seated);
             }
-        };
-        debug_assert_eq!(self.check_invariants(), Ok(()));
-        Ok(change)
+            Act::RemoveChapter(id) => return self.remove_chapter(id),
+            Act::KeepRecording(days) => return self.keep_recording(days),
+            Act::Cancel
+            | Act::DeleteRecording
+            | Act::End
+            | Act::GoLive
+            | Act::OpenDoors
+            | Act::PlayOut { .. } => {
+                unreachable!("a step of its life is no edit")
+            }
+        }
+        Ok(Change::Edited)
     }
 
     /// When [`Actor::Clock`] is to open the doors, if it is. May lie in the past.
@@ -261,9 +309,18 @@ impl Space {
             (1..=SPEAKERS_MAX).contains(&self.speakers),
             "a stage of impossible size",
         )?;
+        rule(self.chapters.is_sound(), "chapters that no host can make")?;
+        rule(
+            self.recording_deleted.is_none() || self.state == State::Ended,
+            "a recording that is gone before the end",
+        )?;
         rule(
             self.stage.fits(self.speakers),
             "a setting of the stage that no host can make",
+        )?;
+        rule(
+            self.programme.is_sound(),
+            "a setting of the programme that no host can make",
         )?;
         rule(
             one_line("title", &self.title).is_ok_and(|title| title == self.title),
@@ -278,7 +335,8 @@ impl Space {
     }
 
     fn clock_may(&self, now: UnixMillis, act: &Act) -> bool {
-        *act == Act::OpenDoors && self.next_deadline().is_some_and(|deadline| deadline <= now)
+        let due = self.next_clock_act();
+        due.is_some_and(|(at, due)| due == *act && at <= now)
     }
 
     fn open_doors(&mut self, now: UnixMillis) -> Change {
@@ -289,25 +347,29 @@ impl Space {
     }
 
     /// From announced, the pipeline starts with the show itself; from doors, the cut waits for the doors to take effect.
+    /// What is said from then on is heard after the delay of the programme, and there the recording begins: nothing that
+    /// was said before is in it.
     fn go_live(&mut self, now: UnixMillis) -> Change {
-        let part = match self.doors_part {
+        let listened = match self.doors_part {
             None => first_part_after(self.created_at, now, PIPELINE_START_MS),
             Some(doors) => first_part_after(self.created_at, now, CUT_LEAD_MS).max(doors),
         };
+        let part = self.programme.heard_from(listened);
         self.state = State::Live;
-        self.doors_part.get_or_insert(part);
+        self.doors_part.get_or_insert(listened);
         self.live_part = Some(part);
         self.started_at = Some(self.moment(part));
         self.delay_reason = None;
         Change::WentLive(part)
     }
 
-    fn end(&mut self, now: UnixMillis) -> Change {
+    /// What was said by now is still heard, if the programme holds some of it.
+    fn end(&mut self, now: UnixMillis, held_ms: u64) -> Change {
         let shortest = self
             .live_part
             .expect("only a live space ends, and a live space has a live part")
             .next();
-        let part = first_part_after(self.created_at, now, CUT_LEAD_MS).max(shortest);
+        let part = first_part_after(self.created_at, now, CUT_LEAD_MS + held_ms).max(shortest);
         self.state = State::Ended;
         self.end_part = Some(part);
         self.ended_at = Some(self.moment(part));
@@ -319,18 +381,29 @@ impl Space {
         Change::Cancelled
     }
 
+    /// What is taken back of a programme must not lie on in a track.
+    fn set_delay(&mut self, seconds: u8) -> Result<(), Refusal> {
+        if seconds > 0 && self.sound.tracks {
+            return Err(Refusal::DelayWithTracks);
+        }
+        self.programme.set_delay(seconds)
+    }
+
+    fn keep_tracks(&mut self, tracks: bool) -> Result<(), Refusal> {
+        if tracks && self.programme.delay_seconds > 0 {
+            return Err(Refusal::DelayWithTracks);
+        }
+        self.sound.tracks = tracks;
+        Ok(())
+    }
+
     fn set_seat(
         &mut self,
         seat: SeatNumber,
         muted: Option<bool>,
         gain_db: Option<i32>,
     ) -> Result<Change, Refusal> {
-        if !(1..=self.speakers).contains(&seat.0) {
-            return Err(Refusal::Seat {
-                asked: seat.0,
-                seats: self.speakers,
-            });
-        }
+        self.check_seat(seat)?;
         let before = self.stage.seat(seat);
         let setting = SeatSetting {
             muted: muted.unwrap_or(before.muted),
@@ -344,6 +417,16 @@ impl Space {
         self.stage.set(seat, setting);
         Ok(Change::Edited)
     }
+
+    fn check_seat(&self, seat: SeatNumber) -> Result<(), Refusal> {
+        if (1..=self.speakers).contains(&seat.0) {
+            return Ok(());
+        }
+        Err(Refusal::Seat {
+            asked: seat.0,
+            seats: self.speakers,
+        })
+    }
 }
 
 /// The sample that the programme has reached, by the steady clock; 0 before the epoch.
@@ -356,14 +439,16 @@ fn first_part_after(epoch: UnixMillis, now: UnixMillis, lead_ms: u64) -> PartInd
     PartIndex(playhead(epoch, now.plus_ms(lead_ms)).div_ceil(PART_SAMPLES))
 }
 
-/// A text that people read as one line: trimmed, not empty, not long, without control characters.
 fn one_line(what: &'static str, text: &str) -> Result<String, Refusal> {
+    line_of(text, TEXT_CHARS_MAX).ok_or(Refusal::Text { what })
+}
+
+/// A text that people read as one line: trimmed, not empty, not long, without control characters.
+fn line_of(text: &str, chars_max: usize) -> Option<String> {
     let text = text.trim();
     let chars = text.chars().count();
-    if chars == 0 || chars > TEXT_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(Refusal::Text { what });
-    }
-    Ok(text.to_owned())
+    let is_line = (1..=chars_max).contains(&chars) && !text.chars().any(char::is_control);
+    is_line.then(|| text.to_owned())
 }
 
 #[cfg(test)]

@@ -15,11 +15,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use throng_core::timeline::PartIndex;
+use throng_media::SILENCE;
 use throng_media::codec::{OpusEncode, OpusEncoder, OpusSettings, opus_encoder};
 use throng_media::jitter::{PacketKind, SpeakerPacket};
 use throng_media::mixer::{Mixer, SeatId};
 use throng_media::programme::Programme;
-use throng_media::rendering::Renderer;
+use throng_media::rendering::{Renderer, Silence, Track};
 
 /// A minute.
 const FRAMES: u16 = 3_000;
@@ -36,6 +37,8 @@ fn main() {
     let (seats, talking) = (numbers.next().unwrap_or(13), numbers.next().unwrap_or(3));
     let mut network = Network::new(seats);
     let mut mixer = Mixer::new();
+    mixer.set_levelling(true);
+    mixer.set_tracks(true);
     for seat in 0..seats {
         mixer
             .join(SeatId(seat.into()))
@@ -43,7 +46,9 @@ fn main() {
     }
     let mut programme = Programme::resume_live(0);
     let mut renderer = Renderer::new(PartIndex(0), &[]);
-    let [mut mixing, mut limiting, mut rendering] = [Duration::ZERO; 3];
+    let silence = Silence::new();
+    let mut tracks: Vec<_> = (0..seats).map(|_| Track::new(PartIndex(0))).collect();
+    let [mut mixing, mut limiting, mut rendering, mut tracking] = [Duration::ZERO; 4];
     for frame in 0..FRAMES {
         let now = frame_time(frame);
         for seat in 0..seats {
@@ -59,13 +64,23 @@ fn main() {
         });
         let heard = spend(&mut limiting, || programme.tick(&mixed.stage));
         spend(&mut rendering, || renderer.push(&heard));
+        spend(&mut tracking, || {
+            for (seat, track) in (0..).zip(&mut tracks) {
+                let sent = mixed.tracks.iter().find(|(id, _)| *id == SeatId(seat));
+                track.push(sent.map_or(&SILENCE, |(_, frame)| frame), &silence);
+            }
+        });
     }
     let share = |cpu: Duration| 100.0 * cpu.as_secs_f64() / frame_time(FRAMES).as_secs_f64();
     let row = |figure: &str, cpu, limit: &str| {
         println!("{figure}\t{:.1} % of a core\t{limit}", share(cpu));
     };
     println!("{seats} speakers, {talking} talking");
-    row("jitter buffers, decoding, mix, returns", mixing, "-");
+    row(
+        "jitter buffers, decoding, levelling, mix, returns",
+        mixing,
+        "-",
+    );
     row("programme and limiter", limiting, "-");
     row("five renditions, packaged", rendering, "-");
     row(
@@ -73,6 +88,7 @@ fn main() {
         mixing + limiting + rendering,
         "<= 30 % of a core",
     );
+    row("a track of each, where they are kept", tracking, "-");
 }
 
 /// Adds the CPU time of this thread that the work takes.

@@ -5,9 +5,11 @@
 //! [-1, 1], cut into frames of 20 ms.
 
 pub mod codec;
+pub mod delay;
 pub mod hold;
 pub mod jitter;
 pub mod level;
+pub mod levelling;
 pub mod limiter;
 pub mod mixer;
 pub mod package;

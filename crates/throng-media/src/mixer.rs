@@ -1,8 +1,8 @@
 //! The mixer of one space's stage: packets of speakers in, once per tick (20 ms) the stage's mix and every speaker's
 //! return out.
 //!
-//! A seat is heard while he talks and is not muted; what lies below the talk threshold is gated, so that sixteen quiet
-//! microphones add no noise. A *return* is the mix without the seat himself. Who does not talk is not in the mix, so
+//! A seat is heard while he talks, is on stage and is not muted; what lies below the talk threshold is gated, so that sixteen quiet
+//! microphones add no noise. Where the host wants it, voices are [levelled](crate::levelling) before they are mixed. A *return* is the mix without the seat himself. Who does not talk is not in the mix, so
 //! all of them share one encoding; only who talks gets an encoder of his own, which is primed with what he heard last,
 //! so that the change is not heard, and kept for a while after he has gone silent. Who sends lean, in packets of 60 ms, has
 //! a link that bears no more, and is answered alike.
@@ -11,6 +11,7 @@
 //! are bent softly into full scale.
 
 mod returns;
+mod talkback;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +22,11 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use self::returns::{OwnReturn, SharedReturn};
+use self::talkback::Talkbacks;
+pub use self::talkback::{Ears, MAX_TALKBACKS, TalkbackState};
 use crate::jitter::{Counters, JitterBuffer, SpeakerPacket};
 use crate::level::{Meter, Talk, Thresholds};
+use crate::levelling::Leveller;
 use crate::{Frame, SILENCE};
 
 /// Most seats of a stage. Bounds the decoding, 60 us each: 2 ms of a tick. A further seat is refused.
@@ -62,6 +66,9 @@ pub struct Mixed {
     pub stage: Frame,
     /// What the seats hear; equal packets share their bytes.
     pub returns: Vec<Return>,
+    /// What each seat sent that is heard, before levelling and gain; where tracks are kept, and without silent ones. One
+    /// seat is here twice where somebody leaves it as somebody takes it.
+    pub tracks: Vec<(SeatId, Box<Frame>)>,
 }
 
 /// One Opus packet of a seat's return; it ends with this tick's frame.
@@ -86,6 +93,8 @@ pub struct SeatState {
     pub heard: bool,
     /// Whether he is muted.
     pub muted: bool,
+    /// Whether he is on stage, and not in the green room.
+    pub on_stage: bool,
     /// What happened to his packets.
     pub counters: Counters,
 }
@@ -94,8 +103,11 @@ pub struct SeatState {
 pub struct Mixer {
     seats: BTreeMap<SeatId, Seat>,
     /// Who has left since the last tick, and is faded out in the next. At most as many as sit; beyond, they are cut.
-    leaving: Vec<Seat>,
+    leaving: Vec<(SeatId, Seat)>,
     shared: SharedReturn,
+    levelling: bool,
+    keeps_tracks: bool,
+    talkbacks: Talkbacks,
 }
 
 struct Seat {
@@ -103,6 +115,7 @@ struct Seat {
     meter: Meter,
     talk: Talk,
     muted: bool,
+    on_stage: bool,
     heard: bool,
     /// What he is brought into the mix with.
     volume: f32,
@@ -110,6 +123,11 @@ struct Seat {
     gain: f32,
     /// His part of the mix.
     part: Frame,
+    leveller: Leveller,
+    /// What he sent.
+    sent: Frame,
+    /// Where he is on the way into his track or out of it, which has no volume.
+    presence: f32,
     own_return: Option<OwnReturn>,
 }
 
@@ -126,10 +144,23 @@ impl Mixer {
             seats: BTreeMap::new(),
             leaving: Vec::new(),
             shared: SharedReturn::new(),
+            levelling: false,
+            keeps_tracks: false,
+            talkbacks: Talkbacks::default(),
         }
     }
 
-    /// Seats somebody, unmuted and at his own volume. Whoever sat there is replaced, with all that was known of him.
+    /// Levels voices from now on, or no longer.
+    pub fn set_levelling(&mut self, levelling: bool) {
+        self.levelling = levelling;
+    }
+
+    /// Gives what each seat sent beside the mix, or no longer.
+    pub fn set_tracks(&mut self, keeps_tracks: bool) {
+        self.keeps_tracks = keeps_tracks;
+    }
+
+    /// Seats somebody on stage, unmuted and at his own volume. Whoever sat there is replaced, with all that was known of him.
     pub fn join(&mut self, seat: SeatId) -> Result<(), StageFull> {
         if self.seats.len() >= MAX_SPEAKERS && !self.seats.contains_key(&seat) {
             return Err(StageFull);
@@ -144,10 +175,11 @@ impl Mixer {
         if let Some(left) = self.seats.remove(&seat)
             && self.leaving.len() < MAX_SPEAKERS
         {
-            self.leaving.push(Seat {
+            let leaving = Seat {
                 muted: true,
                 ..left
-            });
+            };
+            self.leaving.push((seat, leaving));
         }
     }
 
@@ -155,6 +187,13 @@ impl Mixer {
     pub fn set_muted(&mut self, seat: SeatId, muted: bool) {
         if let Some(seat) = self.seats.get_mut(&seat) {
             seat.muted = muted;
+        }
+    }
+
+    /// Brings a seat on stage, or into the green room: there he hears the stage, and neither it nor its listeners hear him.
+    pub fn set_on_stage(&mut self, seat: SeatId, on_stage: bool) {
+        if let Some(seat) = self.seats.get_mut(&seat) {
+            seat.on_stage = on_stage;
         }
     }
 
@@ -166,6 +205,31 @@ impl Mixer {
         }
     }
 
+    /// Opens a line on which a host talks to the stage, off air; or begins it anew. It gets returns like a seat.
+    pub fn open_talkback(&mut self, line: SeatId, ears: Ears) {
+        self.talkbacks.open(line, ears);
+    }
+
+    /// A line is for others from now on.
+    pub fn turn_talkback(&mut self, line: SeatId, ears: Ears) {
+        self.talkbacks.turn_to(line, ears);
+    }
+
+    /// Closes a line.
+    pub fn close_talkback(&mut self, line: SeatId) {
+        self.talkbacks.close(line);
+    }
+
+    /// Takes a packet of a line. One for a line that is closed is dropped.
+    pub fn push_talkback(&mut self, line: SeatId, now: Duration, packet: &SpeakerPacket) {
+        self.talkbacks.push(line, now, packet);
+    }
+
+    /// The lines that are open.
+    pub fn talkbacks(&self) -> impl Iterator<Item = TalkbackState> + '_ {
+        self.talkbacks.lines()
+    }
+
     /// Takes a packet that came at `now`. One for an empty seat is dropped: it was under way when the seat was left.
     pub fn push(&mut self, seat: SeatId, now: Duration, packet: &SpeakerPacket) {
         if let Some(seat) = self.seats.get_mut(&seat) {
@@ -175,21 +239,28 @@ impl Mixer {
 
     /// The next frame; `now` is best its nominal time, on the clock of `push`.
     pub fn tick(&mut self, now: Duration) -> Mixed {
-        for seat in self.seats.values_mut().chain(&mut self.leaving) {
-            seat.hear(now);
+        let levelling = self.levelling;
+        let leaving = self.leaving.iter_mut().map(|(_, seat)| seat);
+        for seat in self.seats.values_mut().chain(leaving) {
+            seat.hear(now, levelling);
         }
         self.hush_beyond_bound();
+        let tracks = self.tracks();
         let mut stage = SILENCE;
-        for seat in self.seats.values_mut().chain(&mut self.leaving) {
+        let leaving = self.leaving.iter_mut().map(|(_, seat)| seat);
+        for seat in self.seats.values_mut().chain(leaving) {
             seat.fade();
             for (sum, part) in stage.iter_mut().zip(&seat.part) {
                 *sum += part;
             }
         }
         self.leaving.clear();
+        // Only now: the stage is complete, and off air nothing is added to it.
+        self.talkbacks.hear(now);
         Mixed {
             stage,
             returns: self.encode_returns(&stage),
+            tracks,
         }
     }
 
@@ -199,6 +270,7 @@ impl Mixer {
         for seat in self.seats.values_mut() {
             seat.jitter.skip(frames);
         }
+        self.talkbacks.skip(frames);
     }
 
     /// All seats, in order.
@@ -208,6 +280,7 @@ impl Mixer {
             level_dbov: seat.meter.dbov(),
             heard: seat.heard,
             muted: seat.muted,
+            on_stage: seat.on_stage,
             counters: seat.jitter.counters(),
         })
     }
@@ -224,26 +297,45 @@ impl Mixer {
         }
     }
 
+    fn tracks(&mut self) -> Vec<(SeatId, Box<Frame>)> {
+        if !self.keeps_tracks {
+            return Vec::new();
+        }
+        let seats = self.seats.iter_mut().map(|(&id, seat)| (id, seat));
+        let leaving = self.leaving.iter_mut().map(|(id, seat)| (*id, seat));
+        let tracks = seats.chain(leaving);
+        tracks
+            .filter_map(|(id, seat)| seat.track().map(|frame| (id, frame)))
+            .collect()
+    }
+
     fn encode_returns(&mut self, stage: &Frame) -> Vec<Return> {
-        if self.seats.is_empty() {
+        if self.seats.is_empty() && self.talkbacks.lines().next().is_none() {
             return Vec::new();
         }
         self.shared.begin_tick();
         let mut lean_left = LEAN_MAX;
-        for seat in self.seats.values_mut() {
-            let in_mix = seat.in_mix();
+        for (&id, seat) in &mut self.seats {
+            let is_apart = seat.in_mix() || self.talkbacks.to_seat(id).is_some();
             let is_lean = lean_left > 0 && seat.jitter.packet_samples() >= LEAN_PACKET_SAMPLES;
             if is_lean {
                 lean_left -= 1;
                 OwnReturn::keep_lean(&mut seat.own_return);
             } else {
-                OwnReturn::keep_while_needed(&mut seat.own_return, in_mix, &mut self.shared);
+                OwnReturn::keep_while_needed(&mut seat.own_return, is_apart, &mut self.shared);
             }
         }
-        let shared = self.shared.encode(stage);
+        let to_all = self.talkbacks.to_all();
+        let for_all = to_all.as_ref().map(|whisper| whisper.over(stage));
+        let shared = self.shared.encode(for_all.as_ref().unwrap_or(stage));
         let returns = self.seats.iter_mut().map(|(&seat, place)| {
             let (packet, frames) = match &mut place.own_return {
-                Some(own) => own.encode(stage, &place.part)?,
+                Some(own) => match self.talkbacks.to_seat(seat).as_ref().or(to_all.as_ref()) {
+                    Some(whisper) => {
+                        own.encode(&whisper.over(stage), &whisper.of_part(&place.part))?
+                    }
+                    None => own.encode(stage, &place.part)?,
+                },
                 None => (shared.clone()?, 1),
             };
             Some(Return {
@@ -252,7 +344,16 @@ impl Mixer {
                 frames,
             })
         });
-        returns.flatten().collect()
+        let mut returns: Vec<_> = returns.flatten().collect();
+        // Who talks back hears that his line is up; he is told nothing more by it.
+        returns.extend(self.talkbacks.lines().filter_map(|line| {
+            Some(Return {
+                seat: line.line,
+                packet: shared.clone()?,
+                frames: 1,
+            })
+        }));
+        returns
     }
 }
 
@@ -263,19 +364,40 @@ impl Seat {
             meter: Meter::default(),
             talk: Talk::new(GATE),
             muted: false,
+            on_stage: true,
             heard: false,
             volume: 1.0,
             gain: 0.0,
             part: SILENCE,
+            leveller: Leveller::default(),
+            sent: SILENCE,
+            presence: 0.0,
             own_return: None,
         }
     }
 
     /// Decodes his frame and decides whether he is heard.
-    fn hear(&mut self, now: Duration) {
-        self.part = self.jitter.pull(now);
-        self.meter.hear(&self.part);
-        self.heard = self.talk.hear(&self.part) && !self.muted;
+    fn hear(&mut self, now: Duration, levelling: bool) {
+        self.sent = self.jitter.pull(now);
+        self.meter.hear(&self.sent);
+        self.heard = self.talk.hear(&self.sent) && !self.muted && self.on_stage;
+        self.part = self.sent;
+        if levelling {
+            self.leveller.level(&mut self.part);
+        } else {
+            self.leveller.pass(&mut self.part);
+        }
+    }
+
+    /// What he sent, while he is heard; nothing where that is silence.
+    fn track(&mut self) -> Option<Box<Frame>> {
+        let goal = if self.heard { 1.0 } else { 0.0 };
+        let mut frame = Box::new(self.sent);
+        for sample in frame.iter_mut() {
+            self.presence += (goal - self.presence).clamp(-1.0 / RAMP_SAMPLES, 1.0 / RAMP_SAMPLES);
+            *sample *= self.presence;
+        }
+        frame.iter().any(|&sample| sample != 0.0).then_some(frame)
     }
 
     /// Brings him into the mix, out of it, or to another volume, without a click.

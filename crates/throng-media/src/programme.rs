@@ -24,6 +24,8 @@ pub struct Programme {
 
 struct Hold {
     loop_pcm: Arc<[f32]>,
+    /// What was played before, and the sample at which it gives way.
+    before: Option<(Arc<[f32]>, u64)>,
     live_at_sample: Option<u64>,
 }
 
@@ -32,6 +34,7 @@ impl Programme {
     pub fn new(hold: Arc<[f32]>, first_frame: u64) -> Self {
         let hold = Hold {
             loop_pcm: hold,
+            before: None,
             live_at_sample: None,
         };
         let mut programme = Self {
@@ -69,6 +72,15 @@ impl Programme {
         }
     }
 
+    /// Another hold is played, by a crossfade like that of going live. Once live it changes nothing.
+    pub fn change_hold(&mut self, loop_pcm: Arc<[f32]>) {
+        let at_sample = (self.next_frame + 1) * FRAME_LEN as u64;
+        if let Some(hold) = &mut self.hold {
+            let before = core::mem::replace(&mut hold.loop_pcm, loop_pcm);
+            hold.before = Some((before, at_sample));
+        }
+    }
+
     /// The number of the frame that the next tick makes.
     pub fn next_frame(&self) -> u64 {
         self.next_frame
@@ -100,23 +112,36 @@ impl Programme {
 impl Hold {
     fn mix(&self, at: u64, stage: f32) -> f32 {
         let held = self.sample(at);
-        let Some(into) = self.live_at_sample.and_then(|live| at.checked_sub(live)) else {
-            return held;
-        };
-        #[allow(clippy::cast_precision_loss, reason = "at most 48,000")]
-        let angle = into.min(CROSSFADE_SAMPLES) as f32 / CROSSFADE_SAMPLES as f32
-            * core::f32::consts::FRAC_PI_2;
-        held * angle.cos() + stage * angle.sin()
+        match self.live_at_sample.and_then(|live| at.checked_sub(live)) {
+            Some(into) => crossfade(held, stage, into),
+            None => held,
+        }
     }
 
     fn sample(&self, at: u64) -> f32 {
-        let place = at % (self.loop_pcm.len() as u64).max(1);
-        usize::try_from(place)
-            .ok()
-            .and_then(|place| self.loop_pcm.get(place))
-            .copied()
-            .unwrap_or(0.0)
+        let now = sample_of(&self.loop_pcm, at);
+        match &self.before {
+            Some((before, from)) if at < from + CROSSFADE_SAMPLES => {
+                crossfade(sample_of(before, at), now, at.saturating_sub(*from))
+            }
+            _ => now,
+        }
     }
+}
+
+/// From one sound to another of the same power, so many samples into it.
+fn crossfade(from: f32, to: f32, into: u64) -> f32 {
+    #[allow(clippy::cast_precision_loss, reason = "at most 48,000")]
+    let way = into.min(CROSSFADE_SAMPLES) as f32 / CROSSFADE_SAMPLES as f32;
+    let angle = way * core::f32::consts::FRAC_PI_2;
+    from * angle.cos() + to * angle.sin()
+}
+
+fn sample_of(loop_pcm: &[f32], at: u64) -> f32 {
+    let place = at % (loop_pcm.len() as u64).max(1);
+    let place = usize::try_from(place).ok();
+    let sample = place.and_then(|place| loop_pcm.get(place));
+    sample.copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -173,6 +198,23 @@ mod tests {
         for window in heard[live..end].chunks(4_800) {
             let power = window.iter().map(|x| x * x).sum::<f32>() / window.len() as f32;
             assert!((0.035..0.055).contains(&power), "0.045 all along: {power}");
+        }
+    }
+
+    #[test]
+    fn another_hold_takes_over_by_a_crossfade_at_its_place_on_the_clock() {
+        let hold = hold();
+        let other: Arc<[f32]> = hold.iter().map(|x| -x).collect();
+        let mut programme = Programme::new(Arc::clone(&hold), 0);
+        let mut heard = programme.tick(&[0.0; FRAME_LEN]).to_vec();
+        programme.change_hold(Arc::clone(&other));
+        for _ in 1..60 {
+            heard.extend(programme.tick(&[0.0; FRAME_LEN]));
+        }
+        let (from, until) = (2 * FRAME_LEN, 2 * FRAME_LEN + CROSSFADE_SAMPLES as usize);
+        assert_eq!(heard[..from], hold[..from]);
+        for (at, sample) in heard.iter().enumerate().skip(until) {
+            assert_eq!(sample.to_bits(), other[at % other.len()].to_bits());
         }
     }
 

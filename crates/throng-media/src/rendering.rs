@@ -7,13 +7,16 @@
 mod lane;
 #[cfg(test)]
 mod tests;
+mod track;
+
+pub use self::track::{TRACK_RENDITION, Track};
 
 use bytes::Bytes;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 use throng_core::window::Part;
 
-use crate::package::{package, renumber};
+use crate::package::{package, packets, renumber};
 use crate::{Frame, SILENCE};
 use lane::Lane;
 
@@ -123,6 +126,17 @@ impl Silence {
     /// Never: the part was packaged here.
     pub fn part(&self, index: PartIndex) -> Part {
         renumber(&self.part, index).expect("our own part has our own shape")
+    }
+
+    /// The silent CMAF chunk of one rendition alone.
+    ///
+    /// # Panics
+    ///
+    /// Never: the part was packaged here.
+    pub fn chunk(&self, rendition: Rendition, index: PartIndex) -> Bytes {
+        let packets = packets(&self.part.packaged(rendition).cmaf);
+        let packets = packets.expect("our own part has our own shape");
+        package(rendition, index, &packets).cmaf
     }
 }
 

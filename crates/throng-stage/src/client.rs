@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::event::{PacketKind, SpeakerPacket};
 use crate::peer::Peer;
-use crate::run::outward;
+use crate::reachable::outward;
 use crate::sdp;
 use crate::session::SILENCE_LIMIT;
 
@@ -218,13 +218,11 @@ impl PendingClient {
             Transport::Tcp => Protocol::Tcp,
             Transport::Udp => Protocol::Udp,
         };
-        let (answer, remote) =
-            sdp::narrow(answer, protocol).ok_or(ClientError::NoCandidate(transport))?;
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()?;
-        let link = runtime.block_on(link::Link::open(protocol, local_for(remote)?, remote))?;
+        let (link, answer) = runtime.block_on(open(transport, answer))?;
         let local = link.local();
         peer.accept_answer(pending, &answer, protocol, local)
             .map_err(|error| ClientError::Answer(error.to_string()))?;
@@ -257,6 +255,25 @@ impl PendingClient {
             report,
             thread,
         })
+    }
+}
+
+/// A socket to one of the ways that the answer names, and the answer without the others.
+async fn open(transport: Transport, answer: &str) -> Result<(link::Link, String), ClientError> {
+    let none = ClientError::NoCandidate(transport);
+    match transport {
+        Transport::Udp => {
+            let (answer, remote) = sdp::narrow(answer, Protocol::Udp).ok_or(none)?;
+            Ok((link::Link::by_udp(local_for(remote)?).await?, answer))
+        }
+        Transport::Tcp => {
+            let ways = sdp::ways(answer, Protocol::Tcp);
+            if ways.is_empty() {
+                return Err(none);
+            }
+            let (link, remote) = link::Link::by_tcp(ways).await?;
+            Ok((link, sdp::only(answer, Protocol::Tcp, remote)))
+        }
     }
 }
 

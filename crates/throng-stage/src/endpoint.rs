@@ -16,6 +16,7 @@ use crate::demux::{Datagram, Key, Routes, classify};
 use crate::error::StageError;
 use crate::event::Event;
 use crate::peer::PeerOutput;
+use crate::reachable::Reachable;
 use crate::sdp::{Fragment, restart_fragment};
 use crate::session::{ADDRESSES_MAX, EndReason, Part, ProgrammeKey, SeatKey, Session, SessionId};
 use crate::stage::{Answer, Patched, SPEAKERS_MAX};
@@ -47,8 +48,7 @@ pub(crate) type Source = (Protocol, SocketAddr);
 
 /// The endpoint.
 pub(crate) struct Endpoint {
-    /// Our addresses as peers see them, for UDP and TCP alike.
-    reachable: Vec<SocketAddr>,
+    reachable: Reachable,
     places: Places,
     counters: Arc<Counters>,
     sessions: BTreeMap<Key, Session>,
@@ -67,8 +67,16 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// An endpoint without sessions.
-    pub(crate) fn new(reachable: Vec<SocketAddr>, places: Places, counters: Arc<Counters>) -> Self {
-        assert!(!reachable.is_empty(), "peers need an address to come to");
+    pub(crate) fn new(
+        reachable: impl Into<Reachable>,
+        places: Places,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let reachable = reachable.into();
+        assert!(
+            !reachable.stage.is_empty(),
+            "peers need an address to come to"
+        );
         Self {
             reachable,
             places,
@@ -336,13 +344,11 @@ impl Endpoint {
         assert!(!self.sessions.is_empty() || self.routes.is_empty());
     }
 
-    /// As which of our addresses a peer of this family has reached us.
+    /// As which of our addresses a peer of this family has reached us. Who came by another door was let in all the same.
     fn destination(&self, source: SocketAddr) -> SocketAddr {
-        let same_family = self
-            .reachable
-            .iter()
-            .find(|ours| ours.is_ipv4() == source.is_ipv4());
-        *same_family.unwrap_or(&self.reachable[0])
+        let ours = &self.reachable.stage;
+        let same_family = ours.iter().find(|ours| ours.is_ipv4() == source.is_ipv4());
+        *same_family.unwrap_or(&ours[0])
     }
 
     fn keys(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Key> {

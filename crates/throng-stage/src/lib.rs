@@ -5,7 +5,7 @@
 //!
 //! Where to look: `demux` decides whose a datagram is · `endpoint` holds all sessions, without sockets or clock ·
 //! `session` one of them · `asking` when to ask for what is missing · `peer` the WebRTC library behind our border · `run`
-//! the thread, sockets and queues around it · `tcp` ICE over TCP · `sdp` what may reach the parser · [`client`] the other
+//! the thread, sockets and queues around it · `reachable` where peers are told to come to · `tcp` ICE over TCP · `sdp` what may reach the parser · [`client`] the other
 //! end, for our commands and tests.
 //!
 //! Non-goals: HTTP (the caller's), decoding, jitter buffering and mixing (throng-media), TURN.
@@ -22,6 +22,7 @@ mod event;
 pub mod fuzzing;
 mod numbering;
 mod peer;
+mod reachable;
 mod run;
 mod sdp;
 mod session;
@@ -33,6 +34,7 @@ mod voice;
 pub use counters::Snapshot;
 pub use error::{OfferRefusal, StageError};
 pub use event::{Event, EventSink, PacketKind, SpeakerPacket};
+pub use reachable::{TcpDoor, begins_frame};
 pub use sdp::{FRAGMENT_MAX_BYTES, OFFER_MAX_BYTES};
 pub use session::{CONNECT_LIMIT, EndReason, ProgrammeKey, SILENCE_LIMIT, SeatKey, SessionId};
 pub use stage::{Answer, LISTENERS_MAX_DEFAULT, Patched, SPEAKERS_MAX, Stage, StageConfig};

@@ -21,6 +21,7 @@ use crate::asking::Asking;
 use crate::error::OfferRefusal;
 use crate::event::{PacketKind, SpeakerPacket};
 use crate::numbering::Numbering;
+use crate::reachable::Reachable;
 use crate::sdp::{Credentials, Offer};
 use crate::token;
 use crate::voice::{Start, Voice};
@@ -84,7 +85,7 @@ impl Peer {
     pub(crate) fn answer(
         now: Instant,
         offer: &Offer,
-        reachable: &[SocketAddr],
+        reachable: &Reachable,
         redundancy: Redundancy,
     ) -> Result<(Self, String), OfferRefusal> {
         let mut config = config(true).set_ice_lite(true);
@@ -97,8 +98,10 @@ impl Peer {
         let mut peer = Self::new(now, config, redundancy);
         peer.resends = offer.resends();
         guarded(|| {
-            for &address in reachable {
+            for &address in &reachable.stage {
                 peer.add_local(Candidate::builder().udp().host(address).build());
+            }
+            for &address in reachable.stage.iter().chain(&reachable.door) {
                 peer.add_local(
                     Candidate::builder()
                         .tcp()

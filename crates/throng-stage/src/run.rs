@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -68,57 +68,6 @@ impl Sockets {
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.udp.local_addr()
     }
-}
-
-/// The addresses that peers are told: the advertised one, else the bound one, else those from which the world would be
-/// reached, else loopback.
-pub(crate) fn reachable(
-    bound: SocketAddr,
-    advertise: Option<IpAddr>,
-) -> io::Result<Vec<SocketAddr>> {
-    let ips = match advertise {
-        Some(ip) => vec![ip],
-        None if !bound.ip().is_unspecified() => vec![bound.ip()],
-        None => {
-            // Connecting UDP sends nothing; it only asks the kernel for the route. (RFC 5737 and 3849 addresses.)
-            let mut found = vec![outward(Ipv4Addr::new(192, 0, 2, 1).into())];
-            if bound.is_ipv6() {
-                found.push(outward(
-                    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
-                ));
-            }
-            let mut ips: Vec<_> = found.into_iter().flatten().collect();
-            if ips.is_empty() {
-                ips.push(Ipv4Addr::LOCALHOST.into());
-            }
-            ips
-        }
-    };
-    if let Some(bad) = ips
-        .iter()
-        .find(|ip| ip.is_unspecified() || ip.is_multicast())
-    {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{bad} is no address to be reached at"),
-        ));
-    }
-    Ok(ips
-        .into_iter()
-        .map(|ip| SocketAddr::new(ip, bound.port()))
-        .collect())
-}
-
-/// The address of ours that the kernel would use towards `there`.
-pub(crate) fn outward(there: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = if there.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
-    socket.connect((there, 9)).ok()?;
-    socket.local_addr().ok().map(|ours| ours.ip())
 }
 
 /// Everything that the thread owns.
@@ -213,6 +162,9 @@ impl Shell {
         let now = Instant::now();
         // A requester that no longer waits has no use for the reply.
         match command {
+            Command::Adopt { stream, source } => {
+                self.admit(TcpStream::from_std(stream).map(|stream| (stream, source)));
+            }
             Command::Close { session, reply } => drop(reply.send(self.endpoint.close(&session))),
             Command::CloseProgramme(programme) => self.endpoint.close_programme(programme),
             Command::CloseSeat(seat) => self.endpoint.close_seat(seat),

@@ -18,6 +18,8 @@ pub const FRAGMENT_MAX_BYTES: usize = 8 * 1024;
 const MEDIA_MAX: usize = 4;
 /// Browsers declare at most four lines for each of two sources; each makes a receive stream.
 const SOURCE_LINES_MAX: usize = 32;
+/// Ways in that are tried of an answer: a server has a few addresses.
+const WAYS_MAX: usize = 8;
 /// "ice-ufrag = 4*256ice-char", "ice-pwd = 22*256ice-char" (RFC 8839 section 5.4).
 const UFRAG_CHARS: std::ops::RangeInclusive<usize> = 4..=256;
 const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 22..=256;
@@ -157,18 +159,40 @@ pub(crate) fn restart_fragment(answer: &str, ours: &Credentials) -> String {
 
 /// The answer with only those candidates that travel by `transport`, and the first of them.
 pub(crate) fn narrow(answer: &str, transport: Protocol) -> Option<(String, SocketAddr)> {
-    let by = |line: &str| {
-        let candidate = Candidate::from_sdp_string(line.strip_prefix("a=")?).ok()?;
-        (candidate.proto() == transport).then(|| candidate.addr())
-    };
-    let first = answer
-        .lines()
-        .filter(|line| line.starts_with("a=candidate:"))
-        .find_map(by)?;
-    let kept = without(answer, |line| {
-        line.starts_with("a=candidate:") && by(line).is_none()
-    });
-    Some((kept, first))
+    let first = *ways(answer, transport).first()?;
+    Some((
+        with_candidates(answer, |candidate| candidate.proto() == transport),
+        first,
+    ))
+}
+
+/// Where an answer says that its peer can be met by `transport`, the first ones.
+pub(crate) fn ways(answer: &str, transport: Protocol) -> Vec<SocketAddr> {
+    let candidates = answer.lines().filter_map(candidate);
+    candidates
+        .filter(|candidate| candidate.proto() == transport)
+        .map(|candidate| candidate.addr())
+        .take(WAYS_MAX)
+        .collect()
+}
+
+/// The answer with that candidate alone.
+pub(crate) fn only(answer: &str, transport: Protocol, at: SocketAddr) -> String {
+    with_candidates(answer, |candidate| {
+        candidate.proto() == transport && candidate.addr() == at
+    })
+}
+
+fn with_candidates(answer: &str, is_kept: impl Fn(&Candidate) -> bool) -> String {
+    without(answer, |line| {
+        line.starts_with("a=candidate:") && !candidate(line).as_ref().is_some_and(&is_kept)
+    })
+}
+
+fn candidate(line: &str) -> Option<Candidate> {
+    let line = line.strip_prefix("a=")?;
+    line.starts_with("candidate:")
+        .then(|| Candidate::from_sdp_string(line).ok())?
 }
 
 fn check_media(text: &str) -> Result<(), OfferRefusal> {

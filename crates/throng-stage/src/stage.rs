@@ -4,7 +4,7 @@
 //! thread, after a goodbye to every peer.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
@@ -12,11 +12,12 @@ use bytes::Bytes;
 use tokio::runtime::Builder;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::counters::{Counters, Snapshot};
+use crate::counters::{Counters, Snapshot, count};
 use crate::endpoint::{Endpoint, Places};
 use crate::error::StageError;
 use crate::event::EventSink;
-use crate::run::{Shell, Sockets, reachable};
+use crate::reachable::{Reachable, TcpDoor};
+use crate::run::{Shell, Sockets};
 use crate::session::{ProgrammeKey, SeatKey, SessionId};
 
 /// Requests waiting for the thread. Each is answered within a millisecond or so; more mean that it is stuck, and the
@@ -37,6 +38,8 @@ pub struct StageConfig {
     pub udp: SocketAddr,
     /// The address that peers are told to come to, if it is another (behind NAT).
     pub advertise: Option<IpAddr>,
+    /// Where ICE-TCP arrives besides.
+    pub door: Option<TcpDoor>,
     /// Listeners by WHEP at once; more are refused.
     pub listeners_max: usize,
 }
@@ -47,6 +50,7 @@ impl StageConfig {
         Self {
             udp,
             advertise: None,
+            door: None,
             listeners_max: LISTENERS_MAX_DEFAULT,
         }
     }
@@ -88,6 +92,10 @@ pub struct Stage {
 
 /// A request to the thread.
 pub(crate) enum Command {
+    Adopt {
+        stream: TcpStream,
+        source: SocketAddr,
+    },
     Close {
         session: SessionId,
         reply: Reply<()>,
@@ -139,7 +147,7 @@ impl Stage {
     pub fn start(config: &StageConfig, sink: impl EventSink) -> io::Result<Self> {
         let sockets = Sockets::bind(config.udp)?;
         let local = sockets.local_addr()?;
-        let reachable = reachable(local, config.advertise)?;
+        let reachable = Reachable::at(local, config.advertise, config.door)?;
         let counters = Arc::new(Counters::default());
         let places = Places {
             speakers: SPEAKERS_MAX,
@@ -193,6 +201,15 @@ impl Stage {
             reply,
         })
         .await
+    }
+
+    /// Takes a connection that has begun as [`crate::begins_frame`] says, of which nothing was read. Where the stage has too
+    /// much to do, it is closed.
+    pub fn adopt(&self, stream: TcpStream, source: SocketAddr) {
+        let adopt = Command::Adopt { stream, source };
+        if self.commands.try_send(adopt).is_err() {
+            count(&self.counters.tcp_refused);
+        }
     }
 
     /// PATCH of a session: trickled candidates, or an ICE restart.

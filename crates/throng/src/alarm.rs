@@ -7,7 +7,7 @@ use throng_core::time::UnixMillis;
 /// One trouble that lasts, in plain words. It goes away by itself when the trouble does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Alarm {
-    /// What is in trouble: `clock`, `dead_air`, `ladder`, `recording`, `speaker` or `store`.
+    /// What is in trouble: `clock`, `dead_air`, `host_away`, `ladder`, `recording`, `speaker` or `store`.
     pub(crate) kind: &'static str,
     pub(crate) title: &'static str,
     pub(crate) detail: String,

@@ -1,27 +1,35 @@
 //! The desk's address: pages, the API of spaces, and WHIP; and WHEP on the audience's address.
 
+pub(crate) mod audit;
+mod events;
 pub(crate) mod ladder;
+pub(crate) mod limits;
 pub(crate) mod problem;
 pub(crate) mod spaces;
+mod talkback;
+mod tracks;
+pub(crate) mod webhooks;
 mod webrtc;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post, put};
 use throng_air::document::Document;
 use throng_core::key::{Key, KeyDigest, Role};
 
+use self::limits::Limits;
 use self::problem::Problem;
 #[cfg(fuzzing)]
 pub(crate) use self::spaces::{edits, wish};
 use crate::capacity::Capacity;
+use crate::events::Events;
 use crate::origin::{Origin, SpaceHandle};
-use crate::pages;
+use crate::{openapi, pages};
 
 /// Largest JSON body: titles and reasons are at most 200 characters.
 const JSON_MAX_BYTES: usize = 16 * 1024;
@@ -30,6 +38,10 @@ const JSON_MAX_BYTES: usize = 16 * 1024;
 pub(crate) struct Desk {
     pub(crate) origin: Arc<Origin>,
     pub(crate) operator: KeyDigest,
+    /// Who calls how often.
+    pub(crate) limits: Limits,
+    /// Who follows what happens.
+    pub(crate) events: Events,
     /// What this node can carry, as far as that is known.
     pub(crate) capacity: Capacity,
     /// What edges from afar show at the desk.
@@ -38,22 +50,100 @@ pub(crate) struct Desk {
     pub(crate) public_url: String,
     /// How hosts and speakers reach the desk.
     pub(crate) url: String,
-    pub(crate) studio: Document,
-    pub(crate) space: Document,
-    pub(crate) speak: Document,
+    pub(crate) pages: DeskPages,
+}
+
+/// What is the same for everyone at the desk.
+pub(crate) struct DeskPages {
+    studio: Document,
+    space: Document,
+    speak: Document,
     /// `/openapi.json`.
-    pub(crate) openapi: Document,
+    openapi: Document,
+}
+
+impl DeskPages {
+    /// Those of a node that is reached so.
+    pub(crate) fn new(public_url: &str, desk_url: &str) -> Self {
+        Self {
+            studio: pages::studio(),
+            space: pages::space(),
+            speak: pages::speak(),
+            openapi: openapi::document(public_url, desk_url),
+        }
+    }
 }
 
 /// The routes of the desk.
 pub(crate) fn routes(desk: Arc<Desk>) -> Router {
-    let api = Router::new()
+    let api = spaces()
+        .merge(seats())
+        .route("/api/spaces/{slug}/audit", get(audit::show))
+        .route("/api/spaces/{slug}/events", get(events::follow))
+        .route("/api/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/api/webhooks/{webhook}", delete(webhooks::delete))
+        .route("/api/webhooks/{webhook}/ping", post(webhooks::ping))
+        .route("/api/ladder", get(ladder::show).put(ladder::set))
+        .route_layer(from_fn_with_state(Arc::clone(&desk), audit::note))
+        .route_layer(from_fn_with_state(Arc::clone(&desk), limits::with_a_key))
+        .route("/api", any(unknown))
+        .route("/api/{*path}", any(unknown))
+        .layer(DefaultBodyLimit::max(JSON_MAX_BYTES))
+        .layer(from_fn(to_the_end))
+        .layer(map_response(problem::of_refusals));
+    Router::new()
+        .route("/studio", get(studio))
+        .route("/studio/{slug}", get(space))
+        .route("/s/{slug}/speak", get(speak))
+        .route("/assets/{file}", get(asset))
+        .route("/openapi.json", get(description))
+        .merge(api)
+        .merge(whip())
+        .layer(map_response(hardened))
+        .with_state(desk)
+}
+
+/// Spaces, and what belongs to one of them.
+fn spaces() -> Router<Arc<Desk>> {
+    Router::new()
         .route("/api/spaces", get(spaces::list).post(spaces::create))
         .route(
             "/api/spaces/{slug}",
             get(spaces::show).patch(spaces::edit).delete(spaces::delete),
         )
+        .route(
+            "/api/spaces/{slug}/hold",
+            put(spaces::hold::put).delete(spaces::hold::delete),
+        )
+        .route("/api/spaces/{slug}/dump", post(spaces::programme::dump))
         .route("/api/spaces/{slug}/{act}", post(spaces::act))
+        .route("/api/spaces/{slug}/chapters", post(spaces::chapters::mark))
+        .route(
+            "/api/spaces/{slug}/chapters/{chapter}",
+            patch(spaces::chapters::edit).delete(spaces::chapters::remove),
+        )
+        .route(
+            "/api/spaces/{slug}/recording",
+            delete(spaces::delete_recording),
+        )
+        .route(
+            "/api/spaces/{slug}/cohosts",
+            get(spaces::cohosts::list).post(spaces::cohosts::add),
+        )
+        .route(
+            "/api/spaces/{slug}/cohosts/{cohost}",
+            delete(spaces::cohosts::revoke),
+        )
+        .route(
+            "/api/spaces/{slug}/cue",
+            put(spaces::cue::begin).delete(spaces::cue::stop),
+        )
+        .route("/api/spaces/{slug}/turns", get(spaces::turns::show))
+}
+
+/// Seats of the stage.
+fn seats() -> Router<Arc<Desk>> {
+    Router::new()
         .route(
             "/api/spaces/{slug}/speakers/{seat}",
             patch(spaces::seats::set),
@@ -66,14 +156,12 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
             "/api/spaces/{slug}/speakers/{seat}/session",
             delete(spaces::seats::remove),
         )
-        .route("/api/ladder", get(ladder::show).put(ladder::set))
-        .route_layer(from_fn(with_a_key))
-        .route("/api", any(unknown))
-        .route("/api/{*path}", any(unknown))
-        .layer(DefaultBodyLimit::max(JSON_MAX_BYTES))
-        .layer(from_fn(to_the_end))
-        .layer(map_response(problem::of_refusals));
-    let whip = Router::new()
+        .route("/api/spaces/{slug}/tracks/{seat}", get(tracks::download))
+}
+
+/// Speakers and hosts who talk to the stage come in.
+fn whip() -> Router<Arc<Desk>> {
+    Router::new()
         .route(
             "/s/{slug}/whip",
             post(webrtc::publish).options(webrtc::preflight),
@@ -84,18 +172,19 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
                 .patch(webrtc::patch)
                 .options(webrtc::preflight),
         )
+        .route(
+            "/s/{slug}/talkback",
+            post(talkback::publish).options(webrtc::preflight),
+        )
+        .route(
+            "/s/{slug}/talkback/{session}",
+            delete(webrtc::leave)
+                .patch(webrtc::patch)
+                .options(webrtc::preflight),
+        )
         .layer(DefaultBodyLimit::max(webrtc::SDP_MAX_BYTES))
         .layer(map_response(problem::of_refusals))
-        .layer(map_response(webrtc::readable_cross_origin));
-    Router::new()
-        .route("/studio", get(studio))
-        .route("/studio/{slug}", get(space))
-        .route("/s/{slug}/speak", get(speak))
-        .route("/assets/{file}", get(asset))
-        .route("/openapi.json", get(openapi))
-        .merge(api)
-        .merge(whip)
-        .with_state(desk)
+        .layer(map_response(webrtc::readable_cross_origin))
 }
 
 /// The routes of the audience that need the stage.
@@ -114,15 +203,26 @@ pub(crate) fn audience_routes(desk: Arc<Desk>) -> Router {
         .layer(DefaultBodyLimit::max(webrtc::SDP_MAX_BYTES))
         .layer(map_response(problem::of_refusals))
         .layer(map_response(webrtc::readable_cross_origin))
+        .layer(map_response(hardened))
         .with_state(desk)
 }
 
-/// Nothing is told to who shows no key, not even what there is.
-async fn with_a_key(request: Request, next: Next) -> Response {
-    match bearer(request.headers()) {
-        Ok(_) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+/// Whatever is answered here, a browser takes it for no more than it says it is, and shows it in nobody's frame.
+async fn hardened(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        // Pages have a policy of their own.
+        let set = headers.entry(name);
+        set.or_insert(HeaderValue::from_static(value));
     }
+    response
 }
 
 async fn unknown() -> StatusCode {
@@ -140,7 +240,7 @@ async fn to_the_end(request: Request, next: Next) -> Response {
 }
 
 async fn studio(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
-    desk.studio.respond(StatusCode::OK, &headers)
+    desk.pages.studio.respond(StatusCode::OK, &headers)
 }
 
 async fn space(
@@ -148,7 +248,7 @@ async fn space(
     Path(slug): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    desk.page_of(&slug, &desk.space, &headers)
+    desk.page_of(&slug, &desk.pages.space, &headers)
 }
 
 async fn speak(
@@ -156,11 +256,11 @@ async fn speak(
     Path(slug): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    desk.page_of(&slug, &desk.speak, &headers)
+    desk.page_of(&slug, &desk.pages.speak, &headers)
 }
 
-async fn openapi(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
-    desk.openapi.respond(StatusCode::OK, &headers)
+async fn description(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
+    desk.pages.openapi.respond(StatusCode::OK, &headers)
 }
 
 async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
@@ -198,7 +298,7 @@ impl Desk {
     }
 
     /// What the holder of the request's key is in a space.
-    fn role(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Role, Problem> {
+    fn role_unseen(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Role, Problem> {
         let key = bearer(headers)?;
         if key.digest() == self.operator {
             return Ok(Role::Operator);
@@ -206,6 +306,13 @@ impl Desk {
         handle
             .admit(&key)
             .map_err(|refusal| bad_key(&capitalised(&refusal.to_string())))
+    }
+
+    /// The same, of somebody who is at the desk thereby, where his key runs the space.
+    fn role(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Role, Problem> {
+        let role = self.role_unseen(handle, headers)?;
+        handle.note_seen(role);
+        Ok(role)
     }
 }
 

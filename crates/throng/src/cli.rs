@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::client::interrupt::Interrupt;
-use crate::client::{self, agents, ladder, listen, plan, rehearse, simulate, space, speak, verify};
+use crate::client::{
+    self, agents, ladder, listen, plan, rehearse, simulate, space, speak, verify, webhook,
+};
 use crate::config::{Config, ServeArgs};
 use crate::demo::{self, DemoArgs};
 use crate::doctor::{self, DoctorArgs};
@@ -44,6 +46,7 @@ enum Command {
     #[command(hide = true)]
     AirWorker,
     Space(space::SpaceArgs),
+    Webhook(webhook::WebhookArgs),
     Ladder(ladder::LadderArgs),
     Speak(speak::SpeakArgs),
     Listen(listen::ListenArgs),
@@ -104,6 +107,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             runtime()?.block_on(worker::local())?;
         }
         Command::Space(args) => space::run(&args, &mut io::stdout().lock())?,
+        Command::Webhook(args) => webhook::run(&args, &mut io::stdout().lock())?,
         Command::Ladder(args) => ladder::run(&args, &mut io::stdout().lock())?,
         Command::Speak(args) => speak::run(&args, &Interrupt::watch()?, &mut io::stdout().lock())?,
         Command::Listen(args) => {

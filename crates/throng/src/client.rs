@@ -23,6 +23,7 @@ pub mod space;
 pub mod speak;
 pub mod verify;
 mod wav_file;
+pub mod webhook;
 
 #[cfg(test)]
 mod test_server;

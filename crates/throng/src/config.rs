@@ -15,6 +15,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use throng_air::room::overflow::EDGES_MAX;
+use throng_core::network::{Network, TrustedProxies};
 
 use crate::plane;
 
@@ -139,14 +140,40 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     pub overflow: Option<Vec<String>>,
+    /// Network whose private addresses webhooks may call, such as 10.0.0.0/8; one flag each
+    #[arg(
+        long,
+        env = "THRONG_WEBHOOKS_ALLOW",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    pub webhooks_allow: Option<Vec<Network>>,
+    /// Calls of the API that one key may make in a second, and four times as many at once [default: 100]
+    #[arg(long, env = "THRONG_CALLS_MAX", value_name = "N")]
+    pub calls_max: Option<NonZeroU32>,
+    /// Network of proxies in front, which are believed whom they ask for by X-Forwarded-For; one flag each. From anybody else it says nothing
+    #[arg(
+        long,
+        env = "THRONG_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub trusted_proxy: Option<Vec<Network>>,
     /// File with these settings
     #[arg(long, env = "THRONG_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
 }
 
+/// A studio asks once a second, and a person has a few; a program that does something in every space now and again stays
+/// below it as well.
+const CALLS_MAX: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
+
 /// Most Air workers: more than one for each core of the largest machine serve nobody better.
 const AIR_WORKERS_MAX: u32 = 256;
+
+/// Most networks of proxies: content delivery networks publish some tens.
+const PROXY_NETWORKS_MAX: usize = 256;
 
 /// The resolved settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -185,12 +212,34 @@ pub struct Config {
     pub egress_max: Option<NonZeroU64>,
     /// Edges to which plain players are sent when the house is full, without a slash at the end.
     pub overflow: Vec<String>,
+    /// Networks whose private addresses webhooks may call.
+    pub webhooks_allow: Vec<Network>,
+    /// Calls of the API that one key may make in a second.
+    pub calls_max: NonZeroU32,
+    /// Networks of proxies that are believed whom they ask for.
+    pub trusted_proxy: Vec<Network>,
 }
 
 impl Config {
+    /// The same, to be asked.
+    pub fn trusted_proxies(&self) -> TrustedProxies {
+        TrustedProxies::new(self.trusted_proxy.clone())
+    }
+
     /// Whether hosts and speakers come by the audience's port.
     pub fn shares_desk(&self) -> bool {
         self.desk == self.listen && self.listen.port() != 0
+    }
+
+    /// The port by which the world reaches the desk, where that was said.
+    pub fn desk_url_port(&self) -> Option<u16> {
+        let url: Uri = self.desk_url.as_deref()?.parse().ok()?;
+        let usual = match url.scheme_str() {
+            Some("https") => Some(443),
+            Some("http") => Some(80),
+            _ => None,
+        };
+        url.port_u16().or(usual)
     }
 
     /// Resolves flags and environment (already merged by clap) with the file that they name.
@@ -229,6 +278,7 @@ impl Config {
         });
         has_memory(engine, air_workers)?;
         let overflow = overflow(args.overflow.or(file.overflow))?;
+        let webhooks_allow = args.webhooks_allow.or(file.webhooks_allow);
         Ok(Self {
             listen: address(args.listen, file.listen, 8080),
             desk: address(args.desk, file.desk, 8081),
@@ -258,6 +308,9 @@ impl Config {
             listeners_max: args.listeners_max.or(file.listeners_max),
             egress_max: args.egress_max.or(file.egress_max),
             overflow,
+            webhooks_allow: webhooks_allow.unwrap_or_default(),
+            calls_max: args.calls_max.or(file.calls_max).unwrap_or(CALLS_MAX),
+            trusted_proxy: proxies(args.trusted_proxy.or(file.trusted_proxy))?,
         })
     }
 }
@@ -294,6 +347,17 @@ fn overflow(given: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
         ));
     }
     Ok(given.iter().map(|url| without_slash(url)).collect())
+}
+
+/// The networks of proxies in front.
+fn proxies(given: Option<Vec<Network>>) -> Result<Vec<Network>, ConfigError> {
+    let given = given.unwrap_or_default();
+    if given.len() > PROXY_NETWORKS_MAX {
+        return Err(ConfigError::Conflict(
+            "trusted_proxy names more than 256 networks, and each is compared with every request that a proxy makes",
+        ));
+    }
+    Ok(given)
 }
 
 fn is_address(url: &str) -> bool {

@@ -235,6 +235,7 @@ fn speak(url: &str, talk: PathBuf, quiet: &Interrupt) -> thread::JoinHandle<()> 
         file: Some(talk),
         again: true,
         out: None,
+        talkback: None,
         json: true,
     };
     let quiet = quiet.clone();

@@ -25,7 +25,9 @@ pub fn announced(body: &[u8]) -> Option<Space> {
         speakers: wish.speakers,
         expected_listeners: wish.expected_listeners,
     };
-    Space::announce(NOW, announcement).ok()
+    let mut space = Space::announce(NOW, announcement).ok()?;
+    space.sound = wish.sound;
+    Some(space)
 }
 
 /// The space after what the body of an edit asks for, if it may be done.

@@ -6,6 +6,8 @@
 mod audience;
 mod desk;
 mod operation;
+mod programs;
+mod recordings;
 #[cfg(test)]
 mod tests;
 mod webrtc;
@@ -113,6 +115,16 @@ fn path_parameters() -> Value {
             json!({ "type": "string", "enum": STEPS }),
         ),
         (
+            "chapter",
+            "a chapter, by its id",
+            json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX }),
+        ),
+        (
+            "cohost",
+            "a cohost, counted from 1",
+            json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX }),
+        ),
+        (
             "file",
             "a module or style of the desk's pages",
             json!({ "type": "string" }),
@@ -139,6 +151,11 @@ fn path_parameters() -> Value {
             "a space, by its place in the link",
             json!({ "type": "string", "pattern": "^[a-z0-9-]+$", "maxLength": slug::LENGTH_MAX }),
         ),
+        (
+            "webhook",
+            "a webhook, by its id",
+            json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" }),
+        ),
     ];
     let parameters = parameters.into_iter().map(|(name, words, schema)| {
         let parameter = json!({ "in": "path", "name": name, "required": true, "description": words, "schema": schema });
@@ -155,9 +172,11 @@ fn refused(operation: Operation, statuses: &[u16]) -> Operation {
             401 => "The key does not open this.",
             403 => "This key does not allow it.",
             404 => "There is no such thing.",
+            409 => "It does not follow; `state` is where the space is.",
             413 => "The body is too large.",
             415 => "The body is of another type.",
             422 => "What was asked for is not possible.",
+            429 => "That was too often: with this key, or with wrong keys from this network. Come again.",
             500 => "Something failed here.",
             503 => "Nothing was changed, and it may be tried again.",
             _ => unreachable!("every status that is passed has its words"),
@@ -212,6 +231,10 @@ fn keys() -> Value {
             "Opens everything. It lies in `operator.key` in the data folder.",
         ),
         ("host", "Runs one space: the key of the host's link."),
+        (
+            "cohost",
+            "Runs one space with its host: the key of a cohost's link.",
+        ),
         (
             "speaker",
             "Has a seat in one space: the key of a speaker's link.",

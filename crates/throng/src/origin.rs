@@ -5,15 +5,22 @@ mod dead_air;
 mod encoding;
 mod hold;
 mod mixing;
+mod own_hold;
 mod owner;
 mod past;
 mod pipeline;
+mod readable;
 mod reception;
 mod recording;
+mod roles;
 mod routing;
 mod space;
+mod space_hold;
+mod talkback;
+mod tracks;
+mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -28,8 +35,9 @@ use throng_core::key::{Key, Role, SeatNumber};
 use throng_core::ladder::Rung;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::Slug;
-use throng_core::space::{Announcement, Refusal, Space};
+use throng_core::space::{Act, Actor, Announcement, Refusal, SoundSetting, Space};
 use throng_core::time::UnixMillis;
+use throng_core::turns::Turns;
 use throng_media::hold::HoldLoop;
 use throng_media::rendering::Silence;
 use throng_stage::Stage;
@@ -38,13 +46,18 @@ use tokio::time::MissedTickBehavior;
 
 pub(crate) use self::clock::{now, unix_seconds, wall};
 use self::hold::Hold;
+use self::own_hold::OwnHolds;
+pub(crate) use self::own_hold::{BYTES_MAX as HOLD_BYTES_MAX, OwnHoldError};
+pub(crate) use self::roles::CohostError;
 pub(crate) use self::routing::{Mixers, Router};
 pub(crate) use self::space::{ActError, PublishError, SpaceHandle};
 use self::space::{PipelineError, Shared, grant};
 use crate::alarm::Alarm;
 use crate::chance;
 use crate::pages;
+use crate::store::audit::Done;
 use crate::store::{Kept, Store, StoreError};
+use crate::webhooks::{self, Webhooks};
 
 /// Spaces of one node, ended ones included; each costs a task, a page and some hundred bytes a row. More are refused
 /// until old ones are deleted.
@@ -92,6 +105,9 @@ pub(crate) struct Wish {
     /// From when on the speakers' links open nothing, if ever.
     pub(crate) speaker_links_expire_at: Option<UnixMillis>,
     pub(crate) expected_listeners: Option<NonZeroU32>,
+    /// Whether speakers who come wait in the green room.
+    pub(crate) green_room: bool,
+    pub(crate) sound: SoundSetting,
 }
 
 /// All spaces of this node.
@@ -109,6 +125,8 @@ pub(crate) struct Parts {
     pub(crate) stage: Stage,
     pub(crate) mixers: Mixers,
     pub(crate) air: Arc<Air>,
+    /// Who is told what happens.
+    pub(crate) webhooks: Arc<Webhooks>,
     /// The operator's own hold programme.
     pub(crate) hold: Option<HoldLoop>,
     pub(crate) inits: [Bytes; RENDITION_COUNT],
@@ -122,6 +140,7 @@ impl Origin {
             stage,
             mixers,
             air,
+            webhooks,
             hold,
             inits,
         } = parts;
@@ -133,11 +152,13 @@ impl Origin {
             store,
             stage,
             hold,
+            own_holds: Arc::new(OwnHolds::in_folder(data.join("hold").join("spaces"))),
             silence: Arc::new(Silence::new()),
             mixers,
             inits,
             archives: data.join("archive"),
             clock: Arc::default(),
+            webhooks: Arc::clone(&webhooks),
             listed: watch::Sender::new(()),
         });
         let origin = Arc::new(Self {
@@ -156,6 +177,7 @@ impl Origin {
             Arc::clone(&origin.shared.hold),
             Arc::clone(&origin.air),
         ));
+        tokio::spawn(webhooks::keep_alarms(Arc::downgrade(&origin), webhooks));
         tokio::spawn(watch_clock(Arc::downgrade(&origin)));
         tokio::spawn(keep_clock(Arc::downgrade(&origin), keeper));
         let listed = origin.shared.listed.subscribe();
@@ -166,6 +188,27 @@ impl Origin {
     /// The space of a slug.
     pub(crate) fn find(&self, slug: &str) -> Option<Arc<SpaceHandle>> {
         self.spaces.borrow().get(slug).cloned()
+    }
+
+    /// Whether a space of this id is there still.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        let spaces = self.spaces.borrow();
+        spaces.values().any(|handle| handle.space().id == id)
+    }
+
+    /// Keeps what somebody did to a space.
+    pub(crate) async fn note(&self, space_id: &str, done: &Done) -> Result<(), StoreError> {
+        self.shared.store.note(space_id, done).await
+    }
+
+    /// What was done to a space before that number, newest first.
+    pub(crate) async fn acts(
+        &self,
+        space_id: &str,
+        before: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, Done)>, StoreError> {
+        self.shared.store.acts(space_id, before, limit).await
     }
 
     /// Every space, newest first.
@@ -198,7 +241,13 @@ impl Origin {
             speakers: wish.speakers,
             expected_listeners: wish.expected_listeners,
         };
-        let space = Space::announce(now(), announcement)?;
+        let mut space = Space::announce(now(), announcement)?;
+        let green_room = Act::SetGreenRoom {
+            is_open: wish.green_room,
+            seated: BTreeSet::new(),
+        };
+        space.apply(now(), Actor::Operator, green_room)?;
+        space.sound = wish.sound;
         let host = chance::key();
         let speakers: Vec<Key> = (0..space.speakers).map(|_| chance::key()).collect();
         let seats = (1..).zip(&speakers).map(|(seat, key)| {
@@ -211,13 +260,17 @@ impl Origin {
         let grants: Vec<_> = std::iter::once(grant(Role::Host, &host, None))
             .chain(seats)
             .collect();
-        self.shared.store.create(&space, &grants).await?;
+        let letters = self.shared.webhooks.of_change(None, &space);
+        let store = &self.shared.store;
+        store.create_and_tell(&space, &grants, &letters).await?;
+        self.shared.webhooks.ring();
         let handle = self
             .put_on_air(Kept {
                 space,
                 grants,
                 peak: 0,
                 joined: 0,
+                turns: Turns::default(),
             })
             .await?;
         self.shared.listed.send_replace(());
@@ -231,19 +284,34 @@ impl Origin {
     /// Deletes a space with its recording, for good.
     pub(crate) async fn delete(&self, handle: &SpaceHandle) -> Result<(), StoreError> {
         let space = handle.space();
-        self.shared.store.delete(&space.id).await?;
+        let letters = self.shared.webhooks.of_deletion(&space);
+        let store = &self.shared.store;
+        store.delete_and_tell(&space.id, &letters).await?;
+        self.shared.webhooks.ring();
         self.spaces.send_modify(|spaces| {
             spaces.remove(space.slug.as_str());
         });
         self.air.remove(space.slug.as_str());
         handle.close().await;
         let folder = self.shared.archives.join(&space.id);
-        let removed = tokio::task::spawn_blocking(move || throng_archive::remove(&folder)).await;
+        let (holds, id) = (Arc::clone(&self.shared.own_holds), space.id.clone());
+        let removed = tokio::task::spawn_blocking(move || {
+            if let Err(error) = holds.remove(&id) {
+                tracing::error!(%error, "the hold music of a deleted space is still on disk");
+            }
+            throng_archive::remove(&folder)
+        })
+        .await;
         if let Err(error) = removed.expect("removing does not panic") {
             tracing::error!(slug = space.slug.as_str(), %error, "the recording of a deleted space is still on disk");
         }
         self.shared.listed.send_replace(());
         Ok(())
+    }
+
+    /// Whom the operator wants to be told.
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.shared.webhooks
     }
 
     /// What the stage has counted.

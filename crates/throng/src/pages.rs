@@ -1,16 +1,17 @@
 //! Pages: templates from `web/`, filled in once for everyone, with a policy that allows exactly their own script.
 
+use std::sync::LazyLock;
+
 use axum::http::HeaderValue;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use throng_air::document::Document;
+use throng_air::space_file::PageFile;
 use throng_core::space::{Space, State};
 use throng_core::time::UnixMillis;
 
 const LISTEN: &str = include_str!("../../../web/listen.html");
-/// Loaded by that page when the house is full: most people never need it.
-const WAITING: &str = include_str!("../../../web/waiting.js");
 const INDEX: &str = include_str!("../../../web/index.html");
 const INDEX_ITEM: &str = include_str!("../../../web/index-item.html");
 const NOT_FOUND: &str = include_str!("../../../web/not-found.html");
@@ -44,44 +45,97 @@ macro_rules! asset_file {
 /// The modules and styles of the desk: name, type, text.
 const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("api.js", MODULE),
+    asset_file!("audit.js", MODULE),
+    asset_file!("awake.js", MODULE),
+    asset_file!("chapters.js", MODULE),
+    asset_file!("check.js", MODULE),
+    asset_file!("cohosts.js", MODULE),
     asset_file!("confirm.js", MODULE),
+    asset_file!("delay.js", MODULE),
     asset_file!("hand.js", MODULE),
+    asset_file!("hold.js", MODULE),
+    asset_file!("keeping.js", MODULE),
     asset_file!("key.js", MODULE),
+    asset_file!("lamp.js", MODULE),
     asset_file!("links.js", MODULE),
     asset_file!("microphone.js", MODULE),
     asset_file!("narrow.js", MODULE),
+    asset_file!("place.js", MODULE),
     asset_file!("seats.js", MODULE),
+    asset_file!("sound.js", MODULE),
     asset_file!("space.js", MODULE),
     asset_file!("speak.js", MODULE),
     asset_file!("studio.js", MODULE),
     asset_file!("style.css", CSS),
+    asset_file!("talkback.js", MODULE),
+    asset_file!("time.js", MODULE),
+    asset_file!("turns.js", MODULE),
+    asset_file!("webhooks.js", MODULE),
     asset_file!("whip.js", MODULE),
     asset_file!("words.js", MODULE),
 ];
 
 /// The page of a space, with the state it is in.
 pub(crate) fn listen(space: &Space, state_json: &str) -> Document {
-    // Remarks between its lines are for who reads the source: everybody loads the page.
-    let lines = LISTEN.split_inclusive('\n');
-    let template: String = lines
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect();
+    static TEMPLATE: LazyLock<String> = LazyLock::new(|| lean(LISTEN));
     let text = filled(
-        &template,
+        &TEMPLATE,
         &[
             ("title", &escaped(&space.title)),
             ("slug", space.slug.as_str()),
+            ("edition", &EDITION),
             // In a script element only `<` could end it early (HTML section 4.12.1.3).
             ("state", &state_json.replace('<', "\\u003c")),
         ],
     );
-    audience_page(text, ONE_SECOND, "'self' ")
+    audience_page(with_message(text, space), ONE_SECOND, "'self' ")
 }
 
-/// The module of those who wait.
-pub(crate) fn waiting() -> Document {
-    Document::new(WAITING.to_owned(), MODULE, ONE_MINUTE)
+/// What the host tells stands under the title. It is not in the template: where nothing is told, nothing is loaded for it.
+fn with_message(page: String, space: &Space) -> String {
+    match &space.programme.message {
+        Some(message) => {
+            let under = format!("</h1><p id=\"message\">{}</p>", escaped(message));
+            page.replacen("</h1>", &under, 1)
+        }
+        None => page,
+    }
 }
+
+/// What that page loads besides itself.
+pub(crate) fn file(file: PageFile) -> Document {
+    let (content_type, text) = of_page(file);
+    Document::new(lean(text), content_type, ONE_MINUTE)
+}
+
+fn of_page(file: PageFile) -> (&'static str, &'static str) {
+    macro_rules! listen_file {
+        ($name:literal) => {
+            include_str!(concat!("../../../web/listen/", $name))
+        };
+    }
+    match file {
+        PageFile::Chapters => (MODULE, listen_file!("chapters.js")),
+        PageFile::Controls => (MODULE, listen_file!("controls.js")),
+        PageFile::Replay => (MODULE, listen_file!("replay.js")),
+        PageFile::StartOver => (MODULE, listen_file!("start-over.js")),
+        PageFile::Style => (CSS, listen_file!("controls.css")),
+        PageFile::Waiting => (MODULE, listen_file!("waiting.js")),
+    }
+}
+
+/// Names all of these together, so that no page is joined by files that a browser kept of another version.
+static EDITION: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = Sha256::new();
+    for file in PageFile::ALL {
+        hasher.update(of_page(file).1);
+    }
+    let hash = hasher.finalize();
+    let number = hash[..4]
+        .iter()
+        .fold(0, |sum, byte| (sum << 8) | u32::from(*byte));
+    format!("{number:08x}")
+});
 
 /// The public list of spaces, newest first.
 pub(crate) fn index<'a>(spaces: impl Iterator<Item = &'a Space>) -> Document {
@@ -148,6 +202,23 @@ pub(crate) fn asset(name: &str) -> Option<Document> {
     Some(Document::new((*text).to_owned(), content_type, ONE_MINUTE))
 }
 
+/// A source as it leaves: remarks and indentation are for who reads it here, and everybody loads it. No text of ours has
+/// ` // ` in it.
+fn lean(source: &str) -> String {
+    let lines = source.lines().map(|line| {
+        let code = line.split_once(" // ").map_or(line, |(code, _)| code);
+        code.trim()
+    });
+    let is_code = |line: &&str| {
+        let is_remark = line.starts_with("//") || line.starts_with("/*") && line.ends_with("*/");
+        !line.is_empty() && !is_remark
+    };
+    lines
+        .filter(is_code)
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
 /// A template with its `{{names}}` filled in, in one pass: what is filled in is never read as a template again.
 fn filled(template: &str, values: &[(&str, &str)]) -> String {
     let mut pieces = template.split("{{");
@@ -168,11 +239,11 @@ fn desk_page(template: &str) -> Document {
         .with_policy(HeaderValue::from_static(DESK_POLICY))
 }
 
-/// A page that may run its own script, and load `modules` besides.
-fn audience_page(text: String, cache_control: &'static str, modules: &str) -> Document {
+/// A page that may run its own script and have its own style, and load `more` of both.
+fn audience_page(text: String, cache_control: &'static str, more: &str) -> Document {
     let policy = format!(
-        "default-src 'none'; script-src {modules}{}; style-src {}; connect-src 'self'; media-src 'self' blob:; \
-         img-src 'self' data:; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; script-src {more}{}; style-src {more}{}; connect-src 'self'; media-src 'self' blob:; \
+         img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         hashes(&text, "<script type=\"module\">", "</script>"),
         hashes(&text, "<style>", "</style>"),
     );

@@ -19,18 +19,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::ServerConfig;
+use throng_air::accept::Aside;
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
 use throng_air::drain::Successor;
 use throng_air::ladder;
 use throng_air::room::{Room, shared};
+use throng_air::space_file::PageFile;
 use throng_air::tls::tickets::TicketSecret;
 use throng_archive::DataLock;
 use throng_core::admission::Lane;
 use throng_core::rendition::{RENDITION_COUNT, Rendition};
 use throng_media::hold::HoldLoop;
 use throng_media::package;
-use throng_stage::{Stage, StageConfig};
+use throng_stage::{Stage, StageConfig, TcpDoor};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -47,17 +49,20 @@ pub use self::links::Links;
 pub(crate) use self::links::announce;
 use self::links::links;
 pub(crate) use self::ports::{bind_plain, keep};
-use crate::api::Desk;
+use crate::api::limits::Limits;
+use crate::api::{Desk, DeskPages};
 use crate::capacity::Capacity;
 use crate::config::{Config, EngineConfig, RungChoice};
-use crate::origin::{Mixers, Origin, Parts, Router as StageRouter, unix_seconds};
+use crate::events::Events;
+use crate::origin::{Mixers, Origin, OriginError, Parts, Router as StageRouter, unix_seconds};
 use crate::store::Store;
 use crate::supervisor;
 pub use crate::supervisor::SuccessionError;
 use crate::supervisor::child::{self, OriginOrder, OriginReady, RESTARTS};
 use crate::tls::{Certificate, TlsError};
+use crate::webhooks::{Making, Webhooks};
 use crate::worker::socket;
-use crate::{openapi, overflow, pages, sound_file};
+use crate::{overflow, pages, sound_file};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -168,48 +173,47 @@ impl Node {
         let metrics = internal::recorder_of_node();
         // That another node has the folder is told at once; only what a supervisor starts again waits for its forerunner.
         let (supervisor, given) = supervisor.unzip();
-        let patience = supervisor.map_or(Duration::ZERO, |_| FOLDER_FREE_MAX);
-        let holder = supervisor.unwrap_or_else(std::process::id);
-        let lock = taken_over(patience, || data::open(&config.data, holder)).await?;
+        let lock = folder(&config, supervisor).await?;
         let operator = data::key(&config.data.join("operator.key"))?;
         let feed_key = data::key(&config.data.join("feed.key"))?;
         let store = Store::open_when_free(&config.data.join("throng.db")).await?;
-        let hold = own_hold(config.hold.clone());
         let listeners = Listeners::of(given, &config).await?;
         let certificate = certificate(&config)?;
-        let (stage, mixers) = taken_over(HAND_OVER_MAX, || start_stage(&config)).await?;
+        let (stage, mixers) = stage_at(&config, &listeners).await?;
         let addresses = Addresses::of(&listeners, &stage)?;
+        let speakers = speakers_at_the_desk(&stage);
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
         let links = links(&config, listen, &addresses, &operator);
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = own_air(&config, room, inits.clone());
+        let webhooks = own_webhooks(&config, &store, &links).await?;
         let parts = Parts {
             store,
             stage,
             mixers,
             air: Arc::clone(&air),
-            hold: hold.await?,
+            webhooks,
+            hold: own_hold(config.hold.clone()).await?,
             inits,
         };
         let desk = Arc::new(Desk {
             origin: Origin::start(parts, &config.data).await?,
             operator: operator.digest(),
+            limits: Limits::new(config.calls_max.get()),
+            events: Events::default(),
             capacity,
             feed: feed_key.digest(),
             public_url: links.listen.clone(),
             url: links.desk.clone(),
-            studio: pages::studio(),
-            space: pages::space(),
-            speak: pages::speak(),
-            openapi: openapi::document(&links.listen, &links.desk),
+            pages: DeskPages::new(&links.listen, &links.desk),
         });
         let (closing, closed) = watch::channel(false);
         let tls = certificate.map(|certificate| offer(certificate, TicketSecret::drawn(), &closed));
-        let tls = tls.transpose()?;
-        let mut doors = Doors::new(closed.clone());
+        let offered = (tls.transpose()?, speakers);
+        let mut doors = Doors::new(config.trusted_proxies(), closed.clone());
         let gathered = Arc::new(Gathered::default());
         let metrics = (metrics, Arc::clone(&gathered));
-        listeners.open(&air, &desk, metrics, tls, &mut doors)?;
+        listeners.open(&air, &desk, metrics, offered, &mut doors)?;
         if supervisor.is_some() {
             let fed = feed::routes(&air, feed::house_of_workers(&air, &desk, &config));
             let routes = fed.merge(gathered.routes());
@@ -327,10 +331,30 @@ pub(crate) fn offer(
     Ok(offered.map_err(TlsError::from)?)
 }
 
-fn start_stage(config: &Config) -> Result<(Stage, Mixers), ServeError> {
+/// The stage, as soon as its port is free.
+async fn stage_at(config: &Config, listeners: &Listeners) -> Result<(Stage, Mixers), ServeError> {
+    let desk = listeners.desk_address().transpose()?;
+    taken_over(HAND_OVER_MAX, || start_stage(config, desk)).await
+}
+
+/// Speakers' sound that comes to the desk's port, where nothing else gets through to us.
+fn speakers_at_the_desk(stage: &Stage) -> Aside {
+    let stage = stage.clone();
+    Aside {
+        begins: throng_stage::begins_frame,
+        take: Arc::new(move |stream, source| stage.adopt(stream, source)),
+    }
+}
+
+/// The stage, which is met at the desk's address, too, where the desk has one of its own.
+fn start_stage(config: &Config, desk: Option<SocketAddr>) -> Result<(Stage, Mixers), ServeError> {
     let mixers = Mixers::default();
     let stage_config = StageConfig {
         advertise: config.stage_advertise,
+        door: desk.map(|bound| TcpDoor {
+            bound,
+            port: config.desk_url_port().unwrap_or(bound.port()),
+        }),
         ..StageConfig::at(config.stage_udp)
     };
     let stage = Stage::start(
@@ -359,7 +383,7 @@ pub(crate) fn empty_air(
     };
     let pages = Pages {
         not_found: pages::not_found(),
-        waiting: pages::waiting(),
+        files: PageFile::ALL.map(pages::file),
     };
     Air::behind(room, headers, pages, index)
 }
@@ -379,6 +403,28 @@ pub(crate) fn raise_file_limit() {
     {
         tracing::warn!("the limit of open files could not be raised; it bounds the listeners");
     }
+}
+
+/// The data folder, held in the name of a supervisor if there is one.
+async fn folder(config: &Config, supervisor: Option<u32>) -> Result<DataLock, ServeError> {
+    let patience = supervisor.map_or(Duration::ZERO, |_| FOLDER_FREE_MAX);
+    let holder = supervisor.unwrap_or_else(std::process::id);
+    taken_over(patience, || data::open(&config.data, holder)).await
+}
+
+/// Whom the operator wants to be told.
+async fn own_webhooks(
+    config: &Config,
+    store: &Store,
+    links: &Links,
+) -> Result<Arc<Webhooks>, ServeError> {
+    let webhooks = Webhooks::start(Making {
+        store: store.clone(),
+        key: data::key(&config.data.join("webhooks.key"))?,
+        allowed: config.webhooks_allow.clone(),
+        public_url: links.listen.clone(),
+    });
+    Ok(webhooks.await.map_err(OriginError::from)?)
 }
 
 /// The operator's own hold programme, if there is one.

@@ -42,12 +42,22 @@ pub fn read(path: &Path) -> Result<Vec<f32>, SoundFileError> {
         &name,
         Box::new(file),
         path.extension().and_then(|extension| extension.to_str()),
+        LONGEST_SAMPLES,
     )
 }
 
 /// Reads a sound file that is in memory, such as one that is built into the program. `name` is for errors.
 pub fn from_bytes(name: &str, bytes: &'static [u8]) -> Result<Vec<f32>, SoundFileError> {
-    decode::decode(name, Box::new(Cursor::new(bytes)), None)
+    decode::decode(name, Box::new(Cursor::new(bytes)), None, LONGEST_SAMPLES)
+}
+
+/// Reads a sound file that somebody has sent, of at most so many samples. `name` is for errors.
+pub(crate) fn from_upload(
+    name: &str,
+    bytes: Vec<u8>,
+    longest: usize,
+) -> Result<Vec<f32>, SoundFileError> {
+    decode::decode(name, Box::new(Cursor::new(bytes)), None, longest)
 }
 
 /// Why a sound cannot be used: which file, what is wrong, what to do.

@@ -2,8 +2,13 @@
 //!
 //! A change is durable when the call returns. Audio never waits for it.
 
+pub(crate) mod audit;
+mod cohosts;
+mod recording_rows;
 mod stage_text;
 mod trouble;
+mod turns_text;
+mod webhooks;
 
 use std::iter;
 use std::num::NonZeroU32;
@@ -21,10 +26,13 @@ use thiserror::Error;
 use throng_core::dates::{Correction, Corrections};
 use throng_core::key::{Grant, KeyDigest, REVOKED_KEPT, Role, SeatNumber};
 use throng_core::slug::Slug;
-use throng_core::space::{Space, StageSetting, State};
+use throng_core::space::{GreenRoom, ProgrammeSetting, SoundSetting, Space, StageSetting, State};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
+use throng_core::turns::Turns;
 
+use self::webhooks::insert_letter;
+pub use self::webhooks::{Hook, Letter};
 use crate::alarm::Alarm;
 
 /// The schema, oldest first. A step that has shipped is never edited.
@@ -45,6 +53,15 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "stage settings",
         include_str!("../migrations/0004_stage.sql"),
     ),
+    (5, "roles", include_str!("../migrations/0005_roles.sql")),
+    (6, "sound", include_str!("../migrations/0006_sound.sql")),
+    (
+        7,
+        "programme settings",
+        include_str!("../migrations/0007_craft.sql"),
+    ),
+    (8, "api", include_str!("../migrations/0008_api.sql")),
+    (10, "audit", include_str!("../migrations/0010_audit.sql")),
 ];
 /// A newer version that only added to the schema leaves what we read; one that did more notes in the file who may read it
 /// (`PRAGMA user_version`): the newest of these steps that a reader has to know.
@@ -118,6 +135,8 @@ pub struct Kept {
     pub peak: u64,
     /// Admissions since doors.
     pub joined: u64,
+    /// Who talked when, since it went live.
+    pub turns: Turns,
 }
 
 impl Store {
@@ -166,6 +185,16 @@ impl Store {
 
     /// Keeps a new space with its grants: all or nothing.
     pub async fn create(&self, space: &Space, grants: &[Grant]) -> Result<(), StoreError> {
+        self.create_and_tell(space, grants, &[]).await
+    }
+
+    /// The same, with what is to be told of it.
+    pub async fn create_and_tell(
+        &self,
+        space: &Space,
+        grants: &[Grant],
+        letters: &[Letter],
+    ) -> Result<(), StoreError> {
         let row = sqlx::query("INSERT INTO spaces (id, slug, title, state, speakers, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(&space.id)
             .bind(space.slug.as_str())
@@ -174,7 +203,8 @@ impl Store {
             .bind(i64::from(space.speakers))
             .bind(space.created_at.0);
         let grants = grants.iter().map(|grant| insert_grant(&space.id, grant));
-        let change = iter::once(row).chain(grants).chain([update_space(space)]);
+        let rows = iter::once(row).chain(grants).chain([update_space(space)]);
+        let change = rows.chain(letters.iter().map(insert_letter));
         self.keep(change.collect()).await
     }
 
@@ -189,6 +219,14 @@ impl Store {
             .bind(space_id)
             .bind(peak.cast_signed())
             .bind(joined.cast_signed());
+        self.keep(vec![change]).await
+    }
+
+    /// Keeps who talked when.
+    pub async fn keep_turns(&self, space_id: &str, turns: &Turns) -> Result<(), StoreError> {
+        let change = sqlx::query("UPDATE spaces SET turns = $2 WHERE id = $1")
+            .bind(space_id)
+            .bind(turns_text::of_turns(turns));
         self.keep(vec![change]).await
     }
 
@@ -224,8 +262,7 @@ impl Store {
 
     /// Forgets a space and its grants.
     pub async fn delete(&self, space_id: &str) -> Result<(), StoreError> {
-        let change = sqlx::query("DELETE FROM spaces WHERE id = $1").bind(space_id);
-        self.keep(vec![change]).await
+        self.delete_and_tell(space_id, &[]).await
     }
 
     /// Makes a change of several statements: all of them are durable when it returns, or none.
@@ -263,11 +300,19 @@ impl Store {
                     .bind(&space.id)
                     .fetch_all(&self.pool)
                     .await?;
+            let mut grants = grants
+                .iter()
+                .map(|row| grant(&space, row))
+                .collect::<Result<Vec<_>, _>>()?;
+            let slug = space.slug.as_str();
+            grants.extend(cohosts::grants(&self.pool, slug, &space.id).await?);
+            let turns: String = row.try_get("turns")?;
             spaces.push(Kept {
-                grants: grants
-                    .iter()
-                    .map(|row| grant(&space, row))
-                    .collect::<Result<_, _>>()?,
+                grants,
+                turns: turns_text::turns(&turns).unwrap_or_else(|| {
+                    tracing::warn!(slug, "who talked when cannot be read, and is begun anew");
+                    Turns::default()
+                }),
                 peak: row.try_get::<i64, _>("peak")?.cast_unsigned(),
                 joined: row.try_get::<i64, _>("joined")?.cast_unsigned(),
                 space,
@@ -307,7 +352,9 @@ fn update_space(space: &Space) -> Statement<'_> {
     sqlx::query(
         "UPDATE spaces SET title = $2, state = $3, scheduled_at = $4, delay_reason = $5, doors_part = $6, \
          live_part = $7, end_part = $8, started_at = $9, ended_at = $10, expected_listeners = $11, corrections = $12, \
-         seats = $13, stage_lock = $14 WHERE id = $1",
+         seats = $13, stage_lock = $14, chapters = $15, keep_recording_days = $16, recording_deleted_at = $17, \
+         recording_deleted_by = $18, green_room = $19, places = $20, levelling = $21, tracks = $22, delay_seconds = $23, \
+         message = $24 WHERE id = $1",
     )
     .bind(&space.id)
     .bind(&space.title)
@@ -323,6 +370,16 @@ fn update_space(space: &Space) -> Statement<'_> {
     .bind(corrections_text(&space.corrections))
     .bind(stage_text::of_seats(&space.stage))
     .bind(stage_text::of_lock(&space.stage))
+    .bind(recording_rows::of_chapters(&space.chapters))
+    .bind(space.keep_recording_days.map(|days| i64::from(days.get())))
+    .bind(space.recording_deleted.map(|gone| gone.at.0))
+    .bind(space.recording_deleted.map(|gone| gone.by.name()))
+    .bind(i64::from(space.stage.green_room.is_open()))
+    .bind(stage_text::of_places(&space.stage))
+    .bind(i64::from(space.sound.levelling))
+    .bind(i64::from(space.sound.tracks))
+    .bind(i64::from(space.programme.delay_seconds))
+    .bind(space.programme.message.as_deref())
 }
 
 /// `segment:milliseconds`, with spaces between.
@@ -356,6 +413,7 @@ fn insert_grant<'q>(space_id: &'q str, grant: &Grant) -> Statement<'q> {
     let (role, seat) = match grant.role {
         Role::Operator => ("operator", None),
         Role::Host => ("host", None),
+        Role::Cohost(_) => unreachable!("cohosts have a table of their own"),
         Role::Speaker(seat) => ("speaker", Some(i64::from(seat.0))),
     };
     sqlx::query(
@@ -389,6 +447,8 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
     let corrected: String = row.try_get("corrections")?;
     let seats: String = row.try_get("seats")?;
     let lock: Option<String> = row.try_get("stage_lock")?;
+    let is_open: i64 = row.try_get("green_room")?;
+    let places: String = row.try_get("places")?;
     let expected: Option<i64> = row.try_get("expected_listeners")?;
     let expected_listeners = expected
         .map(|count| {
@@ -418,8 +478,33 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
             stage_text::seats(&seats).ok_or_else(|| unreadable("seats", &seats))?,
             lock.map(|lock| stage_text::lock(&lock).ok_or_else(|| unreadable("stage_lock", &lock)))
                 .transpose()?,
+            GreenRoom::new(
+                is_open != 0,
+                stage_text::places(&places).ok_or_else(|| unreadable("places", &places))?,
+            ),
         ),
+        chapters: recording_rows::chapters(row)?.ok_or_else(|| unreadable("chapters", "(JSON)"))?,
+        keep_recording_days: recording_rows::days(row)?,
+        recording_deleted: recording_rows::deletion(row)?,
+        sound: SoundSetting {
+            levelling: row.try_get::<i64, _>("levelling")? != 0,
+            tracks: row.try_get::<i64, _>("tracks")? != 0,
+        },
+        programme: programme(row)?.ok_or_else(|| unreadable("delay_seconds", "(a number)"))?,
     })
+}
+
+/// What is set of the programme, unless the delay is none that there can be.
+fn programme(row: &SqliteRow) -> Result<Option<ProgrammeSetting>, sqlx::Error> {
+    let (seconds, message) = (
+        row.try_get::<i64, _>("delay_seconds")?,
+        row.try_get("message")?,
+    );
+    let delay = u8::try_from(seconds).ok();
+    Ok(delay.map(|delay_seconds| ProgrammeSetting {
+        delay_seconds,
+        message,
+    }))
 }
 
 fn grant(space: &Space, row: &SqliteRow) -> Result<Grant, StoreError> {

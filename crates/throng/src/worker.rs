@@ -24,6 +24,7 @@ use throng_air::drain::Successor;
 use throng_air::feed::mirror::{Mirror, StandIn};
 use throng_air::room::Room;
 use throng_air::tls::tickets::TicketSecret;
+use throng_core::network::TrustedProxies;
 use throng_core::rendition::Rendition;
 use throng_media::package;
 use throng_media::rendering::Silence;
@@ -73,7 +74,7 @@ struct Worker {
 
 impl Worker {
     /// Begins to follow the feed. Nothing is served until [`Worker::open`].
-    fn start(identity: Identity, room: Arc<Room>) -> Self {
+    fn start(identity: Identity, room: Arc<Room>, proxies: TrustedProxies) -> Self {
         let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
         let air = empty_air(room, inits, None);
         let mirror = Mirror::new(Arc::clone(&air), stand_in(&air));
@@ -97,7 +98,7 @@ impl Worker {
         Self {
             routes: air.counted(routes),
             air,
-            doors: Doors::new(closing.subscribe()),
+            doors: Doors::new(proxies, closing.subscribe()),
             closing,
             listed,
             filled,

@@ -72,6 +72,7 @@ pub(super) fn release_programs() -> Outcome {
 const EXAMPLES: &[&str] = &[
     "floor",
     "lossy_speech",
+    "loudness",
     "speaker_delay",
     "stage_cost",
     "two_hours",

@@ -14,7 +14,7 @@ use crate::document::takes_gzip;
 use crate::format::Format;
 use crate::hls;
 use crate::room::overflow::SENT_ON;
-use crate::space_file::SpaceFile;
+use crate::space_file::{PageFile, SpaceFile};
 
 #[cfg(test)]
 mod tests;
@@ -79,6 +79,8 @@ pub(crate) struct Wish<'b> {
 /// What somebody asked for, with the slug of its space as it stands in the path; the space need not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What<'b> {
+    /// The chapters of a space.
+    Chapters(&'b str),
     /// A file under `hls/`.
     Hls(File<'b>),
     /// The hold music of a space, as a file.
@@ -93,8 +95,8 @@ pub(crate) enum What<'b> {
     NowServing(&'b str),
     /// `state.json` of a space.
     State(&'b str),
-    /// The page's module for those who wait.
-    Waiting(&'b str),
+    /// What the page of a space loads besides itself.
+    OfPage(&'b str, PageFile),
 }
 
 /// A file under `hls/`.
@@ -271,13 +273,14 @@ fn what(target: &str) -> Option<What<'_>> {
         }));
     }
     match SpaceFile::named(file)? {
+        SpaceFile::Chapters => Some(What::Chapters(slug)),
         SpaceFile::HoldMusic => Some(What::HoldFile(slug)),
         SpaceFile::Live(format) => live(slug, format, query).map(What::LiveHead),
         SpaceFile::NowServing => Some(What::NowServing(slug)),
+        SpaceFile::OfPage(file) => Some(What::OfPage(slug, file)),
         // Read from a disk.
         SpaceFile::Recording(_) => None,
         SpaceFile::State => Some(What::State(slug)),
-        SpaceFile::Waiting => Some(What::Waiting(slug)),
     }
 }
 

@@ -29,6 +29,7 @@ use crate::room::Taken;
 
 mod door;
 mod files;
+mod proxied;
 mod silent;
 #[cfg(test)]
 mod tests;
@@ -72,6 +73,8 @@ pub(crate) struct Shard<P> {
     releasing: HashMap<Place, (Vec<u8>, hand_over::Place)>,
     /// Who has been answered and has said more already.
     again: Vec<Place>,
+    /// Of whom it was asked whether he is a proxy of ours, and what came of it; only who says that he asks for another.
+    proxies: HashMap<Place, Option<bool>>,
     /// Whether requests are held.
     has_held: bool,
     looked_ms: u64,
@@ -115,6 +118,7 @@ impl<P: Port> Shard<P> {
             heads: HashMap::new(),
             releasing: HashMap::new(),
             again: Vec::new(),
+            proxies: HashMap::new(),
             has_held: false,
             looked_ms: 0,
             silence: Silence::default(),
@@ -434,6 +438,7 @@ impl<P: Port> Shard<P> {
         self.heads.remove(&place);
         self.rests.remove(&place);
         self.files.remove(&place);
+        self.proxies.remove(&place);
         self.port.close(place);
         self.slots[place as usize] = Slot::Empty;
         self.connections -= 1;
@@ -445,7 +450,7 @@ impl<P: Port> Shard<P> {
             Event::Arrived(place) => self.arrive(place),
             Event::Failed(failure) => self.tally.failed(failure),
             Event::Left(place) => self.lose(place),
-            Event::Peer(place, address) => self.judge_silent(place, address),
+            Event::Peer(place, address) => self.know_peer(place, address),
             Event::Readable(place) => self.read(place),
             Event::Released(place, stream) => self.release(place, stream),
             Event::Sent(place, sent) => self.sent(place, sent),

@@ -1,6 +1,7 @@
 //! The hold music as a file for those who wait (RFC 9110 sections 13 and 14).
 
 use throng_air::feed::hold::HoldParts;
+use throng_air::space_file::SpaceFile;
 use throng_core::rendition::Rendition;
 use throng_core::space::State;
 
@@ -92,10 +93,15 @@ async fn who_does_not_read_the_hold_music_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn the_module_of_those_who_wait_lies_beside_it() {
+async fn what_the_page_loads_besides_itself_lies_beside_it() {
     for front in Front::all() {
         let house = House::start_on(front, State::Live, 40).await;
-        let module = house.get("waiting.js").await;
-        assert_eq!((module.status, module.text()), (200, "for those who wait"));
+        for (name, file) in SpaceFile::ALL {
+            let SpaceFile::OfPage(file) = file else {
+                continue;
+            };
+            let answer = house.get(&format!("{name}?1")).await;
+            assert_eq!((answer.status, answer.text()), (200, &*format!("{file:?}")));
+        }
     }
 }

@@ -12,10 +12,13 @@ use throng_air::accept::{self, Door};
 use throng_air::air::{Air, Headers, Pages};
 use throng_air::document::Document;
 use throng_air::engine::{Backend, Connections, Engine};
+use throng_air::guests::Guests;
 use throng_air::hand_over::hand_over;
 use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::{Past, Recorded, Recording};
 use throng_air::presence::Presence;
+use throng_air::space_file::PageFile;
+use throng_core::network::TrustedProxies;
 use throng_core::rendition::{Codec, Rendition};
 use throng_core::slug::Slug;
 use throng_core::space::{Announcement, Space, State};
@@ -137,6 +140,7 @@ impl House {
         let facts = Facts {
             space: Arc::clone(&space),
             page: Arc::new(page("the page")),
+            chapters: Arc::new(page("the chapters")),
         };
         let on_air = Arc::new(OnAir::new(
             facts.clone(),
@@ -158,7 +162,7 @@ impl House {
         };
         let pages = Pages {
             not_found: page("not here"),
-            waiting: page("for those who wait"),
+            files: PageFile::ALL.map(|file| page(&format!("{file:?}"))),
         };
         let air = Air::new(headers, pages, page("the list"));
         air.add(space.slug.as_str(), Arc::clone(&on_air));
@@ -325,7 +329,8 @@ fn engine(
     let engine = Engine::start(listeners, &connections, &closed).unwrap();
     drop(connections);
     tokio::spawn(async move {
-        accept::serve_handed(handed, routes, closed).await;
+        let guests = Guests::at("audience", 1_000, TrustedProxies::default());
+        accept::serve_handed(handed, guests, routes, closed).await;
         engine.ended().await;
     })
 }

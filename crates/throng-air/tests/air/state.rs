@@ -22,10 +22,12 @@ async fn the_document_is_as_the_contract_says() {
         format!(
             "{{\"slug\":\"{slug}\",\"title\":\"A talk\",\"state\":\"live\",\"scheduled_at\":null,\
              \"started_at\":\"2026-01-01T00:00:07.680Z\",\"ended_at\":null,\"delay_reason\":null,\
+             \"message\":null,\
              \"epoch\":\"2026-01-01T00:00:00.000Z\",\"segment_seconds\":3.84,\"part_seconds\":0.32,\
              \"newest_segment\":2,\"rung\":0,\"rung_reason\":null,\"listening\":0,\"peak\":0,\"joined\":0,\"queued\":0,\
              \"renditions\":[\"o48\",\"o24\",\"o16\",\"a64\",\"a32\"],\
-             \"recording\":{{\"seconds\":5.12,\"bytes\":30720}}}}"
+             \"recording\":{{\"seconds\":5.12,\"bytes\":30720}},\"recording_until\":null,\
+             \"recording_deleted_at\":null,\"recording_deleted_by\":null}}"
         )
     );
 }

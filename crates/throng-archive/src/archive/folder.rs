@@ -9,6 +9,7 @@ use throng_core::rendition::Rendition;
 
 use crate::ArchiveError;
 use crate::reader::{journal_path, media_path};
+use crate::track;
 
 /// Removes a recording: the files that this crate makes, by name, and their folder if nothing else lies in it. What is
 /// not there counts as removed.
@@ -23,6 +24,15 @@ pub fn remove(dir: &Path) -> Result<(), ArchiveError> {
     {
         absent_is_fine(fs::remove_file(&path)).map_err(ArchiveError::disk("remove", path))?;
     }
+    for seat in track::tracks_kept(dir) {
+        let path = track::path(dir, seat);
+        absent_is_fine(fs::remove_file(&path)).map_err(ArchiveError::disk("remove", path))?;
+    }
+    remove_if_empty(&track::folder(dir))?;
+    remove_if_empty(dir)
+}
+
+fn remove_if_empty(dir: &Path) -> Result<(), ArchiveError> {
     match fs::remove_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
         other => absent_is_fine(other).map_err(ArchiveError::disk("remove", dir)),
@@ -68,7 +78,7 @@ pub(super) fn write_anew(path: &Path, bytes: &[u8]) -> Result<File, ArchiveError
 }
 
 /// Makes the names in a folder, and its own name, survive a power cut.
-pub(super) fn flush_folder(dir: &Path) -> Result<(), ArchiveError> {
+pub(crate) fn flush_folder(dir: &Path) -> Result<(), ArchiveError> {
     let folders = dir
         .ancestors()
         .take(2)

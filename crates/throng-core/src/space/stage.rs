@@ -1,11 +1,12 @@
-//! What a host has set of the stage: who is muted, how much louder or softer each seat is, and who may sit there while
-//! it is locked.
+//! What a host has set of the stage: who is muted, how much louder or softer each seat is, who waits in the green
+//! room, and who may sit there while it is locked.
 //!
 //! A locked stage is locked by seat: the seats that were taken then can be taken again, by the same links, for as long as
 //! it is locked. So who sat there comes back after a blip, a reload or a restart, however late, and nobody else comes in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::green_room::GreenRoom;
 use crate::key::SeatNumber;
 
 /// Least gain of a seat: a tenth of the amplitude, from which somebody who shouts is as soft as the others. Who is to be
@@ -37,6 +38,8 @@ pub struct StageSetting {
     seats: BTreeMap<SeatNumber, SeatSetting>,
     /// The seats that may be taken while it is locked.
     lock: Option<BTreeSet<SeatNumber>>,
+    /// Who is on it, and who waits.
+    pub green_room: GreenRoom,
 }
 
 impl StageSetting {
@@ -44,8 +47,13 @@ impl StageSetting {
     pub const fn new(
         seats: BTreeMap<SeatNumber, SeatSetting>,
         lock: Option<BTreeSet<SeatNumber>>,
+        green_room: GreenRoom,
     ) -> Self {
-        Self { seats, lock }
+        Self {
+            seats,
+            lock,
+            green_room,
+        }
     }
 
     /// The setting of a seat.
@@ -81,8 +89,9 @@ impl StageSetting {
         self.lock = None;
     }
 
-    /// Who sat there does not come back while it is locked.
+    /// Who sat there does not come back while it is locked, and not to where he was.
     pub(super) fn dismiss(&mut self, seat: SeatNumber) {
+        self.green_room.dismiss(seat);
         if let Some(kept) = &mut self.lock {
             kept.remove(&seat);
         }
@@ -94,5 +103,6 @@ impl StageSetting {
         self.seats.keys().all(is_seat)
             && self.seats.values().all(|setting| setting.is_sound())
             && self.lock.iter().flatten().all(is_seat)
+            && self.green_room.placed().all(|(seat, _)| is_seat(&seat))
     }
 }

@@ -9,7 +9,7 @@ const EPOCH: UnixMillis = UnixMillis(1_796_155_200_000);
 const HOUR_MS: u64 = 3_600_000;
 const SEATS: u32 = 2;
 
-fn space(scheduled_in_ms: Option<u64>) -> Space {
+pub(super) fn space(scheduled_in_ms: Option<u64>) -> Space {
     let announcement = Announcement {
         id: "1".to_owned(),
         slug: Slug::from_title("A talk", 7),
@@ -21,7 +21,7 @@ fn space(scheduled_in_ms: Option<u64>) -> Space {
     Space::announce(EPOCH, announcement).unwrap()
 }
 
-fn at(ms: u64) -> UnixMillis {
+pub(super) fn at(ms: u64) -> UnixMillis {
     EPOCH.plus_ms(ms)
 }
 
@@ -234,9 +234,19 @@ fn shadow_next(state: State, act: &Act) -> Option<State> {
         (Announced | Doors, Act::Reschedule { .. } | Act::SetDelayReason(_))
         | (
             Announced | Doors | Live,
-            Act::SetSeat { .. } | Act::LockStage { .. } | Act::UnlockStage | Act::Dismiss(_),
+            Act::SetSeat { .. }
+            | Act::Place { .. }
+            | Act::SetGreenRoom { .. }
+            | Act::LockStage { .. }
+            | Act::UnlockStage
+            | Act::Dismiss(_),
         )
-        | (_, Act::Rename(_)) => state,
+        | (
+            Live | Ended,
+            Act::MarkChapter { .. } | Act::EditChapter { .. } | Act::RemoveChapter(_),
+        )
+        | (Ended, Act::DeleteRecording)
+        | (_, Act::Rename(_) | Act::KeepRecording(_)) => state,
         _ => return None,
     })
 }
@@ -251,6 +261,20 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => proptest::option::of("[a-z ]{0,4}").prop_map(Act::SetDelayReason),
         1 => "[a-z ]{0,4}".prop_map(Act::Rename),
         3 => acts_on_stage(),
+        2 => acts_on_the_recording(),
+    ]
+}
+
+fn acts_on_the_recording() -> impl Strategy<Value = Act> {
+    let place = || proptest::option::of(0..4_000_u64);
+    prop_oneof![
+        3 => (place(), "[a-z ]{0,4}").prop_map(|(at_ms, title)| Act::MarkChapter { at_ms, title }),
+        1 => (0..4_u32, place(), proptest::option::of("[a-z ]{0,4}"))
+            .prop_map(|(id, at_ms, title)| Act::EditChapter { id, at_ms, title }),
+        1 => (0..4_u32).prop_map(Act::RemoveChapter),
+        1 => proptest::option::of(1..KEEP_DAYS_MAX + 2)
+            .prop_map(|days| Act::KeepRecording(days.and_then(NonZeroU32::new))),
+        1 => Just(Act::DeleteRecording),
     ]
 }
 
@@ -263,6 +287,10 @@ fn acts_on_stage() -> impl Strategy<Value = Act> {
         1 => proptest::collection::btree_set(seat(), 0..=2).prop_map(|seated| Act::LockStage { seated }),
         1 => Just(Act::UnlockStage),
         1 => seat().prop_map(Act::Dismiss),
+        1 => (seat(), prop_oneof![Just(Place::GreenRoom), Just(Place::Stage)])
+            .prop_map(|(seat, place)| Act::Place { seat, place }),
+        1 => (any::<bool>(), proptest::collection::btree_set(seat(), 0..=2))
+            .prop_map(|(is_open, seated)| Act::SetGreenRoom { is_open, seated }),
     ]
 }
 
@@ -280,26 +308,114 @@ proptest! {
             prop_assert_eq!(space.check_invariants(), Ok(()));
             let Ok(change) = result else {
                 prop_assert_eq!(&space, &before, "a refusal changes nothing");
-                if actor != Actor::Clock && !matches!(result, Err(Refusal::Text { .. } | Refusal::Gain { .. })) {
+                let is_of_its_step = matches!(result, Err(Refusal::DoesNotFollow { .. }));
+                if actor != Actor::Clock && is_of_its_step {
                     prop_assert_eq!(shadow_next(before.state, &act), None);
                 }
                 continue;
             };
             prop_assert_eq!(Some(space.state), shadow_next(before.state, &act));
             if actor == Actor::Clock {
-                prop_assert_eq!(&act, &Act::OpenDoors);
-                prop_assert!(before.next_deadline().is_some_and(|due| due <= now));
+                let (due, next) = before.next_clock_act().unwrap();
+                prop_assert!(act == next && due <= now);
             }
             let (part, lead_ms, floor) = match change {
                 Change::DoorsOpened(part) => (part, PIPELINE_START_MS, PartIndex(0)),
                 Change::WentLive(part) if before.state == State::Announced => (part, PIPELINE_START_MS, PartIndex(0)),
                 Change::WentLive(part) => (part, CUT_LEAD_MS, space.doors_part.unwrap()),
                 Change::Ended(part) => (part, CUT_LEAD_MS, space.live_part.unwrap().next()),
-                Change::Cancelled | Change::Edited => continue,
+                Change::Cancelled | Change::Edited | Change::RecordingDeleted => continue,
             };
             let earliest = now.plus_ms(lead_ms);
             prop_assert!(space.moment(part) >= earliest);
             prop_assert!(part == floor || space.moment(part).ms_since(earliest) < PART_DURATION_MS, "no later than needed");
         }
     }
+}
+
+#[test]
+fn newcomers_wait_in_an_open_green_room_and_who_is_on_stage_stays_there() {
+    use Place::{GreenRoom, Stage};
+    let mut space = space(None);
+    let [one, two] = [1, 2].map(SeatNumber);
+    let mut after = |act| {
+        space.apply(at(0), Actor::Cohost, act).unwrap();
+        [one, two].map(|seat| space.stage.green_room.place(seat))
+    };
+    let open = |is_open, seated: &[SeatNumber]| Act::SetGreenRoom {
+        is_open,
+        seated: seated.iter().copied().collect(),
+    };
+    let put = |seat, place| Act::Place { seat, place };
+    assert_eq!(after(open(true, &[one])), [Stage, GreenRoom]);
+    assert_eq!(after(put(one, GreenRoom)), [GreenRoom, GreenRoom]);
+    assert_eq!(
+        after(open(false, &[one, two])),
+        [GreenRoom, GreenRoom],
+        "nobody goes on air because the host does without a green room"
+    );
+    assert_eq!(after(put(two, Stage)), [GreenRoom, Stage]);
+    assert_eq!(after(open(true, &[])), [GreenRoom, Stage]);
+    assert_eq!(
+        after(Act::Dismiss(two)),
+        [GreenRoom, GreenRoom],
+        "who was put off the stage comes back as a newcomer"
+    );
+    assert_eq!(
+        after(open(false, &[])),
+        [GreenRoom, Stage],
+        "whoever was moved there by hand stays"
+    );
+    assert_eq!(after(Act::Dismiss(one)), [GreenRoom, Stage]);
+    let unknown = put(SeatNumber(3), Stage);
+    let refused = Refusal::Seat { asked: 3, seats: 2 };
+    assert_eq!(space.apply(at(0), Actor::Host, unknown), Err(refused));
+}
+
+#[test]
+fn a_cohost_does_what_the_host_does_but_cancel() {
+    let mut space = space(None);
+    let refused = Refusal::NotForCohosts { act: "cancel" };
+    assert_eq!(space.apply(at(0), Actor::Cohost, Act::Cancel), Err(refused));
+    assert_eq!(
+        refused.to_string(),
+        "a cohost cannot cancel; ask the host to do it"
+    );
+    for act in [Act::OpenDoors, Act::GoLive, Act::End] {
+        space.apply(at(2_000), Actor::Cohost, act).unwrap();
+    }
+}
+
+#[test]
+fn a_countdown_is_over_when_the_stage_is_on_air_with_doors_or_without() {
+    for doors_at in [None, Some(100)] {
+        let mut space = space(None);
+        if let Some(ms) = doors_at {
+            space.apply(at(ms), Actor::Host, Act::OpenDoors).unwrap();
+        }
+        for begun_at in 5_000..5_400 {
+            let mut space = space.clone();
+            let part = space.cue(at(begun_at), 10).unwrap();
+            let moment = space.moment(part);
+            let promised = at(begun_at + 10_000);
+            assert!(moment >= promised && moment.ms_since(promised) < PART_DURATION_MS);
+            let due = space.cue_due(part);
+            assert_eq!(
+                space.apply(due, Actor::Host, Act::GoLive),
+                Ok(Change::WentLive(part)),
+                "begun at {begun_at} ms"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_countdown_is_of_a_space_that_may_go_live_and_neither_a_blink_nor_a_wait() {
+    let mut space = space(None);
+    for asked in [0, CUE_SECONDS_MIN - 1, CUE_SECONDS_MAX + 1, u32::MAX] {
+        assert_eq!(space.cue(at(0), asked), Err(Refusal::Cue { asked }));
+    }
+    space.apply(at(0), Actor::Host, Act::GoLive).unwrap();
+    let told = space.cue(at(0), 10).unwrap_err().to_string();
+    assert_eq!(told, "cannot count down to the start: the space is live");
 }

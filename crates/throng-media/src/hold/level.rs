@@ -4,10 +4,11 @@ use ebur128::{EbuR128, Mode};
 
 use crate::FRAME_LEN;
 
-/// Loudness of the hold programme: below speech at -16, so that the host's first word is louder than the music.
-pub(super) const LOUDNESS_LUFS: f64 = -20.0;
-/// No sample is beyond this: -6 dBFS, so that what codecs add stays below full scale.
-pub(super) const CEILING: f32 = 0.5;
+/// Loudness of the hold programme: that of [levelled](crate::levelling) talk, so that nobody reaches for the volume when the
+/// host begins.
+pub(super) const LOUDNESS_LUFS: f64 = -16.0;
+/// No sample is beyond this: -3 dBFS, so that what codecs add stays below full scale.
+pub(super) const CEILING: f32 = 0.7;
 /// Nothing below this counts as sound: the absolute gate of ITU-R BS.1770.
 const SILENT_LUFS: f64 = -70.0;
 

@@ -40,15 +40,15 @@ fn power(pcm: &[f32]) -> f32 {
 }
 
 #[test]
-fn our_piece_lasts_three_minutes_of_whole_segments_at_minus_20_lufs() {
+fn our_piece_lasts_three_minutes_of_whole_segments_at_minus_16_lufs() {
     assert_eq!(OURS.len_samples(), 48 * SEGMENT_SAMPLES);
     let meter = measured(&OURS.pcm);
     let loudness = meter.loudness_global().unwrap();
     assert!(
-        (-20.5..=-19.5).contains(&loudness),
+        (-16.5..=-15.5).contains(&loudness),
         "{loudness} LUFS (EBU R 128)"
     );
-    assert!(true_peak_db(&meter) < -5.0, "{} dBTP", true_peak_db(&meter));
+    assert!(true_peak_db(&meter) < -2.0, "{} dBTP", true_peak_db(&meter));
     let mean = OURS
         .pcm
         .iter()
@@ -126,12 +126,12 @@ fn a_hosts_file_of_any_length_becomes_a_levelled_loop_without_a_click() {
             );
             let loudness = measured(&made.pcm).loudness_global().unwrap();
             assert!(
-                (-21.0..=-19.0).contains(&loudness),
+                (-17.0..=-15.0).contains(&loudness),
                 "{samples} at {level}: {loudness} LUFS"
             );
             let (largest, seam) = steps(&made.pcm);
             assert!(
-                seam <= largest && largest < 0.02,
+                seam <= largest && largest < 0.03,
                 "{samples}: step {seam} against {largest}"
             );
         }

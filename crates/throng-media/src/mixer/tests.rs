@@ -64,6 +64,11 @@ impl Stage {
 
     /// One frame, in which the speakers talk for whom `talks` says so.
     fn tick(&mut self, talks: impl Fn(u32) -> bool) {
+        self.tick_beside(talks, 0);
+    }
+
+    /// The same, where so many hosts have a line to the stage.
+    fn tick_beside(&mut self, talks: impl Fn(u32) -> bool, hosts: usize) {
         let now = Duration::from_millis(self.frame * 20);
         for speaker in &mut self.speakers {
             let amplitude = if talks(speaker.seat.0) { 0.2 } else { 0.0 };
@@ -83,8 +88,8 @@ impl Stage {
         self.mix.extend(mixed.stage);
         assert_eq!(
             mixed.returns.len(),
-            self.speakers.len(),
-            "a packet for every seat"
+            self.speakers.len() + hosts,
+            "a packet for every seat and line"
         );
         self.shared.push(
             mixed.returns.len() > 1
@@ -251,6 +256,65 @@ fn a_mute_is_complete_within_two_frames_and_makes_no_click() {
 }
 
 #[test]
+fn who_is_in_the_green_room_hears_the_stage_and_is_heard_by_nobody() {
+    let mut stage = Stage::of(&[300.0, 410.0, 530.0]);
+    let ticks = |stage: &mut Stage, on_stage| {
+        stage.mixer.set_on_stage(SeatId(0), on_stage);
+        for _ in 0..100 {
+            stage.tick(|_| true);
+        }
+        stage.mix.len()
+    };
+    let moved_at = ticks(&mut stage, true);
+    ticks(&mut stage, false);
+    assert!(stage.amplitude(&stage.mix, 0) < 1e-3, "neither listeners");
+    for speaker in &stage.speakers[1..] {
+        assert!(stage.amplitude(&speaker.heard, 0) < 1e-2, "nor the stage");
+    }
+    for other in [1, 2] {
+        let tone = stage.amplitude(&stage.speakers[0].heard, other);
+        assert!((tone - 0.2).abs() < 0.02, "he hears {other}: {tone}");
+    }
+    let waiting = stage.mixer.seats().next().unwrap();
+    assert!(!waiting.heard && !waiting.on_stage && waiting.level_dbov > -20.0);
+    let gone = &stage.mix[moved_at + 2 * FRAME_LEN..moved_at + 2 * FRAME_LEN + 48_000];
+    assert!(amplitude(gone, 300.0) < 1e-3, "within two frames");
+    ticks(&mut stage, true);
+    assert!(stage.amplitude(&stage.mix, 0) > 0.18, "he is back");
+    let steepest = steepest(&stage.mix[moved_at - FRAME_LEN..moved_at + 2 * FRAME_LEN]);
+    let all = STEEPEST_OF_300_HZ * (300.0 + 410.0 + 530.0) / 300.0;
+    assert!(steepest < all, "without a click: {steepest}");
+}
+
+#[test]
+fn thirteen_on_stage_each_hear_the_other_twelve_and_not_themselves() {
+    let hertz: [f32; 13] = core::array::from_fn(|seat| 300.0 + 150.0 * seat as f32);
+    let mut stage = Stage::of(&hertz);
+    for seat in 0..13 {
+        // Together below the knee of the returns, which would mix their tones.
+        stage.mixer.set_gain(SeatId(seat), -14.0);
+    }
+    for _ in 0..120 {
+        stage.tick(|_| true);
+    }
+    assert_eq!(stage.mixer.seats().filter(|seat| seat.heard).count(), 13);
+    for listener in 0..13 {
+        let heard = &stage.speakers[listener].heard;
+        let tones: Vec<_> = (0..13).map(|of| stage.amplitude(heard, of)).collect();
+        let softest_other = (0..13)
+            .filter(|&of| of != listener)
+            .map(|of| tones[of])
+            .fold(f32::MAX, f32::min);
+        assert!(
+            softest_other > 0.02 && tones[listener] < softest_other / 3.0,
+            "{listener}: {tones:?}"
+        );
+        let in_mix = stage.amplitude(&stage.mix, listener);
+        assert!((in_mix - 0.04).abs() < 0.004, "{listener}: {in_mix}");
+    }
+}
+
+#[test]
 fn who_leaves_or_is_replaced_fades_within_a_frame() {
     for gain_db in [0.0, 12.0] {
         for replaced in [false, true] {
@@ -392,4 +456,103 @@ fn an_empty_stage_is_silence_for_nobody() {
     let mixed = Mixer::new().tick(Duration::ZERO);
     assert_eq!((mixed.stage, mixed.returns.len()), (SILENCE, 0));
     assert_eq!(mixed.stage.len(), FRAME_LEN);
+}
+
+/// A host with a tone of his own, who talks to the stage off air.
+struct Host {
+    encoder: OpusEncoder,
+    line: SeatId,
+}
+
+impl Host {
+    const HERTZ: f32 = 1_930.0;
+
+    fn of(stage: &mut Stage, ears: Ears) -> Self {
+        let line = SeatId(1_000);
+        stage.mixer.open_talkback(line, ears);
+        Self {
+            encoder: opus_encoder(OpusSettings::conversation()),
+            line,
+        }
+    }
+
+    /// Says a frame; the tick that follows is his.
+    fn say(&mut self, stage: &mut Stage) {
+        let sound = std::array::from_fn(|i| {
+            let at = (stage.frame * 960 + i as u64) % 48_000;
+            (at as f32 / 48_000.0 * Self::HERTZ * TAU).sin() * 0.2
+        });
+        let packet = SpeakerPacket {
+            sequence: stage.frame as u16,
+            timestamp: stage.frame as u32 * 960,
+            kind: PacketKind::Opus,
+            bytes: self.encoder.encode(&sound).unwrap(),
+        };
+        let now = Duration::from_millis(stage.frame * 20);
+        stage.mixer.push_talkback(self.line, now, &packet);
+    }
+}
+
+/// Two seconds of a stage on which seat 0 talks, with a host who talks to somebody, or without.
+fn talked_to(ears: Option<Ears>) -> Stage {
+    let mut stage = Stage::of(&[250.0, 410.0, 730.0]);
+    let mut host = ears.map(|ears| Host::of(&mut stage, ears));
+    for _ in 0..120 {
+        if let Some(host) = &mut host {
+            host.say(&mut stage);
+        }
+        stage.tick_beside(|seat| seat == 0, usize::from(host.is_some()));
+    }
+    stage
+}
+
+#[test]
+fn talkback_is_off_air_to_the_last_bit_whomever_it_is_for() {
+    let plain = talked_to(None);
+    for ears in [Ears::All, Ears::Seat(SeatId(0)), Ears::Seat(SeatId(1))] {
+        assert_eq!(talked_to(Some(ears)).mix, plain.mix, "{ears:?}");
+    }
+}
+
+#[test]
+fn who_is_talked_to_hears_it_over_the_others_who_are_turned_down() {
+    for (ears, hearing) in [
+        (Ears::All, vec![0, 1, 2]),
+        (Ears::Seat(SeatId(0)), vec![0]),
+        (Ears::Seat(SeatId(1)), vec![1]),
+    ] {
+        let stage = talked_to(Some(ears));
+        for seat in 0..3 {
+            let heard = &stage.speakers[seat].heard;
+            let host = amplitude(&heard[heard.len() - 48_000..], Host::HERTZ);
+            let talker = stage.amplitude(heard, 0);
+            let is_meant = hearing.contains(&seat);
+            assert_eq!(host > 0.15, is_meant, "{ears:?}: seat {seat} hears {host}");
+            assert!(is_meant || host < 0.002, "{ears:?}: seat {seat}: {host}");
+            match (seat, is_meant) {
+                (0, _) => assert!(talker < 0.002, "never himself: {talker}"),
+                (_, true) => assert!((0.03..0.07).contains(&talker), "12 dB down: {talker}"),
+                (_, false) => assert!((0.17..0.23).contains(&talker), "as ever: {talker}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fifth_line_is_not_opened_and_a_closed_one_is_silent() {
+    let mut mixer = Mixer::new();
+    for line in 1_000..1_005 {
+        mixer.open_talkback(SeatId(line), Ears::All);
+    }
+    assert_eq!(mixer.talkbacks().count(), MAX_TALKBACKS);
+    let answered = mixer.tick(Duration::ZERO).returns;
+    assert_eq!(
+        answered.len(),
+        MAX_TALKBACKS,
+        "each hears that its line is up"
+    );
+    for line in 1_000..1_005 {
+        mixer.close_talkback(SeatId(line));
+    }
+    assert!(mixer.tick(Duration::from_millis(20)).returns.is_empty());
 }

@@ -6,12 +6,15 @@ use std::net::SocketAddr;
 use str0m::net::{Protocol, Transmit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::{Duration, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::demux::DATAGRAM_MAX_BYTES;
 use crate::tcp::{Deframer, frame};
 
 const TCP_CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Between the first try of a way and that of the next, where nothing is heard.
+const TCP_NEXT_WAY: Duration = Duration::from_millis(250);
 /// A server that takes nothing for that long is gone.
 const TCP_WRITE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -30,17 +33,34 @@ pub(crate) enum Link {
 }
 
 impl Link {
-    pub(crate) async fn open(
-        protocol: Protocol,
-        local: SocketAddr,
-        remote: SocketAddr,
-    ) -> io::Result<Self> {
-        if protocol == Protocol::Udp {
-            let socket = UdpSocket::bind(local).await?;
-            let local = socket.local_addr()?;
-            return Ok(Self::Udp { socket, local });
+    pub(crate) async fn by_udp(local: SocketAddr) -> io::Result<Self> {
+        let socket = UdpSocket::bind(local).await?;
+        let local = socket.local_addr()?;
+        Ok(Self::Udp { socket, local })
+    }
+
+    /// By the first of these ways that lets us through, and which that is. A wall that drops what it does not like says
+    /// nothing, so that one way is not waited for before the next is tried (RFC 8305 section 5).
+    pub(crate) async fn by_tcp(ways: Vec<SocketAddr>) -> io::Result<(Self, SocketAddr)> {
+        let mut tries = JoinSet::new();
+        for (delay, way) in (0..).map(|turn| turn * TCP_NEXT_WAY).zip(ways) {
+            tries.spawn(async move {
+                sleep(delay).await;
+                let stream = timeout(TCP_CONNECT_LIMIT, TcpStream::connect(way)).await??;
+                io::Result::Ok((stream, way))
+            });
         }
-        let stream = timeout(TCP_CONNECT_LIMIT, TcpStream::connect(remote)).await??;
+        let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        while let Some(tried) = tries.join_next().await {
+            match tried.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())) {
+                Ok((stream, remote)) => return Ok((Self::over(stream, remote)?, remote)),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn over(stream: TcpStream, remote: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
         Ok(Self::Tcp {

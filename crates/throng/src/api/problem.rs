@@ -96,6 +96,11 @@ impl Problem {
                 "The body is too large",
                 "It is larger than anything that is read here. Nothing was changed.",
             ),
+            StatusCode::RANGE_NOT_SATISFIABLE => (
+                "range",
+                "The range begins behind the end",
+                "The file is shorter than that. Content-Range says how long it is.",
+            ),
             status if status.is_client_error() => (
                 "bad-request",
                 "The request cannot be read",
@@ -149,8 +154,10 @@ pub(crate) async fn of_refusals(response: Response) -> Response {
         return response;
     }
     let mut problem = Problem::of_status(status).into_response();
-    if let Some(allow) = response.headers().get(header::ALLOW) {
-        problem.headers_mut().insert(header::ALLOW, allow.clone());
+    for name in [header::ALLOW, header::CONTENT_RANGE] {
+        if let Some(told) = response.headers().get(&name) {
+            problem.headers_mut().insert(name, told.clone());
+        }
     }
     problem
 }

@@ -1,8 +1,14 @@
 //! Spaces over the API: create, list, show, edit, the steps of their life, delete.
 
+pub(crate) mod chapters;
+pub(crate) mod cohosts;
+pub(crate) mod cue;
+pub(crate) mod hold;
+pub(crate) mod programme;
 mod refusals;
 pub(crate) mod seats;
 mod shown;
+pub(crate) mod turns;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,10 +24,14 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use throng_core::key::{Role, SeatNumber};
-use throng_core::space::{Act, Actor, SPEAKERS_MAX, Space, TEXT_CHARS_MAX};
+use throng_core::space::{
+    Act, Actor, DELAY_SECONDS_MAX, KEEP_DAYS_MAX, MESSAGE_CHARS_MAX, SPEAKERS_MAX, SoundSetting,
+    Space, TEXT_CHARS_MAX,
+};
 use throng_core::time::UnixMillis;
 
 use self::refusals::{act_problem, create_problem};
+pub(super) use self::seats::known_seat;
 pub(crate) use self::shown::{SpaceJson, SpacesJson};
 use super::problem::Problem;
 use super::{Desk, not_allowed};
@@ -53,6 +63,15 @@ pub(crate) struct CreateBody {
     speaker_links_expire_at: Option<String>,
     #[schemars(range(max = u32::MAX))]
     expected_listeners: Option<NonZeroU32>,
+    /// Whether speakers who come wait in the green room.
+    #[schemars(extend("default" = false))]
+    green_room: Option<bool>,
+    /// Whether voices are brought gently to the same loudness.
+    #[schemars(extend("default" = true))]
+    levelling: Option<bool>,
+    /// Whether each speaker's own sound is kept as a track.
+    #[schemars(extend("default" = false))]
+    tracks: Option<bool>,
 }
 
 /// How long a new link is good.
@@ -94,6 +113,22 @@ pub(crate) struct EditBody {
     expected_listeners: Wanted<NonZeroU32>,
     /// Whether nobody new takes a seat.
     stage_locked: Option<bool>,
+    /// For how many days after the end the recording is kept; `null` for ever, as it is where nothing is said.
+    #[serde(default)]
+    #[schemars(with = "Option<NonZeroU32>", range(max = KEEP_DAYS_MAX))]
+    keep_recording_days: Wanted<NonZeroU32>,
+    /// Whether speakers who come wait in the green room. Who is there stays where he is.
+    green_room: Option<bool>,
+    levelling: Option<bool>,
+    /// Before go-live only, so that all tracks are of one length.
+    tracks: Option<bool>,
+    /// By how many seconds the programme is later than the stage.
+    #[schemars(range(max = DELAY_SECONDS_MAX))]
+    delay_seconds: Option<u8>,
+    /// What listeners read beside the programme, in plain text.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(min = 1, max = MESSAGE_CHARS_MAX))]
+    message: Wanted<String>,
 }
 
 /// What an edit wants of a field that can be empty.
@@ -106,6 +141,17 @@ enum Wanted<T> {
     /// Absent: as it is.
     #[default]
     Unchanged,
+}
+
+impl<T> Wanted<T> {
+    /// The act that brings it about, if it is not as it is.
+    fn act(self, act: impl FnOnce(Option<T>) -> Act) -> Option<Act> {
+        match self {
+            Self::Nothing => Some(act(None)),
+            Self::This(value) => Some(act(Some(value))),
+            Self::Unchanged => None,
+        }
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wanted<T> {
@@ -136,6 +182,7 @@ pub(super) async fn create(
     desk.operator(&headers)?;
     let wish = wish(&body)?;
     let created = desk.origin.create(wish).await.map_err(create_problem)?;
+    desk.note_creation(&created.handle, &headers, &body).await;
     let space = created.handle.space();
     let slug = space.slug.as_str().to_owned();
     let document = CreatedJson {
@@ -156,6 +203,7 @@ pub(super) async fn create(
 /// What the body of a creation asks for.
 pub(crate) fn wish(body: &[u8]) -> Result<Wish, Problem> {
     let body: CreateBody = parse(body)?;
+    let usual = SoundSetting::default();
     Ok(Wish {
         title: body.title,
         scheduled_at: optional_time("scheduled_at", body.scheduled_at.as_deref())?,
@@ -165,6 +213,11 @@ pub(crate) fn wish(body: &[u8]) -> Result<Wish, Problem> {
             body.speaker_links_expire_at.as_deref(),
         )?,
         expected_listeners: body.expected_listeners,
+        green_room: body.green_room.unwrap_or(false),
+        sound: SoundSetting {
+            levelling: body.levelling.unwrap_or(usual.levelling),
+            tracks: body.tracks.unwrap_or(usual.tracks),
+        },
     })
 }
 
@@ -186,11 +239,7 @@ pub(super) async fn show(
 ) -> Answer {
     let handle = desk.space(&slug)?;
     let role = desk.role(&handle, &headers)?;
-    let seat = match role {
-        Role::Speaker(seat) => Some(seat),
-        Role::Host | Role::Operator => None,
-    };
-    Ok(uncached(Json(desk.describe_to(&handle, seat))).into_response())
+    Ok(uncached(Json(desk.describe_to(&handle, Some(role)))).into_response())
 }
 
 pub(super) async fn edit(
@@ -216,6 +265,10 @@ pub(crate) fn edits(
 ) -> Result<Vec<Act>, Problem> {
     let body: EditBody = parse(body)?;
     let mut acts: Vec<_> = body.title.map(Act::Rename).into_iter().collect();
+    acts.extend(body.green_room.map(|is_open| {
+        let seated = seated.clone();
+        Act::SetGreenRoom { is_open, seated }
+    }));
     acts.extend(body.stage_locked.map(|locked| {
         if locked {
             Act::LockStage { seated }
@@ -223,23 +276,26 @@ pub(crate) fn edits(
             Act::UnlockStage
         }
     }));
-    match body.expected_listeners {
-        Wanted::Nothing => acts.push(Act::Expect(None)),
-        Wanted::This(listeners) => acts.push(Act::Expect(Some(listeners))),
-        Wanted::Unchanged => {}
-    }
-    let reason = match body.delay_reason {
-        Wanted::Nothing => Some(None),
-        Wanted::This(reason) => Some(Some(reason)),
-        Wanted::Unchanged => None,
-    };
-    match (body.scheduled_at, reason) {
+    acts.extend(body.levelling.map(Act::Level));
+    acts.extend(
+        body.tracks
+            .filter(|&tracks| tracks != space.sound.tracks)
+            .map(Act::KeepTracks),
+    );
+    acts.extend(body.delay_seconds.map(Act::SetDelay));
+    acts.extend(body.message.act(Act::SetMessage));
+    acts.extend(body.expected_listeners.act(Act::Expect));
+    acts.extend(body.keep_recording_days.act(Act::KeepRecording));
+    match (body.scheduled_at, body.delay_reason) {
         (Wanted::This(at), reason) => acts.push(Act::Reschedule {
             scheduled_at: time("scheduled_at", &at)?,
-            reason: reason.unwrap_or_else(|| space.delay_reason.clone()),
+            reason: match reason {
+                Wanted::Nothing => None,
+                Wanted::This(reason) => Some(reason),
+                Wanted::Unchanged => space.delay_reason.clone(),
+            },
         }),
-        (Wanted::Unchanged, Some(reason)) => acts.push(Act::SetDelayReason(reason)),
-        (Wanted::Unchanged, None) => {}
+        (Wanted::Unchanged, reason) => acts.extend(reason.act(Act::SetDelayReason)),
         (Wanted::Nothing, _) => {
             return Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -284,11 +340,24 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Answer {
     let handle = desk.space(&slug)?;
-    desk.actor(&handle, &headers)?;
+    desk.host(&handle, &headers)?;
     desk.origin
         .delete(&handle)
         .await
         .map_err(|error| Problem::store(&error))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `DELETE …/recording`: the recording is gone for good, and the space, its link and its numbers stay.
+pub(super) async fn delete_recording(
+    State(desk): State<Arc<Desk>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let handle = desk.space(&slug)?;
+    let actor = desk.actor(&handle, &headers)?;
+    let deleted = handle.act(actor, Act::DeleteRecording).await;
+    deleted.map_err(act_problem)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -307,7 +376,7 @@ pub(super) async fn renew_link(
         parse(&body)?
     };
     let expires_at = optional_time("expires_at", body.expires_at.as_deref())?;
-    let number = seats::known_seat(&handle.space(), seat)?;
+    let number = known_seat(&handle.space(), seat)?;
     let key = chance::key();
     handle
         .renew_seat(number, &key, expires_at)
@@ -327,13 +396,28 @@ impl Desk {
     }
 
     /// Who acts on the life of a space with this key.
-    fn actor(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Actor, Problem> {
+    pub(in crate::api) fn actor(
+        &self,
+        handle: &SpaceHandle,
+        headers: &HeaderMap,
+    ) -> Result<Actor, Problem> {
         match self.role(handle, headers)? {
             Role::Host => Ok(Actor::Host),
+            Role::Cohost(_) => Ok(Actor::Cohost),
             Role::Operator => Ok(Actor::Operator),
             Role::Speaker(_) => Err(not_allowed(
                 "A speaker's link is for speaking. Ask the host to do this.",
             )),
+        }
+    }
+
+    /// Whether the key is the host's own, or the operator's.
+    fn host(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<(), Problem> {
+        match self.actor(handle, headers)? {
+            Actor::Cohost => Err(not_allowed(
+                "A cohost runs the space, but neither deletes it nor says who else runs it. Ask the host to do this.",
+            )),
+            _ => Ok(()),
         }
     }
 }

@@ -34,16 +34,11 @@ pub(super) async fn publish(
     if handle.space().state.is_over() {
         return Err(over());
     }
-    let offer = sdp(&headers, &body, SDP)?;
+    let offer = offer(&headers, &body)?;
     let answer = handle
         .publish(seat, offer)
         .await
-        .map_err(|error| match error {
-            PublishError::Stage(error) => refused(&error),
-            PublishError::Locked => locked(),
-            PublishError::Over => over(),
-            PublishError::Pipeline(error) => Problem::programme(&error),
-        })?;
+        .map_err(|error| not_published(&error))?;
     Ok(created(
         &answer,
         &format!("/s/{slug}/whip/{}", answer.session),
@@ -161,7 +156,7 @@ pub(super) async fn readable_cross_origin(mut response: Response) -> Response {
     response
 }
 
-fn created(answer: &Answer, location: &str) -> Response {
+pub(super) fn created(answer: &Answer, location: &str) -> Response {
     let mut response = (StatusCode::CREATED, answer.sdp.clone()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
@@ -206,7 +201,28 @@ fn sdp(headers: &HeaderMap, body: &Bytes, expected: &'static str) -> Result<Stri
     })
 }
 
-fn over() -> Problem {
+/// The offer that a body is.
+pub(super) fn offer(headers: &HeaderMap, body: &Bytes) -> Result<String, Problem> {
+    sdp(headers, body, SDP)
+}
+
+/// Why nobody was connected to the stage.
+pub(super) fn not_published(error: &PublishError) -> Problem {
+    match error {
+        PublishError::Stage(error) => refused(error),
+        PublishError::Locked => locked(),
+        PublishError::Over => over(),
+        PublishError::Pipeline(error) => Problem::programme(error),
+        PublishError::TalkbackFull => Problem::new(
+            StatusCode::CONFLICT,
+            "talkback-full",
+            "Others talk to the stage already",
+            super::capitalised(&error.to_string()),
+        ),
+    }
+}
+
+pub(super) fn over() -> Problem {
     let detail = "The stage is closed: the space has ended or was cancelled.";
     Problem::new(StatusCode::CONFLICT, "over", "The space is over", detail)
 }

@@ -89,6 +89,11 @@ impl Client {
         self.run(url, Request::get(url).body(()))
     }
 
+    /// The same by who has a key.
+    pub fn fetch(&self, url: &str, bearer: &str) -> Result<Answer, Error> {
+        self.run(url, with_bearer(Request::get(url), Some(bearer)).body(()))
+    }
+
     /// GET of what may be full: the ticket of a queue (`503`) is no error.
     pub fn enter<T: for<'de> Deserialize<'de>>(&self, url: &str) -> Result<Entry<T>, Error> {
         let answer = self.send(url, Request::get(url).body(()))?;
@@ -122,6 +127,18 @@ impl Client {
         self.run(url, request).map(drop)
     }
 
+    /// PUT of a file; JSON out. The server makes something of it first.
+    pub fn put(&self, url: &str, bearer: &str, bytes: &[u8]) -> Result<Value, Error> {
+        let request = with_bearer(Request::put(url), Some(bearer))
+            .header("content-type", "application/octet-stream")
+            .body(bytes)
+            .map(|request| {
+                let request = self.agent.configure_request(request);
+                request.timeout_recv_response(Some(PUT_TIMEOUT)).build()
+            });
+        self.run(url, request)?.json()
+    }
+
     /// A call of the desk's API: JSON in, JSON out (`null` for an empty answer).
     pub fn call(
         &self,
@@ -147,6 +164,21 @@ impl Client {
             return Ok(Value::Null);
         }
         serde_json::from_str(&text).map_err(|cause| malformed(url, &cause))
+    }
+
+    /// GET of a stream of events, from after the one that was read last.
+    pub(super) fn follow(
+        &self,
+        url: &str,
+        bearer: &str,
+        last: Option<&str>,
+    ) -> Result<Answer, Error> {
+        let mut request =
+            with_bearer(Request::get(url), Some(bearer)).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        self.run(url, request.body(()))
     }
 
     fn within(&self, limit: Duration, request: Request<()>) -> Request<()> {
@@ -344,6 +376,8 @@ struct Problem {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Playlists and parts are held for at most 12 s, and a span is under 8 s: a longer silence is a dead connection.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// A file of ten minutes is decoded before it is answered, on a busy machine of two cores.
+const PUT_TIMEOUT: Duration = Duration::from_mins(2);
 /// The longest JSON we accept: `GET /api/spaces` with some thousands of spaces.
 const JSON_MAX: u64 = 4 << 20;
 /// A person reads no longer reason than this; it is cut.

@@ -41,6 +41,17 @@ pub struct SpeakerLink {
 }
 
 impl SpeakerLink {
+    /// The same of a host's link, `{desk}/studio/{slug}#key=KEY`.
+    pub fn parse_host(link: &str) -> Result<Self, Error> {
+        match link.split_once("/studio/") {
+            Some((desk, rest)) => Self::parse(&format!("{desk}/s/{rest}")),
+            None => Err(Error::Usage(format!(
+                "{} is no host link; one looks like 'http://127.0.0.1:8081/studio/SLUG#key=KEY'",
+                link.split('#').next().unwrap_or_default()
+            ))),
+        }
+    }
+
     /// Takes a link apart.
     pub fn parse(link: &str) -> Result<Self, Error> {
         let (page, fragment) = link.split_once('#').unwrap_or((link, ""));

@@ -1,9 +1,17 @@
 //! `throng space …`: the life of a space, from the command line, over the desk's API.
 
+mod audit;
+mod edit;
+mod events;
+mod programme;
+mod recording;
+mod roles;
+mod shown;
+mod sound;
 mod stage;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +19,15 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-pub use self::stage::{Gain, Seat};
+pub use self::audit::Audit;
+pub use self::edit::Edit;
+pub use self::programme::{Hold, Message, ProgrammeDelay};
+pub use self::recording::{Chapter, RecordingCommand};
+pub use self::roles::{Cohost, OnOff, RolesCommand};
+pub use self::sound::{Sound, SoundArgs, Switch, Track};
+pub use self::stage::{Gain, Link, Seat};
 use super::Error;
-use super::http::Client;
+use super::http::{Answer, Client};
 
 /// Make spaces and lead them through their life.
 #[derive(Args, Clone, Debug)]
@@ -54,9 +68,36 @@ impl DeskArgs {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Error> {
-        let key = operator_key(self.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
-        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        let (url, key) = self.door(path)?;
         Client::towards(&url).call(method, &url, &key, body)
+    }
+
+    /// Follows an endless answer of the desk, from after what was read last.
+    fn follow(&self, path: &str, last: Option<&str>) -> Result<impl Read + use<>, Error> {
+        let (url, key) = self.door(path)?;
+        let answer = Client::towards(&url).follow(&url, &key, last)?;
+        Ok(answer.stream())
+    }
+
+    /// Fetches a file from the desk, as its operator.
+    fn fetch(&self, path: &str) -> Result<Answer, Error> {
+        let (url, key) = self.door(path)?;
+        Client::towards(&url).fetch(&url, &key)
+    }
+
+    fn door(&self, path: &str) -> Result<(String, String), Error> {
+        let key = operator_key(self.data.as_deref(), std::env::var(KEY_VARIABLE).ok())?;
+        Ok((format!("{}{path}", self.server.trim_end_matches('/')), key))
+    }
+
+    /// Sends a file to the desk, as its operator.
+    fn upload(&self, path: &str, file: &Path) -> Result<Value, Error> {
+        let (url, key) = self.door(path)?;
+        let bytes = fs::read(file).map_err(|source| Error::File {
+            path: file.to_owned(),
+            source,
+        })?;
+        Client::towards(&url).put(&url, &key, &bytes)
     }
 }
 
@@ -80,6 +121,12 @@ pub enum SpaceCommand {
         /// How many listeners you reckon with. The studio warns when the node was not rehearsed for so many.
         #[arg(long, value_name = "N")]
         expected_listeners: Option<NonZeroU32>,
+        /// Let speakers who come wait in the green room until you bring them on stage.
+        #[arg(long)]
+        green_room: bool,
+        /// How it sounds.
+        #[command(flatten)]
+        sound: SoundArgs,
     },
     /// List all spaces of the server.
     List,
@@ -117,10 +164,36 @@ pub enum SpaceCommand {
     Remove(Seat),
     /// Take the link of a seat back: it opens nothing any more, and whoever sits there by it has to leave.
     RevokeLink(Seat),
+    /// Make a new link for a seat; the old one opens nothing any more, and whoever sits there by it has to leave.
+    RenewLink(Link),
+    /// Tell listeners another title, or say how many of them you expect.
+    Edit(Edit),
+    /// Chapters, and how long the recording is kept.
+    #[command(flatten)]
+    Recording(RecordingCommand),
+    /// Print what happens in a space, as it happens; with --json, a line of JSON for each event.
+    Events(Slug),
+    /// Tell what was done to a space with the keys of its host and operator: when, with which key, and what came of it.
+    Audit(Audit),
     /// Lock the stage: nobody new takes a seat. Whoever sits there can come back.
     Lock(Slug),
     /// Unlock the stage: everybody with a link may take their seat.
     Unlock(Slug),
+    /// Who is where, and who runs the space.
+    #[command(flatten)]
+    Roles(RolesCommand),
+    /// Change whether voices are levelled, and whether each speaker's own sound is kept.
+    Sound(Sound),
+    /// Fetch what one speaker said, from go-live on, in step with the recording.
+    Track(Track),
+    /// Let listeners hear the stage some seconds later, so that what is said can be taken back.
+    SetDelay(ProgrammeDelay),
+    /// Tell all who listen something, in plain text of up to 280 characters; without a text, nothing any more.
+    Message(Message),
+    /// Play a sound file of yours to who waits, instead of the server's hold music; or the server's again.
+    Hold(Hold),
+    /// Take back what was said and listeners have not heard yet. It cannot be undone.
+    Dump(Slug),
 }
 
 /// The space that is meant.
@@ -133,9 +206,24 @@ pub struct Slug {
 
 /// Does what the command says and prints the answer.
 pub fn run(args: &SpaceArgs, output: &mut dyn Write) -> Result<(), Error> {
+    if let SpaceCommand::Events(space) = &args.command {
+        return events::run(&args.desk, &space.slug, output);
+    }
     let (method, path, body) = request(&args.command);
     let path = format!("/api/spaces{path}");
-    let answer = args.desk.call(method, &path, body.as_ref())?;
+    let answer = match &args.command {
+        SpaceCommand::Track(track) => track.keep(args.desk.fetch(&path)?)?,
+        SpaceCommand::Hold(Hold {
+            file: Some(file), ..
+        }) => args.desk.upload(&path, file)?,
+        command => {
+            let answer = args.desk.call(method, &path, body.as_ref())?;
+            match command {
+                SpaceCommand::Recording(command) => command.told(answer),
+                _ => answer,
+            }
+        }
+    };
     if args.desk.json {
         let answer = if answer.is_null() { json!({}) } else { answer };
         writeln!(output, "{answer}")?;
@@ -159,22 +247,25 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
             speakers,
             links_expire_at,
             expected_listeners,
+            green_room,
+            sound,
         } => {
             let mut space = Map::new();
             space.insert("title".to_owned(), json!(title));
-            if let Some(at) = at {
-                space.insert("scheduled_at".to_owned(), json!(in_rfc3339(*at)));
+            let time = |at: &Option<Timestamp>| at.map(|at| json!(in_rfc3339(at)));
+            for (name, wish) in [
+                ("scheduled_at", time(at)),
+                ("speakers", speakers.map(|count| json!(count))),
+                ("speaker_links_expire_at", time(links_expire_at)),
+                (
+                    "expected_listeners",
+                    expected_listeners.map(|count| json!(count)),
+                ),
+                ("green_room", green_room.then_some(json!(true))),
+            ] {
+                space.extend(wish.map(|wish| (name.to_owned(), wish)));
             }
-            if let Some(speakers) = speakers {
-                space.insert("speakers".to_owned(), json!(speakers));
-            }
-            if let Some(at) = links_expire_at {
-                let at = json!(in_rfc3339(*at));
-                space.insert("speaker_links_expire_at".to_owned(), at);
-            }
-            if let Some(count) = expected_listeners {
-                space.insert("expected_listeners".to_owned(), json!(count));
-            }
+            sound.put(&mut space);
             ("POST", String::new(), Some(Value::Object(space)))
         }
         SpaceCommand::List => ("GET", String::new(), None),
@@ -197,8 +288,20 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         SpaceCommand::Gain(gain) => gain.seat.change(json!({ "gain_db": gain.gain_db })),
         SpaceCommand::Remove(seat) => seat.end("session"),
         SpaceCommand::RevokeLink(seat) => seat.end("link"),
+        SpaceCommand::RenewLink(link) => link.renew(),
+        SpaceCommand::Edit(edit) => edit.request(),
+        SpaceCommand::Recording(command) => command.request(),
+        SpaceCommand::Events(slug) => ("GET", format!("/{}/events", slug.slug), None),
+        SpaceCommand::Audit(audit) => audit.request(),
         SpaceCommand::Lock(slug) => lock(slug, true),
         SpaceCommand::Unlock(slug) => lock(slug, false),
+        SpaceCommand::Roles(command) => roles::request(command),
+        SpaceCommand::Sound(sound) => sound.change(),
+        SpaceCommand::Track(track) => ("GET", track.path(), None),
+        SpaceCommand::SetDelay(delay) => delay.change(),
+        SpaceCommand::Message(message) => message.change(),
+        SpaceCommand::Dump(slug) => step(slug, "dump"),
+        SpaceCommand::Hold(hold) => hold.forget(),
     }
 }
 
@@ -215,8 +318,31 @@ fn in_words(command: &SpaceCommand, answer: &Value) -> String {
         SpaceCommand::RevokeLink(Seat { seat, .. }) => {
             format!("the link of speaker {seat} opens nothing any more\n")
         }
+        SpaceCommand::Recording(command) => command.in_words(answer),
+        SpaceCommand::Show(_) => lines_of_space(answer) + &shown::lines(answer),
+        SpaceCommand::Audit(_) => audit::lines(answer),
         SpaceCommand::Lock(_) => "the stage is locked: nobody new takes a seat\n".to_owned(),
         SpaceCommand::Unlock(_) => "the stage is open\n".to_owned(),
+        SpaceCommand::Roles(command) => roles::in_words(command, answer),
+        SpaceCommand::Sound(_) => format!(
+            "levelling is {}, tracks are {}\n",
+            if answer["levelling"] == true {
+                "on"
+            } else {
+                "off"
+            },
+            if answer["tracks"] == true {
+                "kept"
+            } else {
+                "not kept"
+            },
+        ),
+        SpaceCommand::Track(track) => {
+            format!("{} bytes in {}\n", answer["bytes"], track.out.display())
+        }
+        SpaceCommand::SetDelay(delay) => delay.in_words(),
+        SpaceCommand::Dump(_) => programme::dumped_in_words(answer),
+        SpaceCommand::Hold(_) => programme::hold_in_words(answer),
         SpaceCommand::List => {
             let spaces = answer["spaces"]
                 .as_array()
@@ -314,17 +440,20 @@ fn in_rfc3339(time: Timestamp) -> String {
 }
 
 /// What a person sees of a space, in this order.
-const LABELS: [(&str, &str); 10] = [
+const LABELS: [(&str, &str); 13] = [
     ("title", "title"),
     ("slug", "slug"),
     ("state", "state"),
     ("scheduled_at", "scheduled"),
     ("delay_reason", "delayed"),
+    ("message", "message"),
     ("started_at", "started"),
     ("ended_at", "ended"),
     ("listen_url", "listen"),
     ("host_url", "host"),
+    ("cohost_url", "cohost"),
     ("speaker_urls", "speaker"),
+    ("speaker_url", "speaker"),
 ];
 const KEY_VARIABLE: &str = "THRONG_OPERATOR_KEY";
 /// Where `throng serve` keeps its data unless told otherwise.

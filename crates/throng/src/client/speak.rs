@@ -42,6 +42,10 @@ pub struct SpeakArgs {
     /// Keep what is heard from the stage as a WAV file.
     #[arg(long, value_name = "FILE.wav")]
     pub out: Option<PathBuf>,
+    /// Talk to the stage off air, as a host by the host's link: to `all`, or to one seat by its number. Listeners never hear
+    /// it.
+    #[arg(long, value_name = "SEAT", value_parser = parse_ears)]
+    pub talkback: Option<String>,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
@@ -92,6 +96,14 @@ pub fn run(args: &SpeakArgs, interrupt: &Interrupt, output: &mut dyn Write) -> R
     Ok(output.flush()?)
 }
 
+fn parse_ears(text: &str) -> Result<String, String> {
+    if text == "all" || text.parse::<u32>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("say all, or the number of a seat".to_owned())
+    }
+}
+
 /// Takes what is heard.
 pub type Keep<'a> = dyn FnMut(&Frame) -> Result<(), Error> + 'a;
 
@@ -123,10 +135,16 @@ fn speak<'a>(
     talk: &'a mut Talk,
     keep: &'a mut Keep<'a>,
 ) -> Result<Report, Error> {
-    let link = SpeakerLink::parse(&args.url)?;
+    let (link, door) = match &args.talkback {
+        Some(ears) => (
+            SpeakerLink::parse_host(&args.url)?,
+            format!("talkback?to={ears}"),
+        ),
+        None => (SpeakerLink::parse(&args.url)?, "whip".to_owned()),
+    };
     let door = Door {
         client: Client::towards(&link.space_url),
-        url: format!("{}/whip", link.space_url),
+        url: format!("{}/{door}", link.space_url),
         bearer: Some(link.key),
         kind: ClientKind::Speaker,
     };

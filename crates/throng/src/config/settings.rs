@@ -137,6 +137,24 @@ pub const SETTINGS: &[Setting] = &[
         false,
         "Edges to which plain players are sent when the house is full, and they have room; up to 16.",
     ),
+    setting(
+        "webhooks_allow",
+        "[\"10.0.0.0/8\"]",
+        false,
+        "Networks whose private addresses webhooks may call. Without it only public ones are called.",
+    ),
+    setting(
+        "calls_max",
+        "100",
+        true,
+        "Calls of the API that one key may make in a second, and four times as many at once; more are told to come again.",
+    ),
+    setting(
+        "trusted_proxy",
+        "[\"10.0.0.0/8\", \"2001:db8::/32\"]",
+        false,
+        "Networks of proxies in front, which are believed whom they ask for by `X-Forwarded-For`. From anybody else it says nothing.",
+    ),
 ];
 
 const fn setting(

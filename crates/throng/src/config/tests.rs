@@ -106,3 +106,33 @@ fn a_flag_wins_over_the_file_and_unknown_keys_are_refused() {
     assert!(error.contains("lissten"), "{error}");
     assert!(error.contains("expected one of `listen`"), "{error}");
 }
+
+#[test]
+fn proxies_are_networks_in_flags_and_file_alike() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let filed = |line: &str| {
+        std::fs::write(file.path(), line).unwrap();
+        Config::resolve(ServeArgs {
+            config: Some(file.path().to_owned()),
+            ..ServeArgs::default()
+        })
+    };
+    let config = filed("trusted_proxy = [\"10.0.0.0/8\", \"2001:db8::1\"]\n").unwrap();
+    let proxies = config.trusted_proxies();
+    assert!(proxies.trusts("10.9.9.9".parse().unwrap()));
+    assert!(proxies.trusts("2001:db8::1".parse().unwrap()));
+    assert!(!proxies.trusts("127.0.0.1".parse().unwrap()));
+    let error = filed("trusted_proxy = [\"10.0.0.0/33\"]\n").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("\"10.0.0.0/33\" is not a network"),
+        "{error}"
+    );
+    let many = vec!["10.0.0.1".parse().unwrap(); PROXY_NETWORKS_MAX + 1];
+    let too_many = ServeArgs {
+        trusted_proxy: Some(many),
+        ..ServeArgs::default()
+    };
+    assert!(Config::resolve(too_many).is_err());
+}

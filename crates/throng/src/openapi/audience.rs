@@ -18,6 +18,8 @@ const AGAIN: &[&str] = &["Retry-After"];
 /// Every operation of the audience's address.
 pub(super) fn operations() -> Vec<Operation> {
     let mut operations = pages();
+    operations.extend(files_of_the_page());
+    operations.push(chapters());
     operations.extend([
         live(
             "/s/{slug}/live.mp4",
@@ -40,21 +42,43 @@ pub(super) fn operations() -> Vec<Operation> {
             "audio/aac",
             &[Codec::Aac],
         ),
-        file(
+        deletable(recording(
             "/s/{slug}/recording.mp4",
             "recordingMp4",
             "Go-live to end as one file: Opus",
-        ),
-        file(
+            Codec::Opus,
+        )),
+        deletable(recording(
             "/s/{slug}/recording.m4a",
             "recordingM4a",
             "Go-live to end as one file: AAC",
-        ),
+            Codec::Aac,
+        )),
     ]);
     operations.extend(playlists());
     operations.extend(segments());
     operations.extend(webrtc::operations(&Door::WHEP));
     operations
+}
+
+fn chapters() -> Operation {
+    known(get(
+        "/s/{slug}/chapters.json",
+        "chapters",
+        "What begins where in the recording (Podcasting 2.0, JSON chapters 1.2.0)",
+    ))
+    .says("`{\"version\",\"chapters\":[{\"startTime\",\"title\"}]}`; `startTime` is in seconds of the recording.")
+    .answers(200, "They.", &[Body::Media(crate::chapters::CONTENT_TYPE)])
+    .carries(200, &["ETag"])
+}
+
+/// Of a recording that may be gone.
+fn deletable(operation: Operation) -> Operation {
+    operation.answers(
+        410,
+        "There was a recording, and it has been deleted.",
+        &[TEXT],
+    )
 }
 
 fn pages() -> Vec<Operation> {
@@ -89,12 +113,47 @@ fn pages() -> Vec<Operation> {
             "holdMusic",
             "The hold music, once round, for who waits",
         ),
+    ]
+}
+
+/// What the page of a space loads besides itself.
+fn files_of_the_page() -> Vec<Operation> {
+    let module = |path, id, summary| {
+        let answer = [Body::Media("text/javascript")];
+        known(get(path, id, summary)).answers(200, "A module.", &answer)
+    };
+    vec![
+        module(
+            "/s/{slug}/chapters.js",
+            "chaptersModule",
+            "What the page loads to show chapters",
+        ),
+        module(
+            "/s/{slug}/controls.js",
+            "controlsModule",
+            "What the page loads after its first sound",
+        ),
         known(get(
+            "/s/{slug}/controls.css",
+            "controlsStyle",
+            "How it looks",
+        ))
+        .answers(200, "A style sheet.", &[Body::Media("text/css")]),
+        module(
+            "/s/{slug}/replay.js",
+            "replayModule",
+            "What the page loads for the replay and for starting over",
+        ),
+        module(
+            "/s/{slug}/start-over.js",
+            "startOverModule",
+            "What the page loads for who starts over",
+        ),
+        module(
             "/s/{slug}/waiting.js",
             "waiting",
             "What the page loads when the house is full",
-        ))
-        .answers(200, "A module.", &[Body::Media("text/javascript")]),
+        ),
     ]
 }
 
@@ -118,7 +177,7 @@ fn playlists() -> Vec<Operation> {
     )));
     let main = sent_on(main).answers(200, "The playlist.", &[PLAYLIST]);
     let growing = |operation| {
-        full(number(directives(operation)))
+        full(number(directives(deletable(operation))))
             .answers(200, "The playlist.", &[PLAYLIST])
             .answers(
                 400,
@@ -130,11 +189,9 @@ fn playlists() -> Vec<Operation> {
         main,
         growing(media),
         growing(event).answers(404, "Or doors are not open yet.", &[TEXT]),
-        replay.answers(200, "The playlist.", &[PLAYLIST]).answers(
-            404,
-            "Or it has not ended yet.",
-            &[TEXT],
-        ),
+        deletable(replay)
+            .answers(200, "The playlist.", &[PLAYLIST])
+            .answers(404, "Or it has not ended yet.", &[TEXT]),
     ]
 }
 
@@ -147,21 +204,25 @@ fn segments() -> Vec<Operation> {
             "init",
             "Initialisation segment",
         ),
-        audio("/s/{slug}/hls/{rendition}/{n}.m4s", "segment", "Segment n")
-            .says("One that is due soon is held until it is there, at most 12 s.")
-            .answers(404, absent, &[TEXT]),
-        audio(
+        deletable(audio(
+            "/s/{slug}/hls/{rendition}/{n}.m4s",
+            "segment",
+            "Segment n",
+        ))
+        .says("One that is due soon is held until it is there, at most 12 s.")
+        .answers(404, absent, &[TEXT]),
+        deletable(audio(
             "/s/{slug}/hls/{rendition}/{n}.{p}.m4s",
             "part",
             "Part p of segment n",
-        )
+        ))
         .says("One that is due soon is held until it is there, at most 12 s.")
         .answers(404, absent, &[TEXT]),
-        audio(
+        deletable(audio(
             "/s/{slug}/hls/{rendition}/replay/{n}.m4s",
             "replaySegment",
             "Segment n of the replay",
-        )
+        ))
         .answers(404, absent, &[TEXT]),
     ]
 }
@@ -174,17 +235,8 @@ fn live(
     media_type: &'static str,
     codecs: &[Codec],
 ) -> Operation {
-    let carried = Rendition::ALL.into_iter();
-    let carried = carried.filter(|rendition| codecs.contains(&rendition.codec()));
-    let renditions: Vec<_> = carried.map(Rendition::name).collect();
-    let operation = get(path, id, summary)
+    let operation = rendition_of(codecs, get(path, id, summary))
         .says("It ends when the space does.")
-        .with(
-            "query",
-            "rendition",
-            "an encoding that this container carries",
-            &json!({ "type": "string", "enum": renditions }),
-        )
         .with(
             "query",
             "from",
@@ -201,6 +253,33 @@ fn live(
             &[TEXT],
         )
         .answers(410, "The space was cancelled.", &[TEXT])
+}
+
+/// Go-live to end.
+fn recording(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    codec: Codec,
+) -> Operation {
+    rendition_of(&[codec], file(path, id, summary)).answers(
+        400,
+        "The file is not to be had in this rendition.",
+        &[TEXT],
+    )
+}
+
+/// An encoding by one of these codecs may be chosen.
+fn rendition_of(codecs: &[Codec], operation: Operation) -> Operation {
+    let carried = Rendition::ALL.into_iter();
+    let carried = carried.filter(|rendition| codecs.contains(&rendition.codec()));
+    let renditions: Vec<_> = carried.map(Rendition::name).collect();
+    operation.with(
+        "query",
+        "rendition",
+        "an encoding that this container carries",
+        &json!({ "type": "string", "enum": renditions }),
+    )
 }
 
 /// A file of which a range may be asked.

@@ -34,6 +34,20 @@ impl Door {
         words: "From doors on; 200 places per node.",
         key: &[],
     };
+    pub(super) const TALKBACK: Self = Self {
+        path: "/s/{slug}/talkback",
+        session: "/s/{slug}/talkback/{session}",
+        ids: [
+            "talkBack",
+            "talkBackPreflight",
+            "hangUp",
+            "patchTalkback",
+            "hangUpPreflight",
+        ],
+        offer: "WHIP: a host talks to the stage, off air",
+        words: "It is never in the programme. One line for each key, four for each space.",
+        key: &["operator", "host"],
+    };
     pub(super) const WHIP: Self = Self {
         path: "/s/{slug}/whip",
         session: "/s/{slug}/whip/{session}",
@@ -70,9 +84,15 @@ fn offered(door: &Door, id: &'static str) -> Operation {
         .carries(201, &["ETag", "Location"]);
     let operation = refused(operation, &[400, 404, 413, 415, 422, 503]).answers(
         409,
-        "Doors are not open yet, or the space is over.",
+        "Doors are not open yet, the space is over, or all lines are taken.",
         &[Body::Problem],
     );
+    let operation = if door.path.ends_with("talkback") {
+        let to = json!({ "type": "string", "pattern": "^(all|[0-9]+)$", "default": "all" });
+        operation.with("query", "to", "`all`, or the number of a seat", &to)
+    } else {
+        operation
+    };
     if door.key.is_empty() {
         operation
     } else {

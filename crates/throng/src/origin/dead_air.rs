@@ -4,9 +4,10 @@
 //! host should look. Where everybody is muted, or nobody is there, waiting brings nothing, and the host is told after two
 //! seconds: as long as a speaker needs who reloads his page. Once told, it lasts until somebody is heard.
 
-use throng_core::space::{Space, State};
+use throng_core::space::{Place, Space, State};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 
+use super::mixing::SeatLevel;
 use crate::alarm::Alarm;
 
 /// A pause that long is no pause of speech, 10 s.
@@ -17,16 +18,34 @@ const HOPELESS_FRAMES: u64 = 100;
 /// The stage at one frame.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Look {
-    pub(crate) connected: usize,
+    /// On stage.
+    connected: usize,
     /// Of those.
-    pub(crate) muted: usize,
-    pub(crate) is_audible: bool,
+    muted: usize,
+    /// Connected, in the green room.
+    waiting: usize,
+    is_audible: bool,
+}
+
+impl Look {
+    /// The stage with these who are connected.
+    pub(crate) fn at(seats: &[SeatLevel]) -> Self {
+        let on_stage = || seats.iter().filter(|seat| seat.place == Place::Stage);
+        let connected = on_stage().count();
+        Self {
+            connected,
+            muted: on_stage().filter(|seat| seat.is_muted()).count(),
+            waiting: seats.len() - connected,
+            is_audible: seats.iter().any(|seat| seat.talking),
+        }
+    }
 }
 
 /// Why nobody is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     AllMuted,
+    AllWaiting,
     Empty,
     Quiet,
 }
@@ -55,7 +74,12 @@ impl Watch {
         };
         let since_frame = *self.silent_since.get_or_insert(frame);
         let cause = match look {
-            Look { connected: 0, .. } => Cause::Empty,
+            Look {
+                connected: 0,
+                waiting: 0,
+                ..
+            } => Cause::Empty,
+            Look { connected: 0, .. } => Cause::AllWaiting,
             Look {
                 connected, muted, ..
             } if muted == connected => Cause::AllMuted,
@@ -78,6 +102,9 @@ pub(crate) fn alarm(space: &Space, dead_air: Option<DeadAir>) -> Option<Alarm> {
     let DeadAir { cause, since_frame } = dead_air.filter(|_| space.state == State::Live)?;
     let detail = match cause {
         Cause::AllMuted => "Everybody on stage is muted. Unmute who is to be heard.",
+        Cause::AllWaiting => {
+            "Nobody is on stage: everybody who is here waits in the green room. Bring on stage who is to be heard."
+        }
         Cause::Empty => "Nobody is on stage. Ask your speakers to open their links and join.",
         Cause::Quiet => {
             "Nobody on stage says anything that can be heard. Ask them to speak, and to look at their microphones."
@@ -98,6 +125,10 @@ mod tests {
     use super::*;
 
     const EMPTY: Look = stage(0, 0, false);
+    const WAITING: Look = Look {
+        waiting: 2,
+        ..EMPTY
+    };
     const MUTED: Look = stage(2, 2, false);
     const QUIET: Look = stage(2, 1, false);
     const HEARD: Look = stage(2, 1, true);
@@ -106,6 +137,7 @@ mod tests {
         Look {
             connected,
             muted,
+            waiting: 0,
             is_audible,
         }
     }
@@ -133,7 +165,7 @@ mod tests {
 
     #[test]
     fn dead_air_is_told_in_time_and_until_somebody_is_heard() {
-        use Cause::{AllMuted, Empty, Quiet};
+        use Cause::{AllMuted, AllWaiting, Empty, Quiet};
         let cases: &[(&[Scene], &[Told])] = &[
             (&[(0, Some(HEARD))], &[]),
             // Not live: doors, hold, the end.
@@ -141,6 +173,7 @@ mod tests {
             (&[(0, Some(QUIET))], &[(500, Some((Quiet, 0)))]),
             (&[(0, Some(EMPTY))], &[(100, Some((Empty, 0)))]),
             (&[(0, Some(MUTED))], &[(100, Some((AllMuted, 0)))]),
+            (&[(0, Some(WAITING))], &[(100, Some((AllWaiting, 0)))]),
             // A pause, and a blip: a second less and nobody is told.
             (&[(0, Some(QUIET)), (495, Some(HEARD))], &[]),
             (
@@ -176,7 +209,7 @@ mod tests {
         #[test]
         fn it_is_told_of_silence_alone_and_of_all_that_lasts(
             scenes in proptest::collection::vec((1_u64..700, prop_oneof![
-                Just(None), Just(Some(EMPTY)), Just(Some(MUTED)), Just(Some(QUIET)), Just(Some(HEARD)),
+                Just(None), Just(Some(EMPTY)), Just(Some(WAITING)), Just(Some(MUTED)), Just(Some(QUIET)), Just(Some(HEARD)),
             ]), 1..20),
         ) {
             let (mut watch, mut frame, mut silent) = (Watch::default(), 0, 0);

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::clock::now;
+use super::space_hold::SpaceHold;
 
 /// The hold programme goes on for so long after the last listener asked for it: longer than any player's buffer.
 const IDLE_AFTER: Duration = Duration::from_mins(1);
@@ -52,6 +53,11 @@ impl Hold {
             .expect("it was waited for")
     }
 
+    /// The loop as sound, if it is there.
+    pub(crate) fn sound_as_it_stands(&self) -> Option<HoldLoop> {
+        self.sound.borrow().clone()
+    }
+
     /// A part of the programme of any space, if its place in the loop is encoded yet.
     pub(crate) fn part(&self, index: PartIndex) -> Option<Part> {
         let parts_per_loop = self.sound.borrow().as_ref()?.len_samples() / PART_SAMPLES;
@@ -62,7 +68,7 @@ impl Hold {
     }
 
     /// The same, waited for.
-    async fn part_when_encoded(&self, index: PartIndex) -> Part {
+    pub(super) async fn part_when_encoded(&self, index: PartIndex) -> Part {
         let mut parts = self.parts.subscribe();
         loop {
             if let Some(part) = self.part(index) {
@@ -70,6 +76,11 @@ impl Hold {
             }
             parts.changed().await.expect("the sender is in self");
         }
+    }
+
+    /// How many parts are encoded.
+    pub(super) fn encoded_parts(&self) -> usize {
+        self.parts.borrow().len()
     }
 
     fn make(&self, sound: Option<HoldLoop>, cache: &Path) {
@@ -99,6 +110,11 @@ impl Hold {
     }
 }
 
+/// How many parts a loop has.
+pub(super) fn parts_of(sound: &HoldLoop) -> usize {
+    usize::try_from(sound.len_samples() / PART_SAMPLES).expect("a loop fits in memory")
+}
+
 /// Hands the whole loop to Air once it is encoded: workers and edges play it when parts stop.
 pub(crate) async fn keep_for_feed(hold: Arc<Hold>, air: Arc<Air>) {
     let length = hold.sound().await.len_samples() / PART_SAMPLES;
@@ -125,7 +141,7 @@ fn keep(cache: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Fills the window of one space with the hold programme while somebody listens, until its doors.
-pub(crate) async fn produce(hold: Arc<Hold>, on_air: Arc<OnAir>) {
+pub(crate) async fn produce(hold: Arc<SpaceHold>, on_air: Arc<OnAir>) {
     loop {
         on_air.wait_for_demand().await;
         refill(&hold, &on_air).await;
@@ -142,7 +158,7 @@ pub(crate) async fn produce(hold: Arc<Hold>, on_air: Arc<OnAir>) {
 }
 
 /// Starts the window anew with all that a listener may ask for now.
-async fn refill(hold: &Hold, on_air: &OnAir) {
+async fn refill(hold: &SpaceHold, on_air: &OnAir) {
     let newest = next_to_play(&on_air.facts().space);
     let oldest = newest
         .0
@@ -173,7 +189,7 @@ enum Follow {
 }
 
 /// Pushes each part when it has been played, until nobody listens or doors take over.
-async fn follow(hold: &Hold, on_air: &OnAir) -> Follow {
+async fn follow(hold: &SpaceHold, on_air: &OnAir) -> Follow {
     loop {
         let space = on_air.facts().space;
         let next = on_air.window_as_it_stands().next();
@@ -208,14 +224,13 @@ fn played_at(space: &Space, part: PartIndex) -> UnixMillis {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-
     use throng_air::document::Document;
     use throng_air::on_air::Facts;
     use throng_air::presence::Presence;
 
     use super::*;
     use crate::origin::past::SpacePast;
+    use crate::origin::readable::Readable;
     use crate::sample;
 
     /// A loop of one segment, encoded to its end.
@@ -235,13 +250,14 @@ mod tests {
     fn on_air(hold: &Arc<Hold>) -> Arc<OnAir> {
         let space = Arc::new(sample::announced(now().steady.minus_ms(60_000)));
         let past = SpacePast {
-            hold: Arc::clone(hold),
+            hold: SpaceHold::new(Arc::clone(hold)),
             space: watch::Sender::new(Arc::clone(&space)).subscribe(),
-            archive: Arc::new(OnceLock::new()),
+            archive: Readable::default(),
         };
         let facts = Facts {
             space,
             page: Arc::new(Document::new(String::new(), "text/html", "no-store")),
+            chapters: Arc::new(Document::new(String::new(), "application/json", "no-store")),
         };
         let window = Window::new(PartIndex(0));
         Arc::new(OnAir::new(
@@ -256,7 +272,7 @@ mod tests {
     async fn nothing_is_produced_but_on_demand_and_only_while_it_lasts() {
         let (hold, _folder) = hold().await;
         let on_air = on_air(&hold);
-        let producing = tokio::spawn(produce(Arc::clone(&hold), Arc::clone(&on_air)));
+        let producing = tokio::spawn(produce(SpaceHold::new(hold), Arc::clone(&on_air)));
         let hour = Duration::from_hours(1);
         sleep(hour).await;
         assert_eq!(on_air.window_as_it_stands().next(), PartIndex(0));
@@ -287,7 +303,7 @@ mod tests {
             parts: watch::Sender::new(Vec::new()),
         });
         let on_air = on_air(&late);
-        let (hold, listened) = (Arc::clone(&late), Arc::clone(&on_air));
+        let (hold, listened) = (SpaceHold::new(Arc::clone(&late)), Arc::clone(&on_air));
         let refilling = tokio::spawn(async move { refill(&hold, &listened).await });
         tokio::task::yield_now().await;
         // A minute passes before the first part is encoded.
@@ -307,6 +323,7 @@ mod tests {
     async fn the_hold_programme_does_not_overwrite_what_came_after_it() {
         let (hold, _folder) = hold().await;
         let on_air = on_air(&hold);
+        let hold = SpaceHold::new(hold);
         let mixed = PartIndex(1_000);
         on_air.change_window(|window| *window = Window::new(mixed));
         refill(&hold, &on_air).await;

@@ -4,6 +4,8 @@
 //! that comes late is caught up; what a stopped process has missed is left out and counted.
 
 mod levels;
+mod on_air;
+pub(crate) mod talkback;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,21 +15,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use throng_core::key::SeatNumber;
-use throng_core::space::{Space, State};
+use throng_core::space::{Place, Space, State};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
+use throng_media::hold::HoldLoop;
 use throng_media::jitter::{Counters, SpeakerPacket};
-use throng_media::mixer::{Mixer, Return, SeatId};
-use throng_media::programme::Programme;
+use throng_media::mixer::{Ears, Mixer, Return, SeatId};
 use throng_media::{Frame, SILENCE};
 use throng_stage::{SessionId, Stage};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use self::levels::count;
 pub(crate) use self::levels::{Levels, SeatLevel};
+pub(crate) use self::on_air::OnAir;
+use self::talkback::TalkbackLevel;
 use super::dead_air::{Look, Watch};
-use super::encoding::Encoding;
 use super::reception::Reception;
 use super::routing::seat_key;
+use super::tracks::Tracks;
 
 /// One tick.
 const FRAME_MS: u64 = 20;
@@ -52,16 +56,23 @@ pub(crate) enum Input {
         packet: SpeakerPacket,
         arrived: Instant,
     },
+    /// A talkback line is for these from now on.
+    TalkTo { line: SeatId, ears: Ears },
     /// A speaker has muted himself, or no longer, as his page tells.
     OwnMute { seat: SeatId, muted: bool },
-    /// The programme begins at a part: hold, or the stage at once where it is resumed in mid-talk.
-    Begin {
-        first: PartIndex,
-        programme: Box<Programme>,
-        encoding: Encoding,
+    /// The programme begins.
+    Begin(Box<OnAir>),
+    /// What is said from a frame on is to be heard from a part on.
+    GoLive {
+        said_from: u64,
+        heard_from: PartIndex,
     },
-    /// The stage is to be heard from a part on.
-    GoLive(PartIndex),
+    /// What each seat sends is kept, too.
+    KeepTracks(Tracks),
+    /// What is said and not heard yet is thrown away; answered with how many frames that were.
+    Dump(oneshot::Sender<usize>),
+    /// Another hold programme is to be heard.
+    Hold(HoldLoop),
     /// The programme ends before a part.
     End(PartIndex),
     /// Everything ends now.
@@ -87,6 +98,8 @@ impl Mixing {
         let (inputs, queue) = sync_channel(QUEUE_INPUTS);
         let (levels, watched) = watch::channel(Levels::default());
         let known = Arc::clone(&space.borrow_and_update());
+        let mut mixer = Mixer::new();
+        mixer.set_levelling(known.sound.levelling);
         thread::Builder::new()
             .name("mixer".to_owned())
             .spawn(move || {
@@ -96,14 +109,16 @@ impl Mixing {
                     epoch,
                     stage,
                     levels,
-                    mixer: Mixer::new(),
+                    mixer,
                     sessions: BTreeMap::new(),
                     receptions: BTreeMap::new(),
+                    ears: BTreeMap::new(),
                     own_mutes: BTreeSet::new(),
                     space,
                     known,
                     dead_air: Watch::default(),
                     on_air: None,
+                    tracks: None,
                     frame: frame_at(epoch, Instant::now()),
                 }
                 .run(&queue);
@@ -117,6 +132,11 @@ impl Mixing {
     /// A door for packets and acts.
     pub(crate) fn inputs(&self) -> SyncSender<Input> {
         self.inputs.clone()
+    }
+
+    /// The same, look by look, until the mixer stops.
+    pub(super) fn watch_levels(&self) -> watch::Receiver<Levels> {
+        self.levels.clone()
     }
 
     /// Who is connected and how loud, and whether anybody is heard.
@@ -143,14 +163,6 @@ fn frame_at(epoch: Instant, now: Instant) -> u64 {
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / FRAME_MS
 }
 
-/// The programme while it is on air.
-struct OnAir {
-    first_frame: u64,
-    end: Option<PartIndex>,
-    programme: Box<Programme>,
-    encoding: Encoding,
-}
-
 struct Ticker {
     space_number: u32,
     epoch: Instant,
@@ -161,13 +173,16 @@ struct Ticker {
     sessions: BTreeMap<SeatId, SessionId>,
     /// How the packets of each arrive, and what was counted of them already.
     receptions: BTreeMap<SeatId, (Reception, Counters)>,
+    /// Whom each talkback line is for; at most as many as there are lines.
+    ears: BTreeMap<SeatId, Ears>,
     /// Who says that he has muted himself; of those who are connected.
     own_mutes: BTreeSet<SeatId>,
     space: watch::Receiver<Arc<Space>>,
     /// As it was at the last look.
     known: Arc<Space>,
     dead_air: Watch,
-    on_air: Option<OnAir>,
+    on_air: Option<Box<OnAir>>,
+    tracks: Option<Tracks>,
     frame: u64,
 }
 
@@ -214,6 +229,7 @@ impl Ticker {
         // Without its sender the space is being closed.
         if self.space.has_changed().unwrap_or(false) {
             self.known = Arc::clone(&self.space.borrow_and_update());
+            self.mixer.set_levelling(self.known.sound.levelling);
             let seats: Vec<_> = self.sessions.keys().copied().collect();
             for seat in seats {
                 self.set(seat);
@@ -222,14 +238,23 @@ impl Ticker {
     }
 
     fn set(&mut self, seat: SeatId) {
-        let setting = self.known.stage.seat(SeatNumber(seat.0));
+        let number = SeatNumber(seat.0);
+        let setting = self.known.stage.seat(number);
         self.mixer.set_muted(seat, setting.muted);
+        let place = self.known.stage.green_room.place(number);
+        self.mixer.set_on_stage(seat, place == Place::Stage);
         #[allow(clippy::cast_precision_loss, reason = "a few dB")]
         self.mixer.set_gain(seat, setting.gain_db as f32);
     }
 
     fn take(&mut self, input: Input) {
         match input {
+            Input::Join { seat, .. } | Input::Leave { seat, .. } | Input::Packet { seat, .. }
+                if talkback::is_line(seat) =>
+            {
+                self.take_talkback(input);
+            }
+            Input::TalkTo { .. } => self.take_talkback(input),
             Input::Join { seat, session } => {
                 self.sessions.insert(seat, session);
                 self.receptions.remove(&seat);
@@ -261,34 +286,32 @@ impl Ticker {
                     .push(seat, arrived.saturating_duration_since(self.epoch), &packet);
             }
             Input::Leave { .. } | Input::Packet { .. } | Input::Stop => {}
-            Input::Begin {
-                first,
-                programme,
-                encoding,
+            Input::Begin(on_air) => self.on_air = Some(on_air),
+            Input::GoLive {
+                said_from,
+                heard_from,
             } => {
-                let first_frame = first.0 * FRAMES_PER_PART;
-                self.on_air = Some(OnAir {
-                    first_frame,
-                    end: None,
-                    programme,
-                    encoding,
-                });
-            }
-            Input::GoLive(part) => {
                 if let Some(on_air) = &mut self.on_air {
-                    let asked = part.0 * FRAMES_PER_PART;
-                    let frame = on_air.programme.go_live(asked);
-                    if frame != asked {
-                        tracing::warn!(
-                            late = frame - asked,
-                            "the cut to the talk came frames late"
-                        );
-                    }
+                    on_air.go_live(said_from, heard_from);
+                }
+            }
+            Input::KeepTracks(tracks) => {
+                self.mixer.set_tracks(true);
+                self.tracks = Some(tracks);
+            }
+            Input::Dump(reply) => {
+                let frames = self.on_air.as_mut().map_or(0, |on_air| on_air.dump());
+                // Who asked may have gone; it is done all the same.
+                let _ = reply.send(frames);
+            }
+            Input::Hold(sound) => {
+                if let Some(on_air) = &mut self.on_air {
+                    on_air.change_hold(sound);
                 }
             }
             Input::End(part) => {
                 if let Some(on_air) = &mut self.on_air {
-                    on_air.end = Some(part);
+                    on_air.end(part);
                 }
             }
         }
@@ -329,6 +352,9 @@ impl Ticker {
         if self.frame.is_multiple_of(LEVELS_EVERY_FRAMES) {
             self.tell_levels();
         }
+        if let Some(tracks) = &self.tracks {
+            tracks.push(self.frame, mixed.tracks);
+        }
         self.put_on_air(&mixed.stage);
     }
 
@@ -340,6 +366,11 @@ impl Ticker {
             let talking = seat.heard && !seat.muted;
             SeatLevel {
                 seat: seat.seat.0,
+                place: if seat.on_stage {
+                    Place::Stage
+                } else {
+                    Place::GreenRoom
+                },
                 muted_by_host: seat.muted,
                 muted_by_self: self.own_mutes.contains(&seat.seat) && !talking,
                 level_dbov: seat.level_dbov,
@@ -349,39 +380,45 @@ impl Ticker {
             }
         });
         let seats: Vec<_> = seats.collect();
-        let look = self.is_live().then(|| Look {
-            connected: seats.len(),
-            muted: seats.iter().filter(|seat| seat.is_muted()).count(),
-            is_audible: seats.iter().any(|seat| seat.talking),
+        let is_live = self.is_live();
+        let dead_air = self
+            .dead_air
+            .look(self.frame, is_live.then(|| Look::at(&seats)));
+        let heard_at = self.frame + self.known.programme.delay_frames();
+        let delay = self.on_air.as_ref().map(|on_air| on_air.standing());
+        self.levels.send_replace(Levels {
+            seats,
+            dead_air,
+            live_part: is_live.then_some(PartIndex(heard_at / FRAMES_PER_PART)),
+            delay: delay.unwrap_or_default(),
+            talkbacks: TalkbackLevel::all(&self.mixer),
         });
-        let dead_air = self.dead_air.look(self.frame, look);
-        self.levels.send_replace(Levels { seats, dead_air });
     }
 
-    /// Whether the stage is what listeners are to hear in this frame.
+    /// Whether listeners are to hear what is said on the stage in this frame, now or after the delay.
     fn is_live(&self) -> bool {
         let from = self
             .known
             .live_part
             .filter(|_| self.known.state == State::Live);
-        let is_on = |on_air: &OnAir| on_air.first_frame <= self.frame;
-        from.is_some_and(|from| from.0 * FRAMES_PER_PART <= self.frame)
-            && self.on_air.as_ref().is_some_and(is_on)
+        let heard_at = self.frame + self.known.programme.delay_frames();
+        from.is_some_and(|from| from.0 * FRAMES_PER_PART <= heard_at)
+            && self
+                .on_air
+                .as_ref()
+                .is_some_and(|on_air| on_air.has_begun(self.frame))
     }
 
     fn put_on_air(&mut self, stage: &Frame) {
-        let Some(on_air) = &mut self.on_air else {
-            return;
-        };
-        if on_air
-            .end
-            .is_some_and(|end| self.frame >= end.0 * FRAMES_PER_PART)
-        {
-            let ended = self.on_air.take().expect("it is on air");
-            ended.encoding.end(ended.end.expect("it has an end"));
-        } else if self.frame >= on_air.first_frame {
-            let frame = on_air.programme.tick(stage);
-            on_air.encoding.push(self.frame, &frame);
+        if let Some(over) = self.on_air.take_if(|on_air| on_air.is_over(self.frame)) {
+            let end = over.finish();
+            self.mixer.set_tracks(false);
+            if let Some(tracks) = self.tracks.take() {
+                tracks.end(end);
+            }
+        }
+        if let Some(on_air) = &mut self.on_air {
+            on_air.put_out(self.frame, stage, self.known.programme.delay_frames());
         }
     }
 }

@@ -1,25 +1,33 @@
 //! The task that owns a space: decides, keeps, and carries out; one at a time.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use throng_air::on_air::OnAir;
 use throng_archive::Reader;
 use throng_core::space::{Act, Actor, Change, Space, playhead};
+use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
+use throng_core::turns::Turns;
 use throng_core::window::Window;
 use throng_media::mixer::SeatId;
+use throng_media::rendering::TRACK_RENDITION;
 use throng_stage::ProgrammeKey;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 
 use super::clock::{instant_of, now, wall};
 use super::hold;
-use super::mixing::{Input, Mixing};
+use super::mixing::{Input, Mixing, talkback};
+use super::own_hold::Player;
 use super::pipeline::{self, Pipeline, Recorded};
+use super::roles::Cue;
 use super::routing::seat_key;
 use super::space::{ActError, Command, PipelineError, PublishError, Shared, facts};
+use super::tracks::{Keeping, KeptTracks, Tracks};
+use super::turns;
 
 /// An act is decided anew when keeping it took so long that its moment has passed; a disk this slow is an error.
 const DECISIONS_MAX: usize = 5;
@@ -27,10 +35,18 @@ const DECISIONS_MAX: usize = 5;
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// The wall clock is looked at this often: the dates of the next segment but one follow it, and doors open by it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What time is to do later than this is looked at again before: the loop comes round more often.
+const WAIT_MAX: Duration = Duration::from_hours(24);
 /// The audience is told of the end at the latest so long after it, even where the archive does not finish. Otherwise it
 /// is told within a second; but a machine out of breath has up to 5 s of sound in its queues, and none of it is given up
 /// lightly.
 const END_TIMEOUT: Duration = Duration::from_secs(15);
+/// Half a second: a programme that is hardly late, because a cut was, is waited for with the end. One that is delayed is not.
+const HELD_AWAITED_FRAMES: u64 = 25;
+/// A frame.
+const FRAME_MS: u64 = 20;
+/// What the mixer tells of itself is at most so old; meanwhile the line may have grown.
+const LEVELS_AGE_MS: u64 = 100;
 
 /// The task that owns a space.
 pub(super) struct Owner {
@@ -41,9 +57,23 @@ pub(super) struct Owner {
     pub(super) recorded: Recorded,
     pub(super) mixing: watch::Sender<Option<Mixing>>,
     pub(super) pipeline: Option<Pipeline>,
+    pub(super) tracks: KeptTracks,
+    /// Told when the thread that writes tracks has ended.
+    pub(super) keeping_tracks: Option<oneshot::Receiver<()>>,
+    /// Until when the programme plays out what it holds, where it has ended.
+    pub(super) ending: Option<Instant>,
     /// The hold programme before doors; it ends with the owner.
     pub(super) holding: JoinSet<()>,
+    /// Of the hold programme.
+    pub(super) player: Arc<Player>,
     pub(super) counted: (u64, u64),
+    /// The recording is deleted, and lies on the disk still.
+    pub(super) is_to_be_removed: bool,
+    /// The countdown to the start, where one runs.
+    pub(super) cue: watch::Sender<Option<Cue>>,
+    pub(super) turns: turns::Shared,
+    /// As they are on disk.
+    pub(super) turns_kept: Turns,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -56,7 +86,7 @@ impl Owner {
         }
         if space.doors_part.is_none() {
             self.holding.spawn(hold::produce(
-                Arc::clone(&self.shared.hold),
+                Arc::clone(&self.player.hold),
                 Arc::clone(&self.on_air),
             ));
             return Ok(());
@@ -66,13 +96,15 @@ impl Owner {
 
     /// Opens the archive of a space that is over, for its replay.
     async fn open_past(&mut self) -> Result<(), PipelineError> {
-        if self.space.live_part.is_some() {
+        if self.space.recording_deleted.is_some() {
+            self.remove_recording().await;
+        } else if self.space.live_part.is_some() {
             let folder = self.shared.archives.join(&self.space.id);
             let reader = tokio::task::spawn_blocking(move || Reader::open_ended(&folder)).await;
             let reader = reader.expect("opening does not panic")?;
             let window = pipeline::newest_window(&reader, self.space.end_part)?;
             self.on_air.change_window(|present| *present = window);
-            let _ = self.recorded.reader.set(reader);
+            self.recorded.reader.open(reader);
         }
         self.on_air.change_window(Window::finish);
         self.on_air.set_flowing(true);
@@ -86,20 +118,17 @@ impl Owner {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let is_over = self.space.state.is_over();
-            let deadline = self.space.next_deadline();
-            let doors = async {
-                match deadline {
-                    Some(at) => {
-                        sleep_until(Instant::now() + Duration::from_millis(at.ms_since(wall())))
-                            .await;
-                    }
-                    None => std::future::pending().await,
-                }
-            };
+            let due = self.due();
+            let cued = *self.cue.borrow();
+            let cue = at(cued.map(|cue| self.space.cue_due(cue.part)), now().steady);
+            let played_out = until(self.ending);
             tokio::select! {
                 command = queue.recv() => match command {
                     Some(Command::Act { actor, acts, reply }) => {
                         let _ = reply.send(self.act(actor, &acts).await);
+                    }
+                    Some(Command::Cue { actor, seconds, reply }) => {
+                        let _ = reply.send(self.set_cue(actor, seconds).await);
                     }
                     Some(Command::Mixer { reply }) => {
                         let _ = reply.send(self.seats());
@@ -111,17 +140,47 @@ impl Owner {
                     }
                     None => return,
                 },
-                () = doors => {
-                    if let Err(error) = self.act(Actor::Clock, &[Act::OpenDoors]).await {
-                        tracing::error!(%error, "doors did not open at their time; tried again in a second");
+                act = due => {
+                    if let Err(error) = self.act(Actor::Clock, std::slice::from_ref(&act)).await {
+                        tracing::error!(%error, "time could not {}; tried again in a second", act.name());
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
+                }
+                () = cue => self.take_cue().await,
+                () = played_out => {
+                    self.finish().await;
+                    self.shared.listed.send_replace(());
                 }
                 _ = look.tick(), if !is_over => self.keep_dates().await,
                 _ = count.tick() => {
                     self.keep_counts().await;
                     self.mend().await;
+                    if self.is_to_be_removed {
+                        self.remove_recording().await;
+                    }
                 }
+            }
+        }
+    }
+
+    /// Waits until time has something to do, and says what.
+    fn due(&self) -> impl Future<Output = Act> + use<> {
+        let next = self.space.next_clock_act();
+        let clock_is_doubtful = self.shared.clock.alarm(now()).is_some();
+        async move {
+            match next {
+                // What is deleted is not made again by a clock that is set right.
+                Some((_, Act::DeleteRecording)) if clock_is_doubtful => pending().await,
+                Some((at, act)) => {
+                    let wait = Duration::from_millis(at.ms_since(wall())).min(WAIT_MAX);
+                    sleep_until(Instant::now() + wait).await;
+                    if wait < WAIT_MAX {
+                        act
+                    } else {
+                        pending().await
+                    }
+                }
+                None => pending().await,
             }
         }
     }
@@ -129,15 +188,63 @@ impl Owner {
     async fn act(&mut self, actor: Actor, acts: &[Act]) -> Result<Arc<Space>, ActError> {
         if self.pipeline.is_none() && matches!(acts, [Act::OpenDoors | Act::GoLive]) {
             // The programme begins with the hold's sound, which a node that has just started is still making.
-            self.shared.hold.sound().await;
+            self.player.hold.sound().await;
         }
-        let (space, change) = self.decide(actor, acts).await?;
+        let (space, change) = match acts {
+            [Act::End] => self.decide(actor, &[self.end_act()]).await?,
+            acts => self.decide(actor, acts).await?,
+        };
+        self.shared.webhooks.ring();
         self.space = Arc::new(space);
         self.space_now.send_replace(Arc::clone(&self.space));
         let done = self.carry_out(change).await;
+        if !matches!(change, Change::DoorsOpened(_) | Change::Edited) {
+            self.cue.send_replace(None);
+        }
         self.shared.listed.send_replace(());
         done?;
         Ok(Arc::clone(&self.space))
+    }
+
+    async fn set_cue(&self, actor: Actor, seconds: Option<u32>) -> Result<bool, ActError> {
+        let cue = match seconds {
+            None => None,
+            Some(seconds) => {
+                if self.pipeline.is_none() {
+                    self.player.hold.sound().await;
+                }
+                let part = self.space.cue(now(), seconds)?;
+                Some(Cue { part, actor })
+            }
+        };
+        Ok(self.cue.send_replace(cue).is_some())
+    }
+
+    /// Goes live at the end of a countdown. Where that fails, the space stays where it is, for its host to see.
+    async fn take_cue(&mut self) {
+        let Some(cue) = *self.cue.borrow() else {
+            return;
+        };
+        if let Err(error) = self.act(cue.actor, &[Act::GoLive]).await {
+            tracing::error!(slug = self.space.slug.as_str(), %error, "a countdown ended, and the space did not go live");
+        }
+        self.cue.send_replace(None);
+    }
+
+    /// How many frames were said and are not heard yet.
+    fn held_frames(&self) -> u64 {
+        let levels = self.mixing.borrow().as_ref().map(Mixing::levels);
+        levels.unwrap_or_default().delay.behind as u64
+    }
+
+    /// The end: at once, or when what was said and is not heard yet has been played out.
+    fn end_act(&self) -> Act {
+        match self.held_frames() {
+            0 => Act::End,
+            frames => Act::PlayOut {
+                held_ms: frames * FRAME_MS + LEVELS_AGE_MS,
+            },
+        }
     }
 
     /// Decides and keeps. Where keeping took so long that the decided part has begun, a later one is decided.
@@ -162,13 +269,20 @@ impl Owner {
         for act in acts {
             change = space.apply(now(), actor, act.clone())?;
         }
-        self.shared.store.update(&space).await?;
+        let webhooks = &self.shared.webhooks;
+        let letters = webhooks.of_change(Some(&self.space), &space);
+        let store = &self.shared.store;
+        store.update_and_tell(&space, &letters).await?;
         Ok((space, change))
     }
 
     async fn carry_out(&mut self, change: Change) -> Result<(), ActError> {
         match change {
             Change::Edited => self.declare(),
+            Change::RecordingDeleted => {
+                self.declare();
+                self.remove_recording().await;
+            }
             Change::DoorsOpened(_) => {
                 // Declared first, so that the hold programme stops there however long the beginning takes.
                 self.declare();
@@ -179,7 +293,13 @@ impl Owner {
                 self.declare();
                 self.on_air.ask();
                 match &self.pipeline {
-                    Some(_) => self.tell_mixer(Input::GoLive(part)),
+                    Some(_) => {
+                        self.tell_mixer(Input::GoLive {
+                            said_from: pipeline::said_from(&self.space, part),
+                            heard_from: part,
+                        });
+                        self.keep_tracks();
+                    }
                     None => self.begin().await?,
                 }
             }
@@ -187,6 +307,7 @@ impl Owner {
             Change::Cancelled => {
                 self.holding.shutdown().await;
                 self.stop().await;
+                self.player.let_go();
                 self.on_air.change_window(Window::finish);
                 self.on_air.set_flowing(true);
                 self.declare();
@@ -209,7 +330,11 @@ impl Owner {
         }
     }
 
+    /// Tells the audience where the space stands. While it hears what is played out, it is live.
     fn declare(&self) {
+        if self.ending.is_some() {
+            return;
+        }
         let (counts, recorded) = (self.on_air.counts(), self.on_air.past().recorded());
         self.on_air.declare(facts(&self.space, counts, recorded));
     }
@@ -224,15 +349,45 @@ impl Owner {
             &self.shared,
             &self.recorded,
             &mixing,
+            &self.player.hold,
         )
         .await?;
         self.pipeline = Some(pipeline);
+        self.keep_tracks();
         Ok(())
+    }
+
+    /// Starts to keep what each seat sends, where that is wanted and its recording has begun.
+    fn keep_tracks(&mut self) {
+        let space = &self.space;
+        let live = space.live_part.filter(|_| !space.state.is_over());
+        let (Some(live), true, None) = (live, space.sound.tracks, &self.keeping_tracks) else {
+            return;
+        };
+        let started = Tracks::start(Keeping {
+            folder: self.shared.archives.join(&space.id),
+            live,
+            init: self.shared.inits[TRACK_RENDITION.index()].clone(),
+            silence: Arc::clone(&self.shared.silence),
+            kept: self.tracks.clone(),
+        });
+        match started {
+            Ok((tracks, done)) => {
+                self.keeping_tracks = Some(done);
+                self.tell_mixer(Input::KeepTracks(tracks));
+            }
+            Err(error) => {
+                tracing::error!(slug = space.slug.as_str(), %error, "no track is kept; tried again in a while");
+            }
+        }
     }
 
     /// Begins anew what could not begin: a machine that had no thread to give is no reason for a programme that stays
     /// away.
     async fn mend(&mut self) {
+        if self.pipeline.is_some() {
+            self.keep_tracks();
+        }
         let wanted = self.space.doors_part.is_some() && !self.space.state.is_over();
         if wanted
             && self.pipeline.is_none()
@@ -261,6 +416,8 @@ impl Owner {
         self.shared.mixers.send_modify(|mixers| {
             mixers.insert(self.number, mixing.inputs());
         });
+        let (levels, turns) = (mixing.watch_levels(), Arc::clone(&self.turns));
+        tokio::spawn(turns::follow(levels, turns));
         self.mixing.send_replace(Some(mixing.clone()));
         Ok(mixing)
     }
@@ -274,24 +431,35 @@ impl Owner {
         }
     }
 
-    /// Waits until the last part is played and on disk, then tells the audience.
+    /// Ends the programme before a part. Where it is delayed, the host has his answer first, and can still take back what
+    /// was said; else with his answer he has the replay.
     async fn end(&mut self, part: PartIndex) {
+        let is_delayed = self.held_frames() > HELD_AWAITED_FRAMES;
         self.tell_mixer(Input::End(part));
-        if let Some(pipeline) = self.pipeline.take() {
-            let ends_at = self.space.created_at.plus_ms(part.start_ms());
-            let until_end = Duration::from_millis(ends_at.ms_since(now().steady));
-            if timeout(until_end + END_TIMEOUT, pipeline.finished())
-                .await
-                .is_err()
-            {
-                tracing::error!(
-                    "the archive did not finish in time; the replay lacks its end until the disk has taken it"
-                );
-            }
+        let ends_at = self.space.created_at.plus_ms(part.start_ms());
+        let until_end = Duration::from_millis(ends_at.ms_since(now().steady));
+        let ending = Instant::now() + until_end;
+        self.ending = Some(ending);
+        if !is_delayed {
+            sleep_until(ending).await;
+            self.finish().await;
+        }
+    }
+
+    /// Waits until the last part is on disk, then tells the audience.
+    async fn finish(&mut self) {
+        self.ending = None;
+        if let Some(pipeline) = self.pipeline.take()
+            && timeout(END_TIMEOUT, pipeline.finished()).await.is_err()
+        {
+            tracing::error!(
+                "the archive did not finish in time; the replay lacks its end until the disk has taken it"
+            );
         }
         self.on_air.change_window(Window::finish);
         self.on_air.set_flowing(true);
         self.stop_mixing().await;
+        self.player.let_go();
         self.declare();
         self.keep_counts().await;
     }
@@ -302,12 +470,13 @@ impl Owner {
         self.shared.mixers.send_modify(|mixers| {
             mixers.remove(&self.number);
         });
-        for seat in 1..=self.space.speakers {
+        let seats = (1..=self.space.speakers).map(SeatId);
+        for seat in seats.chain(talkback::lines()) {
             // A stage that is closed has no session left to end.
             let _ = self
                 .shared
                 .stage
-                .close_seat(seat_key(self.number, SeatId(seat)))
+                .close_seat(seat_key(self.number, seat))
                 .await;
         }
         let _ = self
@@ -315,6 +484,24 @@ impl Owner {
             .stage
             .close_programme(ProgrammeKey(u64::from(self.number)))
             .await;
+    }
+
+    /// Takes the recording off the disk. What fails is tried again with the next look, also after a restart.
+    async fn remove_recording(&mut self) {
+        self.recorded.standing.give_up();
+        self.recorded.reader.close();
+        self.on_air.change_window(|window| {
+            *window = Window::new(window.next());
+            window.finish();
+        });
+        let folder = self.shared.archives.join(&self.space.id);
+        let removed = tokio::task::spawn_blocking(move || throng_archive::remove(&folder)).await;
+        let removed = removed.expect("removing does not panic");
+        self.is_to_be_removed = removed.is_err();
+        if let Err(error) = removed {
+            let slug = self.space.slug.as_str();
+            tracing::error!(slug, %error, "a deleted recording is still on disk; removing it is tried again");
+        }
     }
 
     async fn keep_counts(&mut self) {
@@ -331,6 +518,18 @@ impl Owner {
         {
             self.counted = (counts.peak, counts.joined);
         }
+        let turns = turns::of(&self.turns);
+        if self.shared.store.alarm().is_none()
+            && turns != self.turns_kept
+            && self
+                .shared
+                .store
+                .keep_turns(&self.space.id, &turns)
+                .await
+                .is_ok()
+        {
+            self.turns_kept = turns;
+        }
     }
 
     /// Stops mixing at once, and writes what was mixed.
@@ -340,6 +539,11 @@ impl Owner {
             && timeout(END_TIMEOUT, pipeline.finished()).await.is_err()
         {
             tracing::error!("the archive did not finish in time");
+        }
+        if let Some(done) = self.keeping_tracks.take()
+            && timeout(END_TIMEOUT, done).await.is_err()
+        {
+            tracing::error!("the tracks were not finished in time");
         }
         self.recorded.standing.give_up();
     }
@@ -351,10 +555,26 @@ impl Owner {
     }
 }
 
+/// Waits until a time of a clock that shows `now`; for ever without one.
+async fn at(time: Option<UnixMillis>, now: UnixMillis) {
+    match time {
+        Some(at) => sleep_until(Instant::now() + Duration::from_millis(at.ms_since(now))).await,
+        None => pending().await,
+    }
+}
+
+/// Waits until an instant; for ever without one.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
+    }
+}
+
 /// The part at which a change takes effect.
 const fn change_part(change: Change) -> Option<PartIndex> {
     match change {
         Change::DoorsOpened(part) | Change::WentLive(part) | Change::Ended(part) => Some(part),
-        Change::Cancelled | Change::Edited => None,
+        Change::Cancelled | Change::Edited | Change::RecordingDeleted => None,
     }
 }

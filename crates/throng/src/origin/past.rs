@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use throng_air::past::{Past, Recorded, Recording};
@@ -12,22 +12,23 @@ use throng_core::space::Space;
 use throng_core::timeline::PartIndex;
 use tokio::sync::watch;
 
-use super::hold::Hold;
+use super::readable::Readable;
+use super::space_hold::SpaceHold;
 
 /// Most parts joined for one answer: a segment.
 const PARTS_MAX: u64 = throng_core::timeline::PARTS_PER_SEGMENT;
 
 /// The past of one space.
 pub(crate) struct SpacePast {
-    pub(crate) hold: Arc<Hold>,
+    pub(crate) hold: Arc<SpaceHold>,
     pub(crate) space: watch::Receiver<Arc<Space>>,
     /// Set when the archive is opened: at doors, or when the node starts.
-    pub(crate) archive: Arc<OnceLock<Reader>>,
+    pub(crate) archive: Readable,
 }
 
 impl SpacePast {
     /// The recorded parts `[go-live, end or now)`; `None` before go-live has reached the disk.
-    fn live_range(&self) -> Option<(&Reader, PartIndex, PartIndex)> {
+    fn live_range(&self) -> Option<(Reader, PartIndex, PartIndex)> {
         let reader = self.archive.get()?;
         let (live, end) = {
             let space = self.space.borrow();
@@ -79,8 +80,7 @@ impl Past for SpacePast {
         let Some((reader, from, to)) = self.live_range() else {
             return Ok(None);
         };
-        let recording =
-            archive::Recording::new(reader.clone(), rendition, from, to).map_err(to_io)?;
+        let recording = archive::Recording::new(reader, rendition, from, to).map_err(to_io)?;
         recording.replay_segment(number).map_err(to_io)
     }
 
@@ -88,8 +88,7 @@ impl Past for SpacePast {
         let Some((reader, from, to)) = self.live_range() else {
             return Ok(None);
         };
-        let recording =
-            archive::Recording::new(reader.clone(), rendition, from, to).map_err(to_io)?;
+        let recording = archive::Recording::new(reader, rendition, from, to).map_err(to_io)?;
         Ok(Some(Box::new(ArchiveFile(recording))))
     }
 

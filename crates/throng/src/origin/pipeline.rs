@@ -1,8 +1,8 @@
 //! The programme of one space from doors to end: mixer, encoder and archive threads put together.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,20 +15,22 @@ use throng_core::timeline::{
 };
 use throng_core::window::{PARTS_KEPT, Part, Window};
 use throng_media::Frame;
+use throng_media::delay::DelayLine;
 use throng_media::hold::HoldLoop;
 use throng_media::package;
 use throng_media::programme::Programme;
-use throng_media::rendering::PREROLL_FRAMES;
+use throng_media::rendering::{PREROLL_FRAMES, Silence};
 use throng_stage::ProgrammeKey;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::clock::now;
 use super::encoding::{Encoding, Outputs};
-use super::hold::Hold;
-use super::mixing::{Input, Mixing};
+use super::mixing::{self, Input, Mixing};
+use super::readable::Readable;
 use super::recording::{Keeping, Recording, Standing};
 use super::space::{PipelineError, Shared};
+use super::space_hold::SpaceHold;
 
 /// A resumed programme begins this long after now: time to start the threads.
 const RESUME_LEAD_SAMPLES: u64 = SAMPLE_RATE_HZ / 2;
@@ -54,7 +56,7 @@ impl Pipeline {
 #[derive(Clone, Default)]
 pub(crate) struct Recorded {
     /// For the replay, and for parts that have left the window; once the archive is open.
-    pub(crate) reader: Arc<OnceLock<Reader>>,
+    pub(crate) reader: Readable,
     pub(crate) standing: Arc<Standing>,
 }
 
@@ -67,8 +69,9 @@ pub(crate) async fn begin(
     shared: &Arc<Shared>,
     recorded: &Recorded,
     mixing: &Mixing,
+    hold_now: &Arc<SpaceHold>,
 ) -> Result<Pipeline, PipelineError> {
-    let hold = hold_before_talk(space, &shared.hold).await;
+    let hold = hold_before_talk(space, hold_now).await;
     let (mut recording, earlier) = record(space, shared, recorded).await?;
     let (first, resumed) = first_part(space, earlier.as_ref());
     if resumed {
@@ -80,6 +83,7 @@ pub(crate) async fn begin(
         space_number,
         on_air: Arc::clone(on_air),
         shared: Arc::clone(shared),
+        hold: Arc::clone(hold_now),
         recording,
         finished,
     };
@@ -88,15 +92,9 @@ pub(crate) async fn begin(
         _ => Vec::new(),
     };
     let encoding = Encoding::start(first, preroll, outputs)?;
-    let programme = programme(space, first, hold);
-    start(
-        &mixing.inputs(),
-        Input::Begin {
-            first,
-            programme: Box::new(programme),
-            encoding,
-        },
-    );
+    let (programme, delay) = programme(space, first, hold);
+    let beginning = mixing::OnAir::new(first, programme, delay, Arc::clone(hold_now), encoding);
+    start(&mixing.inputs(), Input::Begin(Box::new(beginning)));
     Ok(Pipeline { finished: wait })
 }
 
@@ -118,20 +116,30 @@ fn start(inputs: &SyncSender<Input>, begin: Input) {
 }
 
 /// The programme from a part on: the stage at once where it was live before, else the hold programme first.
-fn programme(space: &Space, first: PartIndex, hold: Option<HoldLoop>) -> Programme {
-    let frame = first.0 * FRAMES_PER_PART;
+fn programme(space: &Space, first: PartIndex, hold: Option<HoldLoop>) -> (Programme, DelayLine) {
+    let (frame, delay_frames) = (first.0 * FRAMES_PER_PART, space.programme.delay_frames());
     let Some(hold) = hold else {
-        return Programme::resume_live(frame);
+        return (
+            Programme::resume_live(frame),
+            DelayLine::resumed(delay_frames),
+        );
     };
     let mut programme = Programme::new(hold.pcm(), frame);
+    let mut delay = DelayLine::new(delay_frames);
     if let Some(live) = space.live_part {
-        programme.go_live(live.0 * FRAMES_PER_PART);
+        let heard_from = programme.go_live(live.0 * FRAMES_PER_PART);
+        delay.go_live(said_from(space, live), heard_from);
     }
-    programme
+    (programme, delay)
+}
+
+/// The frame of the stage that is heard first where the programme goes live at a part.
+pub(crate) fn said_from(space: &Space, live: PartIndex) -> u64 {
+    (live.0 * FRAMES_PER_PART).saturating_sub(space.programme.delay_frames())
 }
 
 /// The hold programme, unless the talk is on already: a restart in its midst waits for no music.
-async fn hold_before_talk(space: &Space, hold: &Hold) -> Option<HoldLoop> {
+async fn hold_before_talk(space: &Space, hold: &SpaceHold) -> Option<HoldLoop> {
     let playhead = playhead(space.created_at, now().steady);
     match space.live_part {
         Some(live) if live.first_sample() < playhead => None,
@@ -151,7 +159,7 @@ async fn record(
     let (opening, sharing) = (Arc::clone(space), Arc::clone(shared));
     let (recording, opened) = Recording::start(Keeping {
         open: move || open(&folder, &opening, &sharing),
-        reader: Arc::clone(&recorded.reader),
+        reader: recorded.reader.clone(),
         standing: Arc::clone(&recorded.standing),
         silence: Arc::clone(&shared.silence),
     })?;
@@ -161,7 +169,7 @@ async fn record(
     // Whether it came in time, or could be opened at all, shows in what is there then.
     let _ = timeout(OPEN_PATIENCE, opened).await;
     if let Some(reader) = recorded.reader.get() {
-        return Ok((recording, Some(reader.clone())));
+        return Ok((recording, Some(reader)));
     }
     // A disk that takes nothing may still give what it has.
     let reading = tokio::task::spawn_blocking(move || Reader::open_ended(&reading));
@@ -275,6 +283,7 @@ struct OnDiskAndAir {
     space_number: u32,
     on_air: Arc<OnAir>,
     shared: Arc<Shared>,
+    hold: Arc<SpaceHold>,
     recording: Recording,
     finished: oneshot::Sender<()>,
 }
@@ -282,7 +291,7 @@ struct OnDiskAndAir {
 impl Outputs for OnDiskAndAir {
     fn part(&mut self, part: Arc<Part>) {
         self.recording.append(&part);
-        publish(&self.on_air, &self.shared, &part);
+        publish(&self.on_air, &self.hold, &self.shared.silence, &part);
     }
 
     fn packet(&mut self, frame: u64, packet: Bytes) {
@@ -298,7 +307,7 @@ impl Outputs for OnDiskAndAir {
 }
 
 /// Pushes a part into the window; what the hold programme has not yet put before it is put there now.
-fn publish(on_air: &OnAir, shared: &Shared, part: &Arc<Part>) {
+fn publish(on_air: &OnAir, hold: &SpaceHold, silence: &Silence, part: &Arc<Part>) {
     on_air.change_window(|window| {
         let oldest = PartIndex(part.index.0.saturating_sub(PARTS_KEPT as u64 - 1));
         if window.next() < oldest {
@@ -306,10 +315,7 @@ fn publish(on_air: &OnAir, shared: &Shared, part: &Arc<Part>) {
         }
         while window.next() < part.index {
             let missing = window.next();
-            let filling = shared
-                .hold
-                .part(missing)
-                .unwrap_or_else(|| shared.silence.part(missing));
+            let filling = hold.part(missing).unwrap_or_else(|| silence.part(missing));
             window
                 .push(Arc::new(filling))
                 .expect("the next part is in order");

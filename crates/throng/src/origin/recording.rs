@@ -10,12 +10,12 @@ mod standing;
 mod writer;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use throng_archive::{Archive, ArchiveError, Reader};
+use throng_archive::{Archive, ArchiveError};
 use throng_core::timeline::PartIndex;
 use throng_core::window::{PARTS_KEPT, Part};
 use throng_media::rendering::Silence;
@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::standing::Standing;
 use self::writer::Writer;
+use super::readable::Readable;
 
 /// Parts that wait for the disk, 96 s: the window keeps them for so long anyway. A disk that is away for longer has lost
 /// them from the recording, and only there.
@@ -41,7 +42,7 @@ pub(crate) struct Keeping<O> {
     /// Opens the archive, or begins it; asked again until the disk lets it.
     pub(crate) open: O,
     /// Where the archive can be read from, once it is open.
-    pub(crate) reader: Arc<OnceLock<Reader>>,
+    pub(crate) reader: Readable,
     /// What the host and the metrics are told.
     pub(crate) standing: Arc<Standing>,
     pub(crate) silence: Arc<Silence>,

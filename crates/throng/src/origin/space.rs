@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::Recorded;
 use throng_air::presence::{Counts, Presence};
 use throng_air::state;
-use throng_archive::{ArchiveError, Reader};
+use throng_archive::{ArchiveError, TrackReader, tracks_kept};
 use throng_core::key::{
     Grant, Key, KeyRefusal, Role, SeatNumber, admit, is_granted, renew, revoke,
 };
@@ -22,24 +22,30 @@ use throng_core::space::{Act, Actor, Refusal, Space};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 use throng_core::window::Window;
-use throng_media::mixer::SeatId;
+use throng_media::mixer::{MAX_TALKBACKS, SeatId};
 use throng_media::rendering::Silence;
 use throng_stage::{Answer, Patched, ProgrammeKey, SessionId, Stage, StageError};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::clock::{ClockWatch, now, wall};
 use super::dead_air;
 use super::hold::Hold;
 use super::mixing::{Input, Levels, Mixing};
+use super::own_hold::{OwnHolds, Player};
 use super::owner::Owner;
 use super::past::SpacePast;
 use super::pipeline;
 use super::reception;
+use super::roles::{Cue, Roles};
 use super::routing::{Mixers, seat_key};
+use super::space_hold::SpaceHold;
+use super::talkback::Lines;
+use super::tracks::KeptTracks;
 use crate::alarm::Alarm;
-use crate::pages;
 use crate::store::{Kept, Store, StoreError};
+use crate::webhooks::Webhooks;
+use crate::{chapters, pages};
 
 /// Acts that wait for the space's task: people press buttons, and each press is answered.
 const QUEUE_ACTS: usize = 32;
@@ -70,11 +76,13 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) stage: Stage,
     pub(crate) hold: Arc<Hold>,
+    pub(crate) own_holds: Arc<OwnHolds>,
     pub(crate) silence: Arc<Silence>,
     pub(crate) mixers: Mixers,
     pub(crate) inits: [Bytes; throng_core::rendition::RENDITION_COUNT],
     pub(crate) archives: PathBuf,
     pub(crate) clock: Arc<ClockWatch>,
+    pub(crate) webhooks: Arc<Webhooks>,
     /// Pulsed when something that the public list shows has changed.
     pub(crate) listed: watch::Sender<()>,
 }
@@ -86,6 +94,12 @@ pub(super) enum Command {
         actor: Actor,
         acts: Vec<Act>,
         reply: oneshot::Sender<Result<Arc<Space>, ActError>>,
+    },
+    /// Begins a countdown of so many seconds, or stops one; whether one ran.
+    Cue {
+        actor: Actor,
+        seconds: Option<u32>,
+        reply: oneshot::Sender<Result<bool, ActError>>,
     },
     Mixer {
         reply: oneshot::Sender<Result<Mixing, PublishError>>,
@@ -100,11 +114,16 @@ pub(crate) struct SpaceHandle {
     pub(crate) number: u32,
     pub(crate) on_air: Arc<OnAir>,
     space: watch::Receiver<Arc<Space>>,
-    grants: watch::Sender<Vec<Grant>>,
+    pub(super) grants: watch::Sender<Vec<Grant>>,
+    pub(super) roles: Roles,
     levels: watch::Receiver<Option<Mixing>>,
     recorded: pipeline::Recorded,
+    tracks: KeptTracks,
+    pub(super) talkback_lines: watch::Sender<Lines>,
+    /// Of the hold programme.
+    pub(crate) player: Arc<Player>,
     commands: mpsc::Sender<Command>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl SpaceHandle {
@@ -117,10 +136,11 @@ impl SpaceHandle {
         let space = Arc::new(kept.space);
         let (space_now, watched) = watch::channel(Arc::clone(&space));
         let recorded = pipeline::Recorded::default();
+        let hold = SpaceHold::new(Arc::clone(&shared.hold));
         let past = SpacePast {
-            hold: Arc::clone(&shared.hold),
+            hold: Arc::clone(&hold),
             space: watched.clone(),
-            archive: Arc::clone(&recorded.reader),
+            archive: recorded.reader.clone(),
         };
         let mut presence = Presence::resume(kept.peak, kept.joined);
         if space.doors_part.is_some() {
@@ -131,6 +151,10 @@ impl SpaceHandle {
         let on_air = Arc::new(OnAir::new(facts, window, presence, Box::new(past)));
         let (commands, queue) = mpsc::channel(QUEUE_ACTS);
         let (mixing, levels) = watch::channel(None);
+        let player = player(&shared, hold, &watched, &levels);
+        let (cue, cued) = watch::channel(None::<Cue>);
+        let turns = Arc::new(Mutex::new(kept.turns));
+        let tracks = tracks_of(&space, &shared).await;
         let mut owner = Owner {
             number,
             space,
@@ -139,8 +163,16 @@ impl SpaceHandle {
             recorded: recorded.clone(),
             mixing,
             pipeline: None,
+            tracks: tracks.clone(),
+            keeping_tracks: None,
+            ending: None,
             holding: JoinSet::new(),
+            player: Arc::clone(&player),
             counted: (kept.peak, kept.joined),
+            is_to_be_removed: false,
+            cue,
+            turns_kept: super::turns::of(&turns),
+            turns: Arc::clone(&turns),
             shared: Arc::clone(&shared),
         };
         owner.resume().await?;
@@ -150,9 +182,13 @@ impl SpaceHandle {
             number,
             on_air,
             space: watched,
+            roles: Roles::new(cued, turns),
             grants,
             levels,
             recorded,
+            tracks,
+            talkback_lines: watch::Sender::default(),
+            player,
             commands,
             shared,
         }))
@@ -161,6 +197,11 @@ impl SpaceHandle {
     /// The space as it is.
     pub(crate) fn space(&self) -> Arc<Space> {
         Arc::clone(&self.space.borrow())
+    }
+
+    /// The space as it is, and as it changes; the watch ends with the space.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Space>> {
+        self.space.clone()
     }
 
     /// What a key makes of its holder here.
@@ -189,11 +230,25 @@ impl SpaceHandle {
             .unwrap_or_default()
     }
 
+    /// Takes back what was said and is not heard yet: listeners never hear it, and it is not recorded. How many frames that
+    /// were; none where the programme holds nothing.
+    pub(crate) async fn dump(&self) -> Result<usize, ActError> {
+        let Some(mixing) = self.levels.borrow().clone() else {
+            return Ok(0);
+        };
+        let (reply, answer) = oneshot::channel();
+        if mixing.inputs().try_send(Input::Dump(reply)).is_err() {
+            return Err(ActError::Closed);
+        }
+        answer.await.map_err(|_| ActError::Closed)
+    }
+
     /// What the host must know now.
     pub(crate) fn alarms(&self) -> Vec<Alarm> {
         let alarms = [
             self.dead_air_alarm(),
             self.speaker_alarm(),
+            self.host_away_alarm(),
             self.recording_alarm(),
             self.shared.store.alarm(),
             self.shared.clock.alarm(now()),
@@ -219,7 +274,22 @@ impl SpaceHandle {
     /// How often a part was passed over because the disk gave back other bytes than were recorded.
     pub(crate) fn spoilt_parts(&self) -> u64 {
         let reader = self.recorded.reader.get();
-        reader.map_or(0, Reader::unsound_parts)
+        reader.map_or(0, |reader| reader.unsound_parts())
+    }
+
+    /// Whether there is a track of a seat.
+    pub(crate) fn has_track(&self, seat: SeatNumber) -> bool {
+        self.tracks.has(seat.0)
+    }
+
+    /// The track of a seat, as far as it has come.
+    pub(crate) async fn track(
+        &self,
+        seat: SeatNumber,
+    ) -> Result<Option<TrackReader>, ArchiveError> {
+        let folder = self.shared.archives.join(&self.space().id);
+        let opened = spawn_blocking(move || TrackReader::open(&folder, seat.0)).await;
+        opened.expect("opening does not panic")
     }
 
     /// Connects a speaker to his seat.
@@ -231,18 +301,29 @@ impl SpaceHandle {
         if !self.space.borrow().stage.admits(seat) {
             return Err(PublishError::Locked);
         }
-        // The owner may wait for the disk; where there is a stage, nobody who belongs on it does.
-        let has_stage = self.levels.borrow().is_some();
-        if !has_stage {
-            self.ask(|reply| Command::Mixer { reply })
-                .await
-                .ok_or(PublishError::Over)??;
-        }
+        self.mixing().await?;
         Ok(self
             .shared
             .stage
             .publish(offer, seat_key(self.number, SeatId(seat.0)))
             .await?)
+    }
+
+    /// The mixer, started where it is not there yet.
+    pub(super) async fn mixing(&self) -> Result<Mixing, PublishError> {
+        // The owner may wait for the disk; where there is a stage, nobody who belongs on it does.
+        let mixing = self.levels.borrow().clone();
+        match mixing {
+            Some(mixing) => Ok(mixing),
+            None => self
+                .ask(|reply| Command::Mixer { reply })
+                .await
+                .ok_or(PublishError::Over)?,
+        }
+    }
+
+    pub(super) fn stage(&self) -> &Stage {
+        &self.shared.stage
     }
 
     /// Connects a listener over WebRTC.
@@ -314,12 +395,12 @@ impl SpaceHandle {
         is_granted(&self.grants.borrow(), Role::Speaker(seat), wall())
     }
 
-    /// Puts who sits there off the stage; his key stays good, but where the stage is locked he does not come back. Whether
-    /// there was anybody to be put off.
+    /// Puts who sits there off the stage; his key stays good, but where the stage is locked he does not come back, and where
+    /// there is a green room, to there. Whether there was anybody to be put off.
     pub(crate) async fn remove(&self, actor: Actor, seat: SeatNumber) -> Result<bool, ActError> {
         let space = self.space();
         let was_awaited = space.stage.lock().is_some_and(|kept| kept.contains(&seat));
-        let kept = if was_awaited {
+        let kept = if was_awaited || space.stage.green_room.is_open() {
             self.act(actor, Act::Dismiss(seat)).await.map(drop)
         } else {
             Ok(())
@@ -349,11 +430,45 @@ impl SpaceHandle {
         self.ask(|reply| Command::Close { reply }).await;
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+    pub(super) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.ok()?;
         answer.await.ok()
     }
+}
+
+/// What plays before the talk: the host's own hold music, taken up where it lies, or the node's.
+fn player(
+    shared: &Shared,
+    hold: Arc<SpaceHold>,
+    space: &watch::Receiver<Arc<Space>>,
+    mixing: &watch::Receiver<Option<Mixing>>,
+) -> Arc<Player> {
+    let player = Arc::new(Player {
+        shared: Arc::clone(&shared.own_holds),
+        hold,
+        space: space.clone(),
+        mixing: mixing.clone(),
+        own: watch::Sender::new(None),
+    });
+    if !space.borrow().state.is_over() {
+        tokio::spawn(Arc::clone(&player).resume());
+    }
+    player
+}
+
+/// The tracks that an earlier process has kept of a space.
+async fn tracks_of(space: &Space, shared: &Shared) -> KeptTracks {
+    let tracks = KeptTracks::default();
+    if space.sound.tracks && space.live_part.is_some() {
+        let folder = shared.archives.join(&space.id);
+        let kept = spawn_blocking(move || tracks_kept(&folder)).await;
+        tracks.add(kept.expect("looking does not panic"));
+    }
+    tracks
 }
 
 /// Why a speaker could not be connected.
@@ -363,6 +478,8 @@ pub(crate) enum PublishError {
     Locked,
     #[error("the space is over")]
     Over,
+    #[error("{MAX_TALKBACKS} hosts talk to the stage already")]
+    TalkbackFull,
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
     #[error(transparent)]
@@ -375,6 +492,7 @@ pub(super) fn facts(space: &Arc<Space>, counts: Counts, recorded: Recorded) -> F
     Facts {
         space: Arc::clone(space),
         page: Arc::new(pages::listen(space, &state)),
+        chapters: Arc::new(chapters::document(space)),
     }
 }
 

@@ -9,10 +9,12 @@ use std::thread;
 use axum::Router;
 use rustix::process::{Resource, getrlimit};
 use rustls::ServerConfig;
-use throng_air::accept::{self, Door};
+use throng_air::accept::{self, Aside, Door};
 use throng_air::air::Air;
 use throng_air::engine::{Backend, Connections, Engine};
+use throng_air::guests::Guests;
 use throng_air::hand_over::hand_over;
+use throng_core::network::TrustedProxies;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -99,6 +101,7 @@ impl Audience {
         routes: Router,
         doors: &mut Doors,
     ) -> io::Result<()> {
+        air.trust(doors.proxies.clone());
         let (hand_over, handed) = hand_over(HANDED_MAX, air.budget());
         let connections = Connections {
             air: Arc::clone(air),
@@ -112,7 +115,8 @@ impl Audience {
         }
         let engine = Engine::start(self.listeners, &connections, &doors.closed)?;
         doors.serving.spawn(engine.ended());
-        let serving = accept::serve_handed(handed, routes, doors.closed.clone());
+        let guests = Guests::at("audience", HANDED_MAX, doors.proxies.clone());
+        let serving = accept::serve_handed(handed, guests, routes, doors.closed.clone());
         doors.serving.spawn(serving);
         Ok(())
     }
@@ -123,15 +127,18 @@ pub(crate) struct Doors {
     serving: JoinSet<()>,
     /// The audience's sockets.
     entrances: Vec<TcpListener>,
+    /// Proxies that are believed whom they ask for.
+    proxies: TrustedProxies,
     closed: watch::Receiver<bool>,
 }
 
 impl Doors {
     /// None yet; they close when `closed` turns true.
-    pub(crate) fn new(closed: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(proxies: TrustedProxies, closed: watch::Receiver<bool>) -> Self {
         Self {
             serving: JoinSet::new(),
             entrances: Vec::new(),
+            proxies,
             closed,
         }
     }
@@ -147,6 +154,23 @@ impl Doors {
         let listener = tokio::net::TcpListener::from_std(listener)
             .expect("a bound socket that does not block");
         let door = Door::new(listener, connections_max, tls);
+        self.serving.spawn(door.serve(routes, self.closed.clone()));
+    }
+
+    /// Opens a door at which it matters from which networks people come.
+    pub(crate) fn open_to_all(
+        &mut self,
+        (listener, name): (TcpListener, &'static str),
+        connections_max: u32,
+        (tls, aside): (Option<TlsAcceptor>, Aside),
+        routes: Router,
+    ) {
+        let listener = tokio::net::TcpListener::from_std(listener)
+            .expect("a bound socket that does not block");
+        let guests = Guests::at(name, connections_max, self.proxies.clone());
+        let door = Door::new(listener, connections_max, tls)
+            .with_guests(guests)
+            .with_aside(aside);
         self.serving.spawn(door.serve(routes, self.closed.clone()));
     }
 

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls::ServerConfig;
+use throng_air::accept::Aside;
 use throng_air::air::Air;
 use throng_core::caching::BRIEF;
 use tokio_rustls::TlsAcceptor;
@@ -86,7 +87,7 @@ impl Listeners {
         air: &Arc<Air>,
         desk: &Arc<Desk>,
         metrics: (PrometheusHandle, Arc<Gathered>),
-        tls: Option<Arc<ServerConfig>>,
+        (tls, speakers): (Option<Arc<ServerConfig>>, Aside),
         doors: &mut Doors,
     ) -> io::Result<()> {
         let mut audience = air.routes().merge(api::audience_routes(Arc::clone(desk)));
@@ -102,7 +103,8 @@ impl Listeners {
                     },
                 );
                 let tls = tls.clone().map(TlsAcceptor::from);
-                doors.open(listener, DESK_CONNECTIONS_MAX, tls, routes);
+                let entrance = (listener, "desk");
+                doors.open_to_all(entrance, DESK_CONNECTIONS_MAX, (tls, speakers), routes);
             }
         }
         if let Some(port) = self.audience {

@@ -18,7 +18,7 @@ use crate::api::Desk;
 /// The label that names a worker.
 const WORKER: &str = "worker";
 /// Counters of what should never happen. They are there before it does: only so is the first time a rise that an alert sees.
-const NEVER_MET: [&str; 12] = [
+const NEVER_MET: [&str; 15] = [
     "throng_archive_dropped_parts_total",
     "throng_archive_errors_total",
     "throng_archive_gap_parts_total",
@@ -30,7 +30,10 @@ const NEVER_MET: [&str; 12] = [
     "throng_mixer_missed_frames_total",
     "throng_speakers_guessed_samples_total",
     "throng_speakers_packets_lost_total",
+    crate::api::audit::LOST,
     "throng_store_errors_total",
+    "throng_track_dropped_frames_total",
+    "throng_track_errors_total",
 ];
 /// What the stage counts that can fall again.
 const STAGE_GAUGES: &[&str] = &["speakers", "listeners", "tcp_connections"];
@@ -141,6 +144,10 @@ fn render(metrics: &PrometheusHandle, desk: &Desk) -> String {
         .iter()
         .filter(|handle| handle.dead_air_alarm().is_some());
     alarms("dead_air", silent.count() as u64);
+    let away = spaces
+        .iter()
+        .filter(|handle| handle.host_away_alarm().is_some());
+    alarms("host_away", away.count() as u64);
     let delays = spaces.iter().flat_map(|handle| handle.levels().seats);
     let longest = delays.map(|level| level.delay_samples).max().unwrap_or(0);
     metrics::gauge!("throng_speakers_delay_seconds").set(f64::from(longest) / 48_000.0);

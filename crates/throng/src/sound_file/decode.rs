@@ -15,13 +15,14 @@ use throng_media::codec::{OpusDecode, OpusDecoder, opus_decoder};
 
 use super::resample::Resampler;
 use super::wav_stream::WavStream;
-use super::{LONGEST_SAMPLES, RATE_HZ, SoundFileError, mix_down};
+use super::{RATE_HZ, SoundFileError, mix_down};
 
 /// Decodes the first sound track of a file to 48 kHz mono.
 pub(super) fn decode(
     name: &str,
     mut source: Box<dyn MediaSource>,
     extension: Option<&str>,
+    longest: usize,
 ) -> Result<Vec<f32>, SoundFileError> {
     let broken = |source: io::Error| SoundFileError::Io {
         name: name.to_owned(),
@@ -35,12 +36,13 @@ pub(super) fn decode(
         .map_err(broken)?;
     source.rewind().map_err(broken)?;
     if head == b"RIFF" {
-        return WavStream::new(BufReader::new(source), name)?.read_to_end(LONGEST_SAMPLES);
+        return WavStream::new(BufReader::new(source), name)?.read_to_end(longest);
     }
     let mut format = open(name, source, extension)?;
     let mut track = Track::open(name, format.as_ref())?;
     let mut sound = Sound {
         name,
+        longest,
         resampler: None,
         out: Vec::new(),
     };
@@ -186,6 +188,8 @@ fn open_decoder(
 /// What comes out, at 48 kHz.
 struct Sound<'a> {
     name: &'a str,
+    /// More samples are refused.
+    longest: usize,
     /// Made when the first samples tell their rate.
     resampler: Option<Resampler>,
     out: Vec<f32>,
@@ -201,7 +205,7 @@ impl Sound<'_> {
             none => none.insert(Resampler::new(self.name, rate_hz)?),
         };
         resampler.push(mono, &mut self.out);
-        if self.out.len() > LONGEST_SAMPLES {
+        if self.out.len() > self.longest {
             return Err(SoundFileError::TooLong {
                 name: self.name.to_owned(),
             });

@@ -69,7 +69,12 @@ fn wav(
 }
 
 fn from_vec(bytes: Vec<u8>) -> Result<Vec<f32>, SoundFileError> {
-    decode::decode("a test", Box::new(Cursor::new(bytes)), None)
+    decode::decode(
+        "a test",
+        Box::new(Cursor::new(bytes)),
+        None,
+        LONGEST_SAMPLES,
+    )
 }
 
 #[track_caller]

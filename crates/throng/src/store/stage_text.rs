@@ -1,9 +1,9 @@
-//! What a host has set of the stage, as text in two columns of a space. Pure.
+//! What a host has set of the stage, as text in columns of a space. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use throng_core::key::SeatNumber;
-use throng_core::space::{SeatSetting, StageSetting};
+use throng_core::space::{Place, SeatSetting, StageSetting};
 
 /// `seat:muted:gain`, with spaces between.
 pub(super) fn of_seats(stage: &StageSetting) -> String {
@@ -29,6 +29,21 @@ pub(super) fn seats(text: &str) -> Option<BTreeMap<SeatNumber, SeatSetting>> {
         Some((SeatNumber(seat.parse().ok()?), setting))
     });
     seats.collect()
+}
+
+/// `seat:place`, with spaces between.
+pub(super) fn of_places(stage: &StageSetting) -> String {
+    let texts = stage.green_room.placed();
+    let texts = texts.map(|(seat, place)| format!("{}:{}", seat.0, place.name()));
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn places(text: &str) -> Option<BTreeMap<SeatNumber, Place>> {
+    let places = text.split_ascii_whitespace().map(|one| {
+        let (seat, place) = one.split_once(':')?;
+        Some((SeatNumber(seat.parse().ok()?), Place::parse(place)?))
+    });
+    places.collect()
 }
 
 /// The seats that may be taken, with spaces between; none while it is open.

@@ -15,6 +15,7 @@ use throng_air::feed::routes as feed;
 use throng_air::room::Room;
 use throng_air::tls::tickets::TicketSecret;
 use throng_core::key::Key;
+use throng_core::network::{Network, TrustedProxies};
 
 use super::upstream::Upstream;
 use super::{Identity, Worker};
@@ -62,6 +63,14 @@ pub struct EdgeArgs {
     /// Bits per second that listeners may take together [default: 70 % of the fastest link's speed, where it tells]
     #[arg(long, value_name = "BITS")]
     pub egress_max: Option<NonZeroU64>,
+    /// Network of proxies that are believed whom they ask for by X-Forwarded-For; one flag each
+    #[arg(
+        long,
+        env = "THRONG_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub trusted_proxy: Vec<Network>,
     /// How listeners are served
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -115,7 +124,7 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
         upstream,
         desk: false,
     };
-    let mut worker = Worker::start(identity, room);
+    let mut worker = Worker::start(identity, room, TrustedProxies::new(args.trusted_proxy));
     worker.air.ladder().decide_alone();
     keep_ladder(&worker.air, engine);
     plane::keep_budget(&worker.air, plane::machine_budget(engine));

@@ -217,10 +217,15 @@ impl Elsewhere {
 /// Whether a worker answers this of a space from what it has. A space that was over before the worker knew it has no
 /// window here; and what has left the window is gone from here.
 fn is_here(on_air: &OnAir, rest: &[&str]) -> bool {
-    let has_window = on_air.is_flowing() || !on_air.facts().space.state.is_over();
+    let space = on_air.facts().space;
+    let has_window = on_air.is_flowing() || !space.state.is_over();
     match rest {
+        // A recording that is gone is gone here, whatever lies on the shelf.
+        ["hls", ..] | ["recording.m4a" | "recording.mp4"] if space.recording_deleted.is_some() => {
+            true
+        }
         []
-        | ["state.json" | "live.aac" | "live.mp4" | "live.webm"]
+        | ["chapters.json" | "state.json" | "live.aac" | "live.mp4" | "live.webm"]
         | ["hls", "main.m3u8"]
         | ["hls", _, "init.mp4" | "replay.m3u8"] => true,
         ["hls", _, "event.m3u8" | "media.m3u8"] => has_window,

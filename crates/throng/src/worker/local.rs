@@ -47,7 +47,7 @@ pub async fn run() -> Result<(), ServeError> {
         upstream,
         desk: config.shares_desk(),
     };
-    let mut worker = Worker::start(identity, room);
+    let mut worker = Worker::start(identity, room, config.trusted_proxies());
     keep_ladder(&worker.air, config.engine);
     plane::keep_budget(&worker.air, plane::worker_budget(&config));
     overflow::keep(&worker.air, &config.overflow, config.air_workers)?;

@@ -153,6 +153,12 @@ async fn only_the_right_key_opens_a_door() {
         ("DELETE", &format!("{path}/speakers/1/link")),
         ("DELETE", &format!("{path}/speakers/1/session")),
         ("PATCH", &format!("{path}/speakers/1")),
+        ("GET", &format!("{path}/cohosts")),
+        ("POST", &format!("{path}/cohosts")),
+        ("DELETE", &format!("{path}/cohosts/1")),
+        ("PUT", &format!("{path}/cue")),
+        ("DELETE", &format!("{path}/cue")),
+        ("GET", &format!("{path}/turns")),
     ] {
         let unknown = "A".repeat(43);
         for key in [&*unknown, &other.host, "nonsense", ""] {

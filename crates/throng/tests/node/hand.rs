@@ -10,14 +10,14 @@ use crate::house::{Created, House, json, problem, send};
 use crate::wire::Answer;
 
 /// Turns of 20 ms within which what a host does has reached everybody's ears: a second.
-const SOON_TURNS: usize = 50;
+pub(crate) const SOON_TURNS: usize = 50;
 /// Far more than anything takes.
 const PATIENCE_TURNS: usize = 1_000;
 /// Somebody who speaks is louder, and the coding noise of silence softer by far.
-const HEARD_DB: f32 = -50.0;
+pub(crate) const HEARD_DB: f32 = -50.0;
 
 /// Somebody on stage who hums a tone, or says nothing. What he hears paces what he says: a packet for a packet.
-struct Voice {
+pub(crate) struct Voice {
     client: Client,
     resource: String,
     encoder: Box<OpusEncoder>,
@@ -27,7 +27,7 @@ struct Voice {
 }
 
 impl Voice {
-    async fn join(house: &House, space: &Created, seat: usize, loudness: f32) -> Self {
+    pub(crate) async fn join(house: &House, space: &Created, seat: usize, loudness: f32) -> Self {
         let (pending, offer) = Client::offer(ClientKind::Speaker, Transport::Udp);
         let answer = knock(house, space, seat, &offer).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
@@ -49,7 +49,7 @@ impl Voice {
     }
 
     /// Says one frame, and gives how loud it was what he heard, in dB.
-    async fn turn(&mut self) -> f32 {
+    pub(crate) async fn turn(&mut self) -> f32 {
         let heard = self.client.recv().await.expect("he is on stage");
         // A period of 400 Hz has 120 samples, a frame eight of them.
         let tone = std::array::from_fn(|i| {
@@ -65,7 +65,7 @@ impl Voice {
     }
 
     /// Turns of both until he hears what is asked for; how many it took.
-    async fn until(&mut self, other: &mut Self, is_so: impl Fn(f32) -> bool) -> usize {
+    pub(crate) async fn until(&mut self, other: &mut Self, is_so: impl Fn(f32) -> bool) -> usize {
         for turn in 0..PATIENCE_TURNS {
             let (heard, _) = tokio::join!(self.turn(), other.turn());
             if is_so(heard) {
@@ -90,12 +90,24 @@ async fn knocks(house: &House, space: &Created, seat: usize) -> Answer {
 }
 
 /// A call of the host about something under the space.
-async fn hand(house: &House, space: &Created, method: &str, at: &str, body: &str) -> Answer {
+pub(crate) async fn hand(
+    house: &House,
+    space: &Created,
+    method: &str,
+    at: &str,
+    body: &str,
+) -> Answer {
     let path = format!("/api/spaces/{}{at}", space.slug);
     house.call(method, &path, &space.host, body).await
 }
 
-async fn done(house: &House, space: &Created, method: &str, at: &str, body: &str) -> Value {
+pub(crate) async fn done(
+    house: &House,
+    space: &Created,
+    method: &str,
+    at: &str,
+    body: &str,
+) -> Value {
     let answer = hand(house, space, method, at, body).await;
     match answer.status {
         204 => Value::Null,
@@ -104,12 +116,12 @@ async fn done(house: &House, space: &Created, method: &str, at: &str, body: &str
     }
 }
 
-async fn shown(house: &House, space: &Created) -> Value {
+pub(crate) async fn shown(house: &House, space: &Created) -> Value {
     done(house, space, "GET", "", "").await
 }
 
 /// Turns until the space is shown so.
-async fn until_shown(
+pub(crate) async fn until_shown(
     house: &House,
     space: &Created,
     voices: &mut [&mut Voice],

@@ -64,6 +64,9 @@ impl House {
             listeners_max: None,
             egress_max: None,
             overflow: Vec::new(),
+            webhooks_allow: vec!["127.0.0.0/8".parse().unwrap()],
+            calls_max: 100_000.try_into().unwrap(),
+            trusted_proxy: Vec::new(),
         };
         Self::start_with(config, folder).await
     }
@@ -179,7 +182,7 @@ pub(crate) fn problem(answer: &Answer, status: u16, kind: &str) -> Value {
     document
 }
 
-fn key_of(link: &str) -> String {
+pub(crate) fn key_of(link: &str) -> String {
     link.split_once("#key=").unwrap().1.to_owned()
 }
 

@@ -9,13 +9,17 @@
 #[path = "../../../throng-air/tests/air/wire.rs"]
 mod wire;
 
+mod craft;
 mod desk;
 mod hand;
 mod house;
+mod keeping;
 mod ladder;
 mod life;
+mod outbox;
 mod pages;
 mod rehearsal;
+mod roles;
 mod secrets;
 mod store;
 mod tls;

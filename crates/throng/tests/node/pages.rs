@@ -82,6 +82,56 @@ async fn the_page_is_light() {
     assert!(page.body.len() <= 12 * 1024, "{} bytes", page.body.len());
 }
 
+/// A body on the wire.
+async fn weighed(house: &House, path: &str) -> usize {
+    let mut wire = Wire::connect(house.listen).await;
+    let answer = wire.fetch("GET", path, "accept-encoding: gzip\r\n").await;
+    assert_eq!(answer.status, 200, "{path}");
+    assert_eq!(answer.header("content-encoding"), "gzip", "{path}");
+    answer.body.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_replay_needs_before_its_first_sound_is_light_too() {
+    let house = House::start().await;
+    let path = format!("/s/{}", house.announce(&"x".repeat(200)).await.slug);
+    let mut bytes = weighed(&house, &path).await;
+    for file in ["replay.js", "controls.css"] {
+        bytes += weighed(&house, &format!("{path}/{file}")).await;
+    }
+    assert!(bytes <= 14 * 1024, "{bytes} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_file_that_the_page_loads_besides_itself_is_there() {
+    let house = House::start().await;
+    let path = format!("/s/{}", house.announce("A space").await.slug);
+    let page = house.get(&path).await;
+    let (edition, _) = page
+        .text()
+        .split_once("controls.css?")
+        .unwrap()
+        .1
+        .split_at(8);
+    assert!(edition.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let mut sources = vec![page.text().to_owned()];
+    let mut known = std::collections::BTreeSet::new();
+    while let Some(source) = sources.pop() {
+        for name in between(&source, "more('", "')") {
+            let file = house.get(&format!("{path}/{name}.js?{edition}")).await;
+            assert_eq!(file.status, 200, "{name}");
+            assert!(file.header("content-type").starts_with("text/javascript"));
+            assert_eq!(file.header("cache-control"), "public, max-age=60");
+            assert!(!file.text().contains(" // "), "{name}: remarks stay here");
+            if known.insert(name.to_owned()) {
+                sources.push(file.text().to_owned());
+            }
+        }
+    }
+    let all = ["chapters", "controls", "replay", "start-over", "waiting"];
+    assert!(known.iter().eq(all), "{known:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_file_that_a_page_of_the_desk_names_is_there() {
     let house = House::start().await;

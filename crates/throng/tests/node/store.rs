@@ -38,6 +38,8 @@ fn space(id: &str) -> Space {
             muted: None,
             gain_db: Some(-20),
         },
+        Act::Level(false),
+        Act::KeepTracks(true),
         Act::LockStage {
             seated: [2].map(SeatNumber).into(),
         },

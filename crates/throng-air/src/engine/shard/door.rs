@@ -9,7 +9,7 @@ use super::{Interest, Place, Port, READ_MAX_BYTES, Refused, Said, Shard, Slot, W
 use crate::answer::Reply;
 use crate::drain::Successor;
 use crate::engine::answer::{Framed, refusal, reply};
-use crate::engine::head::{self, Asked, Head};
+use crate::engine::head::{self, Asked, Head, Wish};
 use crate::engine::port::Taken;
 use crate::hand_over::Stream;
 use crate::hls;
@@ -103,7 +103,17 @@ impl<P: Port> Shard<P> {
             Head::Refuse(refused) => {
                 self.refuse(place, &refusal(refused), Refused::Head(refused));
             }
-            Head::Wish(wish) => self.fulfil(place, wish, whole),
+            Head::Wish(wish) => {
+                let Some(is_forwarded) = self.on_whose_behalf(place, wish.is_forwarded) else {
+                    let read = whole.to_vec();
+                    return self.ask_who(place, read, said);
+                };
+                let wish = Wish {
+                    is_forwarded,
+                    ..wish
+                };
+                self.fulfil(place, wish, whole);
+            }
         }
     }
 
@@ -128,7 +138,7 @@ impl<P: Port> Shard<P> {
         self.drop(place);
     }
 
-    fn wait_for_more(&mut self, place: Place, read: Vec<u8>, said: Said) {
+    pub(super) fn wait_for_more(&mut self, place: Place, read: Vec<u8>, said: Said) {
         if self.heads.len() >= HEADS_MAX {
             return self.turn_away(place, Refused::Unfinished);
         }
@@ -238,6 +248,7 @@ impl<P: Port> Shard<P> {
     /// A connection is an ordinary one now.
     pub(super) fn release(&mut self, place: Place, stream: Stream) {
         self.slots[place as usize] = Slot::Empty;
+        self.proxies.remove(&place);
         self.connections -= 1;
         self.air.budget().left();
         if let Some((read, reserved)) = self.releasing.remove(&place) {

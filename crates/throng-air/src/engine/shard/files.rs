@@ -93,6 +93,7 @@ impl<P: Port> Shard<P> {
             (framed, Door::Page)
         };
         match wish.what {
+            What::Chapters(slug) => Some(page(&self.air.find(slug)?.facts().chapters)),
             What::Hls(_) | What::HoldFile(_) => None,
             What::Index => Some(page(&*self.air.index()?)),
             What::LiveHead(asked) => {
@@ -108,9 +109,9 @@ impl<P: Port> Shard<P> {
                 let on_air = self.air.find(slug)?;
                 Some((answer::state(&self.air, &on_air, keeps), Door::Page))
             }
-            What::Waiting(slug) => {
+            What::OfPage(slug, file) => {
                 self.air.find(slug)?;
-                Some(page(self.air.waiting()))
+                Some(page(self.air.of_page(file)))
             }
         }
     }

@@ -44,7 +44,13 @@ impl<P: Port> Shard<P> {
                 ..
             }
         );
+        // Behind a proxy there are many, and it has nothing to say before one of them has.
+        let is_ours = self
+            .air
+            .proxies()
+            .is_some_and(|proxies| proxies.trusts(address));
         if is_silent
+            && !is_ours
             && !self
                 .silence
                 .bears(Prefix::of(address), self.connections_max)

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use throng_core::admission::Limits;
+use throng_core::network::TrustedProxies;
 use throng_core::playlist::HOLD_LIMIT_MS;
 use throng_core::rendition::RENDITION_COUNT;
 use throng_core::timeline::PartIndex;
@@ -17,6 +18,7 @@ use crate::engine::port::Taken;
 use crate::hand_over::hand_over;
 use crate::on_air::OnAir;
 use crate::on_air::tests::on_air;
+use crate::space_file::PageFile;
 
 /// What peers have said and were told.
 #[derive(Default)]
@@ -85,7 +87,7 @@ fn shard(on_air: &Arc<OnAir>) -> Shard<Wires> {
     };
     let pages = Pages {
         not_found: page("not here"),
-        waiting: page("for those who wait"),
+        files: PageFile::ALL.map(|_| page("a file")),
     };
     let air = Air::new(headers, pages, page("the list"));
     air.add("a", Arc::clone(on_air));
@@ -348,4 +350,65 @@ fn newcomers_are_told_to_come_again_only_where_nobody_takes_over() {
         assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{told}");
         assert_eq!(told.contains("retry-after: "), status == "503", "{told}");
     }
+}
+
+/// What somebody at this address is told, in a full house, who asks without a number for the list of renditions and says
+/// that he asks for another; and whether it had to be asked who he is.
+fn told_who_asks_for_another(proxies: &[&str], address: &str) -> (String, bool) {
+    let mut shard = full();
+    shard.air.room().limit(Limits {
+        slots: Some(300),
+        egress_bits: None,
+    });
+    let proxies = proxies.iter().map(|network| network.parse().unwrap());
+    shard.air.trust(TrustedProxies::new(proxies.collect()));
+    let head = "GET /s/a/hls/main.m3u8 HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.9\r\n\r\n";
+    shard.hear(300, head);
+    shard.react(Event::Arrived(300));
+    let is_asked = shard.port.asked == [300];
+    if is_asked {
+        assert!(shard.told(300).is_empty(), "it is not known who he is");
+        shard.react(Event::Peer(300, address.parse().unwrap()));
+    }
+    let told = shard.told(300).concat();
+    let status = String::from_utf8_lossy(&told)[..12].to_owned();
+    // On the same connection it is known.
+    shard.hear(300, head);
+    shard.react(Event::Readable(300));
+    shard.go_on();
+    assert!(shard.port.asked.len() <= 1);
+    (status, is_asked)
+}
+
+#[test]
+fn only_proxies_of_ours_ask_for_others_once_they_are_named() {
+    let ours = ["10.0.0.0/8"];
+    let (ok, wait) = ("HTTP/1.1 200".to_owned(), "HTTP/1.1 503".to_owned());
+    assert_eq!(
+        told_who_asks_for_another(&ours, "10.0.0.1"),
+        (ok.clone(), true)
+    );
+    assert_eq!(
+        told_who_asks_for_another(&ours, "::ffff:10.0.0.1"),
+        (ok.clone(), true)
+    );
+    assert_eq!(told_who_asks_for_another(&ours, "192.0.2.1"), (wait, true));
+    assert_eq!(told_who_asks_for_another(&[], "192.0.2.1"), (ok, false));
+}
+
+#[test]
+fn a_proxy_that_has_nothing_to_say_is_not_one_of_too_many() {
+    let mut shard = shard(&on_air());
+    shard
+        .air
+        .trust(TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]));
+    (0..5_000).for_each(|place| shard.react(Event::Arrived(place)));
+    for place in 0..5_000 {
+        shard.react(Event::Peer(place, "10.0.0.1".parse().unwrap()));
+    }
+    assert_eq!(shard.connections, 5_000);
+    for place in 0..5_000 {
+        shard.react(Event::Peer(place, "192.0.2.1".parse().unwrap()));
+    }
+    assert!(shard.connections < 5_000, "others are");
 }

@@ -82,7 +82,7 @@ pub enum Down {
         /// How far it has come at the publisher.
         next: PartIndex,
     },
-    /// A space as it is now, with its page.
+    /// A space as it is now, with its page and chapters.
     Space(Facts),
 }
 
@@ -131,6 +131,7 @@ impl Message for Down {
             12 => Self::Space(Facts {
                 space: Arc::new(space(&mut reader)?),
                 page: Arc::new(document(&mut reader)?),
+                chapters: Arc::new(document(&mut reader)?),
             }),
             _ => return Err(Malformed("a kind that does not exist")),
         };
@@ -192,6 +193,7 @@ impl Message for Down {
                 out.put_u8(12);
                 put_space(out, &facts.space);
                 put_document(out, &facts.page);
+                put_document(out, &facts.chapters);
             }
         }
     }

@@ -1,8 +1,12 @@
 //! A space, field by field. What breaks the rules of a space does not read as one.
 
+use std::num::NonZeroU32;
+
 use bytes::BufMut;
 use throng_core::dates::{CORRECTIONS_MAX, Correction, Corrections};
-use throng_core::space::{Space, StageSetting, State};
+use throng_core::space::{
+    Chapters, DeletedBy, Deletion, ProgrammeSetting, SoundSetting, Space, StageSetting, State,
+};
 use throng_core::time::UnixMillis;
 
 use super::super::TEXT_MAX_BYTES;
@@ -24,11 +28,21 @@ pub(super) fn put_space(out: &mut Vec<u8>, space: &Space) {
     put_option(out, space.delay_reason.as_ref(), |out, reason| {
         put_bytes(out, reason.as_bytes());
     });
+    put_option(out, space.programme.message.as_ref(), |out, message| {
+        put_bytes(out, message.as_bytes());
+    });
     out.put_u32(space.speakers);
     let corrections: Vec<_> = space.corrections.iter().collect();
     put_list(out, &corrections, |out, correction| {
         out.put_u64(correction.segment);
         out.put_i64(correction.by_ms);
+    });
+    put_option(out, space.keep_recording_days, |out, days| {
+        out.put_u32(days.get());
+    });
+    put_option(out, space.recording_deleted, |out, deletion| {
+        out.put_i64(deletion.at.0);
+        put_bytes(out, deletion.by.name().as_bytes());
     });
 }
 
@@ -47,11 +61,21 @@ pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
         started_at: reader.option(time)?,
         ended_at: reader.option(time)?,
         delay_reason: reader.option(|reader| reader.text(TEXT_MAX_BYTES))?,
+        programme: ProgrammeSetting {
+            message: reader.option(|reader| reader.text(TEXT_MAX_BYTES))?,
+            // It is in the sound already.
+            delay_seconds: 0,
+        },
         speakers: reader.u32()?,
         corrections: corrections(reader)?,
+        keep_recording_days: reader.option(days)?,
+        recording_deleted: reader.option(deletion)?,
         // The host's own affairs: they are not told.
         expected_listeners: None,
         stage: StageSetting::default(),
+        // They are told as the document that listeners get.
+        chapters: Chapters::default(),
+        sound: SoundSetting::default(),
     };
     space.check_invariants().map_err(Malformed)?;
     Ok(space)
@@ -65,6 +89,18 @@ fn corrections(reader: &mut Reader) -> Result<Corrections, Malformed> {
         })
     })?;
     Corrections::new(corrections).ok_or(Malformed("dates that do not follow one another"))
+}
+
+fn days(reader: &mut Reader) -> Result<NonZeroU32, Malformed> {
+    NonZeroU32::new(reader.u32()?).ok_or(Malformed("a recording that is kept for no day"))
+}
+
+fn deletion(reader: &mut Reader) -> Result<Deletion, Malformed> {
+    Ok(Deletion {
+        at: time(reader)?,
+        by: DeletedBy::parse(&reader.text(TEXT_MAX_BYTES)?)
+            .ok_or(Malformed("a recording that nobody has deleted"))?,
+    })
 }
 
 fn time(reader: &mut Reader) -> Result<UnixMillis, Malformed> {

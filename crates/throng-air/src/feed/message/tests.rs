@@ -51,6 +51,7 @@ fn space() -> impl Strategy<Value = Space> {
                 expected_listeners: None,
             };
             let mut space = Space::announce(UnixMillis(now), announcement).unwrap();
+            space.programme.message = (now % 2 == 0).then(|| "Slides: ß".to_owned());
             space.correct_dates(Now {
                 wall: space.created_at.shifted_ms(now),
                 steady: space.created_at,
@@ -66,10 +67,12 @@ fn space() -> impl Strategy<Value = Space> {
 
 fn down() -> impl Strategy<Value = Down> {
     let facts = (space(), "[a-z<>]{0,300}").prop_map(|(space, text)| {
+        let chapters = Document::new(text.clone(), "application/json+chapters", "no-store");
         let page = Document::new(text, "text/html", "no-store");
         Down::Space(Facts {
             space: Arc::new(space),
             page: Arc::new(page.with_policy("default-src 'none'".parse().unwrap())),
+            chapters: Arc::new(chapters),
         })
     });
     let five = [const { Bytes::from_static(b"ftyp") }; 5];

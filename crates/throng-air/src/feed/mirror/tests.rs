@@ -15,6 +15,7 @@ use super::*;
 use crate::air::Pages;
 use crate::document::Document;
 use crate::presence::{Counts, Player};
+use crate::space_file::PageFile;
 
 fn headers() -> Headers {
     let header = [const { Bytes::from_static(b"header") }; RENDITION_COUNT];
@@ -31,7 +32,7 @@ fn document(text: &str) -> Document {
 fn house() -> Arc<Air> {
     let pages = Pages {
         not_found: document("not here"),
-        waiting: document("for those who wait"),
+        files: PageFile::ALL.map(|_| document("a file")),
     };
     Air::new(headers(), pages, document("nothing"))
 }
@@ -63,6 +64,7 @@ fn facts(title: &str) -> Facts {
     Facts {
         space: Arc::new(space),
         page: Arc::new(document(title)),
+        chapters: Arc::new(document(title)),
     }
 }
 
@@ -136,7 +138,7 @@ fn sound_of(mirror: &Mirror, slug: &str, index: u64) -> Bytes {
 async fn who_has_not_been_told_what_is_on_air_tells_nobody_that_nothing_is() {
     let pages = Pages {
         not_found: document("not here"),
-        waiting: document("for those who wait"),
+        files: PageFile::ALL.map(|_| document("a file")),
     };
     let (between, mut mirror) = (Air::new(headers(), pages, None), mirror());
     let mut cable = Cable::plug(&between, &mut mirror);

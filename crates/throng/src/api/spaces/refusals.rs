@@ -46,6 +46,18 @@ pub(super) fn refused(refusal: &Refusal) -> Problem {
             detail,
         )
         .in_state(state.name()),
+        Refusal::UnknownChapter { .. } => Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown-chapter",
+            "There is no such chapter",
+            detail,
+        ),
+        Refusal::NotForCohosts { .. } => Problem::new(
+            StatusCode::FORBIDDEN,
+            "not-allowed",
+            "Your link does not allow this",
+            detail,
+        ),
         _ => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "refused",

@@ -1,4 +1,4 @@
-//! The host's hand on the stage: mute, gain, remove, revoke; and how seats are shown.
+//! The host's hand on the stage: mute, gain, place, remove, revoke; and how seats are shown.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use throng_core::key::{Role, SeatNumber};
-use throng_core::space::{Act, Actor, GAIN_DB_MAX, GAIN_DB_MIN, Space};
+use throng_core::space::{Act, GAIN_DB_MAX, GAIN_DB_MIN, Place, Space};
 
 use super::refusals::act_problem;
 use super::{Answer, parse, uncached};
@@ -19,7 +19,7 @@ use crate::api::{Desk, not_allowed};
 use crate::origin::SpaceHandle;
 
 /// What is to be changed of a seat; an absent field leaves things as they are.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SeatEdit")]
 pub(crate) struct SeatBody {
@@ -27,6 +27,18 @@ pub(crate) struct SeatBody {
     /// Whole decibels.
     #[schemars(range(min = GAIN_DB_MIN, max = GAIN_DB_MAX))]
     gain_db: Option<i32>,
+    place: Option<PlaceBody>,
+}
+
+/// Where who sits there is.
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Place")]
+pub(crate) enum PlaceBody {
+    /// He hears the stage; nobody hears him.
+    GreenRoom,
+    /// He is heard.
+    Stage,
 }
 
 /// A seat as the API shows it.
@@ -48,7 +60,13 @@ pub(crate) struct SeatJson {
     muted_by_host: bool,
     muted_by_self: bool,
     gain_db: i32,
+    place: PlaceBody,
+    /// Whether he is heard now.
     talking: bool,
+    /// Whether there is a track of what was said here.
+    has_track: bool,
+    /// Whether a host talks to him now, off air.
+    talked_to: bool,
     /// Of his microphone, whatever the gain; null where nobody is connected.
     level_dbov: Option<f32>,
 }
@@ -61,32 +79,53 @@ pub(in crate::api) async fn set(
     body: Bytes,
 ) -> Answer {
     let handle = desk.space(&slug)?;
-    let actor = match desk.role(&handle, &headers)? {
-        Role::Host => Actor::Host,
-        Role::Operator => Actor::Operator,
+    match desk.role(&handle, &headers)? {
         Role::Speaker(own) if own.0 == seat => return tell_own_mute(&desk, &handle, own, &body),
         Role::Speaker(_) => {
             return Err(not_allowed(
                 "A speaker's link changes nothing of another seat. Ask the host to do this.",
             ));
         }
-    };
+        Role::Cohost(_) | Role::Host | Role::Operator => {}
+    }
+    let actor = desk.actor(&handle, &headers)?;
     let seat = known_seat(&handle.space(), seat)?;
-    let SeatBody { muted, gain_db } = parse(&body)?;
-    let act = Act::SetSeat {
+    let acts = changes(seat, parse(&body)?);
+    handle.edit(actor, acts).await.map_err(act_problem)?;
+    Ok(uncached(Json(desk.describe(&handle))).into_response())
+}
+
+/// What a body asks for: all of it, or nothing.
+fn changes(seat: SeatNumber, body: SeatBody) -> Vec<Act> {
+    let SeatBody {
+        muted,
+        gain_db,
+        place,
+    } = body;
+    let set = Act::SetSeat {
         seat,
         muted,
         gain_db,
     };
-    handle.act(actor, act).await.map_err(act_problem)?;
-    Ok(uncached(Json(desk.describe(&handle))).into_response())
+    let place = place.map(|place| Act::Place {
+        seat,
+        place: match place {
+            PlaceBody::GreenRoom => Place::GreenRoom,
+            PlaceBody::Stage => Place::Stage,
+        },
+    });
+    std::iter::once(set).chain(place).collect()
 }
 
 fn tell_own_mute(desk: &Desk, handle: &SpaceHandle, seat: SeatNumber, body: &[u8]) -> Answer {
-    let SeatBody { muted, gain_db } = parse(body)?;
-    if gain_db.is_some() {
+    let SeatBody {
+        muted,
+        gain_db,
+        place,
+    } = parse(body)?;
+    if gain_db.is_some() || place.is_some() {
         return Err(not_allowed(
-            "A speaker mutes himself, but the gain is the host's. Ask the host to change it.",
+            "A speaker mutes himself, but gain and place are the host's. Ask the host to change them.",
         ));
     }
     if let Some(muted) = muted {
@@ -135,7 +174,7 @@ pub(in crate::api) async fn revoke_link(
 }
 
 /// The seat of that number, if the space has it.
-pub(super) fn known_seat(space: &Space, seat: u32) -> Result<SeatNumber, Problem> {
+pub(in crate::api) fn known_seat(space: &Space, seat: u32) -> Result<SeatNumber, Problem> {
     let seats = space.speakers;
     if (1..=seats).contains(&seat) {
         return Ok(SeatNumber(seat));
@@ -150,7 +189,8 @@ pub(super) fn known_seat(space: &Space, seat: u32) -> Result<SeatNumber, Problem
 
 /// All seats of a space, in order.
 pub(super) fn shown(handle: &SpaceHandle, space: &Space) -> Vec<SeatJson> {
-    let levels = handle.levels().seats;
+    let levels = handle.levels();
+    let (levels, talkbacks) = (levels.seats, levels.talkbacks);
     let seats = (1..=space.speakers).map(|seat| {
         let level = levels.iter().find(|level| level.seat == seat);
         let number = SeatNumber(seat);
@@ -165,7 +205,13 @@ pub(super) fn shown(handle: &SpaceHandle, space: &Space) -> Vec<SeatJson> {
             muted_by_host: setting.muted,
             muted_by_self,
             gain_db: setting.gain_db,
+            place: match space.stage.green_room.place(number) {
+                Place::GreenRoom => PlaceBody::GreenRoom,
+                Place::Stage => PlaceBody::Stage,
+            },
             talking: level.is_some_and(|level| level.talking),
+            has_track: handle.has_track(number),
+            talked_to: talkbacks.iter().any(|line| line.reaches(seat)),
             level_dbov: level.map(|level| level.level_dbov),
         }
     });

@@ -67,46 +67,50 @@ fn create_asks_with_the_operator_key_and_prints_the_answer_unchanged() {
     );
 }
 
-#[test]
-fn each_step_asks_its_own_route() {
-    for (command, method, target) in [
-        (&["show", "a"][..], "GET", "/api/spaces/a"),
-        (&["open-doors", "a"], "POST", "/api/spaces/a/open-doors"),
-        (&["go-live", "a"], "POST", "/api/spaces/a/go-live"),
-        (&["end", "a"], "POST", "/api/spaces/a/end"),
-        (&["cancel", "a"], "POST", "/api/spaces/a/cancel"),
-        (&["delete", "a"], "DELETE", "/api/spaces/a"),
-        (
-            &[
-                "delay",
-                "a",
-                "--until",
-                "2026-12-01T20:30:00Z",
-                "--reason",
-                "r",
-            ],
-            "PATCH",
-            "/api/spaces/a",
-        ),
-        (
-            &["remove", "a", "2"],
-            "DELETE",
-            "/api/spaces/a/speakers/2/session",
-        ),
-        (
-            &["revoke-link", "a", "2"],
-            "DELETE",
-            "/api/spaces/a/speakers/2/link",
-        ),
-    ] {
-        let (server, done, _) = answered(command, r#"{"slug":"a"}"#);
+/// Commands, each with what it asks for.
+fn assert_asked(commands: &[(&str, &str)]) {
+    for (command, wanted) in commands {
+        let command: Vec<_> = command.split(' ').collect();
+        let (server, done, _) = answered(&command, r#"{"slug":"a"}"#);
         done.unwrap();
         let asked = &server.asked()[0];
-        assert_eq!(
-            (asked.method.as_str(), asked.target.as_str()),
-            (method, target)
-        );
+        assert_eq!(format!("{} {}", asked.method, asked.target), *wanted);
     }
+}
+
+#[test]
+fn each_step_asks_its_own_route() {
+    assert_asked(&[
+        ("show a", "GET /api/spaces/a"),
+        ("edit a --title T", "PATCH /api/spaces/a"),
+        ("open-doors a", "POST /api/spaces/a/open-doors"),
+        ("go-live a", "POST /api/spaces/a/go-live"),
+        ("end a", "POST /api/spaces/a/end"),
+        ("cancel a", "POST /api/spaces/a/cancel"),
+        ("delete a", "DELETE /api/spaces/a"),
+        (
+            "delay a --until 2026-12-01T20:30:00Z --reason r",
+            "PATCH /api/spaces/a",
+        ),
+        ("remove a 2", "DELETE /api/spaces/a/speakers/2/session"),
+        ("renew-link a 2", "POST /api/spaces/a/speakers/2/link"),
+        ("revoke-link a 2", "DELETE /api/spaces/a/speakers/2/link"),
+    ]);
+}
+
+#[test]
+fn what_is_recorded_has_routes_of_its_own() {
+    assert_asked(&[
+        ("chapters a", "GET /api/spaces/a"),
+        (
+            "chapter a --title T --at 12.5",
+            "POST /api/spaces/a/chapters",
+        ),
+        ("edit-chapter a 3 --at 1", "PATCH /api/spaces/a/chapters/3"),
+        ("remove-chapter a 3", "DELETE /api/spaces/a/chapters/3"),
+        ("keep-recording a --days 30", "PATCH /api/spaces/a"),
+        ("delete-recording a", "DELETE /api/spaces/a/recording"),
+    ]);
 }
 
 #[test]
@@ -219,4 +223,80 @@ fn the_named_folder_goes_before_the_environment_and_a_missing_key_says_what_to_d
             .exit_code(),
         2
     );
+}
+
+/// A command, what the server answers it, what it asks for, and a word of what it says.
+const ROLES: &str = r#"
+green-room a on           | {}                         | PATCH /api/spaces/a {"green_room":true}              | wait in
+green-room a off          | {}                         | PATCH /api/spaces/a {"green_room":false}             | at once
+to-stage a 2              | {}                         | PATCH /api/spaces/a/speakers/2 {"place":"stage"}     | 2 is on stage
+to-green-room a 2         | {}                         | PATCH /api/spaces/a/speakers/2 {"place":"green_room"} | in the green room
+cue a                     | {"cue":{"at":"noon"}}      | PUT /api/spaces/a/cue {"in_seconds":10}              | on air at noon
+cue a --seconds 5         | {}                         | PUT /api/spaces/a/cue {"in_seconds":5}               | on air
+stop-cue a                | {}                         | DELETE /api/spaces/a/cue                             | stopped
+add-cohost a              | {"cohost_url":"u"}         | POST /api/spaces/a/cohosts                           | cohost      u
+cohosts a                 | {"cohosts":[]}             | GET /api/spaces/a/cohosts                            | no cohosts
+cohosts a                 | {"cohosts":[{"cohost":3,"at_desk":true}]} | GET /api/spaces/a/cohosts             | cohost 3    at the desk
+revoke-cohost a 3         | {}                         | DELETE /api/spaces/a/cohosts/3                       | nothing any more
+turns a                   | {"turns":[{"seat":2,"from_seconds":0.32,"until_seconds":12.8}],"shares":[]} | GET /api/spaces/a/turns | 0.32      12.80  speaker 2
+turns a                   | {"turns":[],"shares":[{"seat":2,"seconds":12.48,"share":0.5}]} | GET /api/spaces/a/turns | speaker 2: 12 s, 50 %
+turns a                   | {"turns":[],"shares":[]}   | GET /api/spaces/a/turns                              | nobody
+"#;
+
+#[test]
+fn who_is_where_and_who_runs_the_space_is_one_request_each() {
+    for line in ROLES.trim().lines() {
+        let cells: Vec<&'static str> = line.split('|').map(str::trim).collect();
+        let command: Vec<_> = cells[0].split(' ').collect();
+        let (server, done, output) = answered(&command, cells[1]);
+        done.unwrap();
+        assert!(output.contains(cells[3]), "{line}: {output}");
+        let asked = &server.asked()[0];
+        let asked = format!("{} {} {}", asked.method, asked.target, asked.body);
+        assert_eq!(asked.trim(), cells[2]);
+    }
+    for wrong in [
+        "cue a --seconds 2",
+        "cue a --seconds 31",
+        "green-room a maybe",
+        "to-stage a 0",
+    ] {
+        let all = ["space"].into_iter().chain(wrong.split(' '));
+        assert!(Cli::try_parse_from(all).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_chapter_is_told_with_its_number_and_its_place() {
+    let answer =
+        r#"{"chapters":[{"id":7,"at_seconds":3723.54,"title":"Questions"}],"state":"live"}"#;
+    let (_, done, output) = answered(&["chapters", "a"], answer);
+    done.unwrap();
+    assert_eq!(output, "   7  1:02:03.5  Questions\n");
+    let (_, done, output) = answered(&["chapters", "a", "--json"], answer);
+    done.unwrap();
+    let told: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(
+        told.as_object().unwrap().len(),
+        1,
+        "of a space, its chapters"
+    );
+}
+
+#[test]
+fn the_audit_is_told_act_by_act() {
+    let answer = r#"{"acts":[{"number":2,"at":"2026-12-01T20:00:00.000Z","role":"host","key":"0a1b2c3d","method":"PATCH",
+        "path":"/speakers/1","changed":["muted=true"],"status":200}],"next":null}"#;
+    let (server, done, output) = answered(&["audit", "a", "--limit", "5", "--before", "3"], answer);
+    done.unwrap();
+    assert_eq!(
+        output,
+        "     2 2026-12-01T20:00:00.000Z host     0a1b2c3d 200 PATCH  /speakers/1 muted=true\n"
+    );
+    assert_eq!(
+        server.asked()[0].target,
+        "/api/spaces/a/audit?limit=5&before=3"
+    );
+    let (_, _, output) = answered(&["audit", "a"], r#"{"acts":[],"next":null}"#);
+    assert_eq!(output, "nothing has been done yet\n");
 }

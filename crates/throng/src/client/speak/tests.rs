@@ -64,6 +64,7 @@ fn spoken_at(
         file: Some(path.clone()),
         again: false,
         out: None,
+        talkback: None,
         json: true,
     };
     let mut talk = Talk::open(Some(&path), false).unwrap();

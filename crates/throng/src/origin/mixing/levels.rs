@@ -1,7 +1,11 @@
 //! What the mixer tells of its stage: to the desk ten times a second, and to the metrics.
 
+use throng_core::space::Place;
+use throng_core::timeline::PartIndex;
+use throng_media::delay::Standing;
 use throng_media::jitter::Counters;
 
+use super::talkback::TalkbackLevel;
 use crate::origin::dead_air::DeadAir;
 use crate::origin::reception::Trouble;
 
@@ -12,12 +16,20 @@ pub(crate) struct Levels {
     pub(crate) seats: Vec<SeatLevel>,
     /// That listeners hear nobody, while they should.
     pub(crate) dead_air: Option<DeadAir>,
+    /// The part in which listeners hear what was said then, where they do.
+    pub(crate) live_part: Option<PartIndex>,
+    /// By how much the programme is late.
+    pub(crate) delay: Standing,
+    /// Hosts who have a line to the stage.
+    pub(crate) talkbacks: Vec<TalkbackLevel>,
 }
 
 /// One speaker as the desk shows him.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SeatLevel {
     pub(crate) seat: u32,
+    /// Where he is.
+    pub(crate) place: Place,
     pub(crate) muted_by_host: bool,
     /// As his page tells; who is heard is not muted, whatever it told.
     pub(crate) muted_by_self: bool,

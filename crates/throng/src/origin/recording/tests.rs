@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use throng_archive::{Flags, Reader};
+use throng_archive::Flags;
 use throng_core::rendition::Rendition;
 use throng_core::space::Space;
 use throng_media::package;
@@ -17,7 +17,7 @@ const FIRST: PartIndex = PartIndex(12);
 struct World {
     folder: tempfile::TempDir,
     is_well: Arc<AtomicBool>,
-    reader: Arc<OnceLock<Reader>>,
+    reader: Readable,
     standing: Arc<Standing>,
     silence: Arc<Silence>,
     recording: Recording,
@@ -28,8 +28,11 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         // A folder is made below it, which a file in its place prevents.
         let (place, is_well) = (folder.path().join("1"), Arc::new(AtomicBool::new(is_well)));
-        let (reader, standing, silence) =
-            (Arc::default(), Arc::default(), Arc::new(Silence::new()));
+        let (reader, standing, silence) = (
+            Readable::default(),
+            Arc::default(),
+            Arc::new(Silence::new()),
+        );
         let well = Arc::clone(&is_well);
         let (mut recording, tried) = Recording::start(Keeping {
             open: move || {
@@ -40,7 +43,7 @@ impl World {
                 }
                 Archive::create(&place, FIRST, &inits)
             },
-            reader: Arc::clone(&reader),
+            reader: reader.clone(),
             standing: Arc::clone(&standing),
             silence: Arc::clone(&silence),
         })

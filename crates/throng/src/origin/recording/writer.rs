@@ -67,8 +67,7 @@ impl<O: FnMut() -> Result<Archive, ArchiveError>> Writer<O> {
         if self.archive.is_none() {
             let archive = (self.keeping.open)()?;
             self.synced = archive.next();
-            // A reader that is there already is of the same files.
-            let _ = self.keeping.reader.set(archive.reader());
+            self.keeping.reader.open(archive.reader());
             self.archive = Some(archive);
         }
         Ok(())

@@ -17,27 +17,17 @@ function time(people, perMinute) {
   return minutes < 90 ? `About ${Math.round(minutes)} minutes.` : `About ${Math.round(minutes / 60)} hours.`;
 }
 
-/** A new element with these attributes and this style, and these inside. */
-function made(name, attributes, style, ...inside) {
-  const element = document.createElement(name);
-  for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, value);
-  Object.assign(element.style, style);
-  element.append(...inside);
-  return element;
-}
-
 /** The waiting room of a page: `page` says where it is, what it may say, and how one leaves and comes back. */
-export default function room({ base, $, number, sleep, keep, recall, leave, join, state }) {
+export default function room({ base, $, number, sleep, keep, recall, made, leave, listen: join, state, hooks }) {
   const status = $('status');
   let began, spoken = 0, isLater = false, wasLive, note;
 
   // The numbers change every few seconds: they are seen at once, and heard once a minute.
-  const position = made('p', { id: 'position', 'aria-hidden': 'true' }, { fontSize: '1.15rem' });
-  const aloud = made('p', { role: 'status' }, { position: 'absolute', width: '1px', height: '1px', overflow: 'hidden', clipPath: 'inset(50%)' });
-  const way = made('progress', { id: 'way', 'aria-label': 'How far you have come in the queue' }, { width: '100%', accentColor: 'var(--lamp)' });
-  const later = made('button', { id: 'later', type: 'button' }, {}, LATER);
-  const block = made('div', { id: 'queue', hidden: '' }, { position: 'relative', width: '100%', display: 'grid', gap: '.75rem' },
-    position, aloud, way, made('p', { class: 'row' }, {}, later));
+  const position = made('p', { id: 'position', 'aria-hidden': 'true' });
+  const aloud = made('p', { role: 'status', class: 'aloud' });
+  const way = made('progress', { id: 'way', 'aria-label': 'How far you have come in the queue' });
+  const later = made('button', { id: 'later', type: 'button' }, LATER);
+  const block = made('div', { id: 'queue', hidden: '' }, position, aloud, way, made('p', { class: 'row' }, later));
   status.after(block);
   later.addEventListener('click', () => isLater ? join() : putOff());
 
@@ -146,10 +136,11 @@ export default function room({ base, $, number, sleep, keep, recall, leave, join
     } catch { /* phones allow it to service workers alone */ }
   }
 
+  hooks.add(changed);
   if (recall('later')) {
     wasLive = recall('later') === 'live';
     remain();
     changed();
   }
-  return { turn, done, changed, hide: () => { block.hidden = true; }, isLater: () => isLater };
+  return { turn, done, hide: () => { block.hidden = true; }, isLater: () => isLater };
 }

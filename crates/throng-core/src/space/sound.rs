@@ -1,0 +1,20 @@
+//! What a host has set of the sound: whether voices are levelled, and whether each speaker's own is kept.
+
+/// How a space sounds, and what is kept of it beside the programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoundSetting {
+    /// Voices are brought gently to the same loudness. A host who levels at a desk of his own switches it off.
+    pub levelling: bool,
+    /// Each speaker's own sound is kept as a track, from go-live to the end. Said before go-live, so that all tracks are of
+    /// one length.
+    pub tracks: bool,
+}
+
+impl Default for SoundSetting {
+    fn default() -> Self {
+        Self {
+            levelling: true,
+            tracks: false,
+        }
+    }
+}
