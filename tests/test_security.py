@@ -16,8 +16,8 @@ from throng import BINARY, Node, request, wait_until
 pytestmark = pytest.mark.aside
 
 STRANGER = {"Origin": "https://stranger.example"}
-# Everything at the audience's address is for everybody; at the desk, what a speaker's own page may bring from elsewhere.
-OPEN_AT_DESK = re.compile(r"^/s/[^/]+/whip(/[^/]+)?$")
+# Everything at the audience's address is for everybody; at the desk, sound that a page from elsewhere may bring with a key.
+OPEN_AT_DESK = re.compile(r"^/s/[^/]+/(whip|talkback)(/[^/]+)?$")
 SCRIPT = "window.__stranger = 1"
 MARKUP = [
     f"</title><script>{SCRIPT}</script>",

@@ -223,6 +223,7 @@ fn seal(is_resumed: bool) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let certified = CertifiedKey::from_der(vec![certificate.clone()], key, &provider).unwrap();
     let server = server_config(
         Arc::new(SingleCertAndKey::from(certified)),
+        vec![b"http/1.1".to_vec()],
         TicketSecret::drawn(),
     )
     .unwrap();

@@ -4,7 +4,8 @@
 //! established connection is a [`record::Session`] of 120 bytes without an object on the heap. The engine seals spans
 //! with it, and when it hands a connection to the ordinary server, the session goes along ([`stream`]).
 //!
-//! Not here: certificates and their files; whoever starts the engine resolves them. HTTP/2: ALPN offers `http/1.1`.
+//! Not here: certificates and their files; whoever starts the engine resolves them, and says which protocols ALPN offers.
+//! Of HTTP that is `http/1.1` alone.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub mod tickets;
 /// Tickets given with a full handshake of TLS 1.3: a browser opens a few connections and uses each ticket once.
 const TICKETS: usize = 2;
 
-/// What the audience's port and the desk offer, with certificates from `certificates`.
+/// What the audience's port and the desk offer, with certificates from `certificates` and these protocols (ALPN).
 ///
 /// Key exchange by X25519 first, which costs least. X25519MLKEM768, which browsers would rather have and which costs a
 /// third more, is not offered: nothing is said here that a later quantum computer should not hear.
@@ -30,6 +31,7 @@ const TICKETS: usize = 2;
 /// at every process that has the same secret.
 pub fn server_config(
     certificates: Arc<dyn ResolvesServerCert>,
+    protocols: Vec<Vec<u8>>,
     tickets: TicketSecret,
 ) -> Result<Arc<ServerConfig>, Error> {
     let provider = CryptoProvider {
@@ -44,7 +46,7 @@ pub fn server_config(
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols;
     config.ticketer = Arc::new(tickets);
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = TICKETS;

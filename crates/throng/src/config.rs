@@ -17,7 +17,9 @@ use thiserror::Error;
 use throng_air::room::overflow::EDGES_MAX;
 use throng_core::network::{Network, TrustedProxies};
 
+use crate::acme::Acme;
 use crate::plane;
+use crate::tls::Files;
 
 pub use self::engine::{AirBackend, EngineArgs, EngineConfig};
 pub use self::rung::RungChoice;
@@ -45,6 +47,11 @@ pub enum ConfigError {
     /// Two settings do not go together.
     #[error("{0}")]
     Conflict(&'static str),
+    /// Nobody gives a certificate for it.
+    #[error(
+        "acme is for a name of the DNS, such as live.example.org, and {0:?} is none (nor are addresses, wildcards and names without a dot)"
+    )]
+    NoDomain(String),
     /// There would be no memory for listeners.
     #[error(
         "memory_max is {said} bytes, and a node with {workers} workers takes {least} before anybody comes: allow it more, or fewer workers"
@@ -103,6 +110,17 @@ pub struct ServeArgs {
         requires = "tls_cert"
     )]
     pub tls_key: Option<PathBuf>,
+    /// Domain whose certificate is got and renewed from Let's Encrypt, to whose terms you agree; its port 443 must lead to --listen or --desk
+    #[arg(
+        long,
+        env = "THRONG_ACME",
+        value_name = "DOMAIN",
+        conflicts_with_all = ["tls_cert", "tls_key"]
+    )]
+    pub acme: Option<String>,
+    /// Directory of another authority than Let's Encrypt, for --acme (RFC 8555)
+    #[arg(long, env = "THRONG_ACME_DIRECTORY", value_name = "URL")]
+    pub acme_directory: Option<String>,
     /// Processes that serve listeners beside the origin; 0 keeps everything in one process [default: one per core]
     #[arg(long, env = "THRONG_AIR_WORKERS", value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(AIR_WORKERS_MAX)))]
     pub air_workers: Option<u32>,
@@ -194,8 +212,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Public URL of `desk`.
     pub desk_url: Option<String>,
-    /// Certificate and key files.
+    /// Certificate and key files of the operator.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// The certificate that is kept without him.
+    pub acme: Option<Acme>,
     /// Processes that serve listeners beside the origin.
     pub air_workers: u32,
     /// The operator's own hold programme.
@@ -224,6 +244,29 @@ impl Config {
     /// The same, to be asked.
     pub fn trusted_proxies(&self) -> TrustedProxies {
         TrustedProxies::new(self.trusted_proxy.clone())
+    }
+
+    /// Whether this node speaks TLS.
+    pub const fn is_sealed(&self) -> bool {
+        self.tls.is_some() || self.acme.is_some()
+    }
+
+    /// Where its certificate lies, or will lie.
+    pub fn certificate_files(&self) -> Option<Files> {
+        if let Some(acme) = &self.acme {
+            let files = acme.files(&self.data);
+            return Some(Files {
+                cert: files.certificate.clone(),
+                key: files.certificate,
+                challenge: Some(files.challenge),
+            });
+        }
+        let (cert, key) = self.tls.clone()?;
+        Some(Files {
+            cert,
+            key,
+            challenge: None,
+        })
     }
 
     /// Whether hosts and speakers come by the audience's port.
@@ -267,6 +310,15 @@ impl Config {
                 ));
             }
         };
+        let acme = acme(
+            args.acme.or(file.acme),
+            args.acme_directory.or(file.acme_directory),
+        )?;
+        if acme.is_some() && tls.is_some() {
+            return Err(ConfigError::Conflict(
+                "acme keeps a certificate of its own: give it, or tls_cert and tls_key",
+            ));
+        }
         let air_workers = args
             .air_workers
             .or(file.air_workers)
@@ -300,6 +352,7 @@ impl Config {
                 .as_deref()
                 .map(without_slash),
             tls,
+            acme,
             air_workers,
             hold: args.hold.or(file.hold),
             rung: args.rung.or(file.rung).unwrap_or_default(),
@@ -312,6 +365,19 @@ impl Config {
             calls_max: args.calls_max.or(file.calls_max).unwrap_or(CALLS_MAX),
             trusted_proxy: proxies(args.trusted_proxy.or(file.trusted_proxy))?,
         })
+    }
+}
+
+/// The certificate to keep, and by whose grace.
+fn acme(domain: Option<String>, directory: Option<String>) -> Result<Option<Acme>, ConfigError> {
+    match domain {
+        Some(domain) => Acme::new(&domain, directory)
+            .map(Some)
+            .ok_or(ConfigError::NoDomain(domain)),
+        None if directory.is_some() => Err(ConfigError::Conflict(
+            "acme_directory says where a certificate comes from, and acme for which domain: give both",
+        )),
+        None => Ok(None),
     }
 }
 

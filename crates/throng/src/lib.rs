@@ -14,6 +14,7 @@ pub mod store;
 pub mod tls;
 pub mod worker;
 
+mod acme;
 mod alarm;
 mod api;
 mod capacity;

@@ -62,7 +62,7 @@ use crate::supervisor::child::{self, OriginOrder, OriginReady, RESTARTS};
 use crate::tls::{Certificate, TlsError};
 use crate::webhooks::{Making, Webhooks};
 use crate::worker::socket;
-use crate::{overflow, pages, sound_file};
+use crate::{acme, overflow, pages, sound_file};
 
 /// After SIGTERM, what waits is written and connections may finish for so long.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -208,6 +208,9 @@ impl Node {
             pages: DeskPages::new(&links.listen, &links.desk),
         });
         let (closing, closed) = watch::channel(false);
+        if let Some(acme) = config.acme.clone() {
+            tokio::spawn(acme::keep(acme, config.data.clone(), closed.clone()));
+        }
         let tls = certificate.map(|certificate| offer(certificate, TicketSecret::drawn(), &closed));
         let offered = (tls.transpose()?, speakers);
         let mut doors = Doors::new(config.trusted_proxies(), closed.clone());
@@ -296,8 +299,7 @@ async fn count_seconds(air: Weak<Air>) {
 
 /// The certificate of this node, if it speaks TLS.
 fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> {
-    let files = config.tls.as_ref();
-    let opened = files.map(|(cert, key)| Certificate::open(cert, key));
+    let opened = config.certificate_files().map(Certificate::open);
     Ok(opened.transpose()?)
 }
 
@@ -326,7 +328,11 @@ pub(crate) fn offer(
     closed: &watch::Receiver<bool>,
 ) -> Result<Arc<ServerConfig>, ServeError> {
     let asked = signal(SignalKind::hangup())?;
-    let offered = throng_air::tls::server_config(Arc::clone(&certificate) as _, tickets);
+    let offered = throng_air::tls::server_config(
+        Arc::clone(&certificate) as _,
+        certificate.protocols(),
+        tickets,
+    );
     tokio::spawn(certificate.keep_current(asked, closed.clone()));
     Ok(offered.map_err(TlsError::from)?)
 }

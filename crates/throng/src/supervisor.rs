@@ -46,7 +46,7 @@ const LEAVE_MAX: Duration = DRAIN_MAX
 
 /// Runs a node until SIGTERM or Ctrl-C; a second signal ends it at once.
 pub(crate) async fn run(mut config: Config, json: bool) -> Result<(), ServeError> {
-    let mut signals = Signals::listen(config.tls.is_some())?;
+    let mut signals = Signals::listen(config.is_sealed())?;
     let program = succession::program()?;
     let (inheritance, sockets) = match succession::begin(&mut config)? {
         Start::Asked => return Ok(()),

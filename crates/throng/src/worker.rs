@@ -12,7 +12,6 @@ pub(crate) mod socket;
 pub(crate) mod upstream;
 
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ pub use self::upstream::UpstreamError;
 use crate::serve::{
     Audience, DRAIN_TIMEOUT, Doors, ServeError, empty_air, let_listeners_go, offer,
 };
-use crate::tls::Certificate;
+use crate::tls::{Certificate, Files};
 
 /// Time for the windows of the spaces on air. One whose origin has no parts keeps no worker from serving the others.
 const FILL_MAX: Duration = Duration::from_secs(3);
@@ -109,11 +108,10 @@ impl Worker {
     /// TLS with a certificate that is kept current, where there is one.
     fn offer(
         &self,
-        files: Option<(&Path, &Path)>,
+        files: Option<Files>,
         tickets: TicketSecret,
     ) -> Result<Option<Arc<ServerConfig>>, ServeError> {
-        let certificate = files.map(|(cert, key)| Certificate::open(cert, key));
-        let certificate = certificate.transpose()?;
+        let certificate = files.map(Certificate::open).transpose()?;
         let offered =
             certificate.map(|certificate| offer(certificate, tickets, &self.closing.subscribe()));
         offered.transpose()

@@ -71,8 +71,11 @@ impl Seal {
     }
 
     fn server(&self) -> ServerConfig {
-        let offered =
-            throng_air::tls::server_config(Arc::clone(&self.certified) as _, TicketSecret::drawn());
+        let offered = throng_air::tls::server_config(
+            Arc::clone(&self.certified) as _,
+            vec![b"http/1.1".to_vec()],
+            TicketSecret::drawn(),
+        );
         Arc::unwrap_or_clone(offered.unwrap())
     }
 

@@ -59,7 +59,10 @@ impl Failure {
     fn of(error: &Error) -> Self {
         match error {
             Error::AlertReceived(_) => Self::Rejected,
-            Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Self::Unacceptable,
+            // Of rustls, what is general is that there is no certificate to show.
+            Error::PeerIncompatible(_) | Error::NoApplicationProtocol | Error::General(_) => {
+                Self::Unacceptable
+            }
             _ => Self::Malformed,
         }
     }

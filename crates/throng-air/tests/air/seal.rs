@@ -37,7 +37,8 @@ impl Seal {
         let client = client(&certificate, provider, &[&TLS13]);
         Self {
             certificate,
-            server: server_config(resolver, TicketSecret::drawn()).unwrap(),
+            server: server_config(resolver, vec![b"http/1.1".to_vec()], TicketSecret::drawn())
+                .unwrap(),
             client: Arc::new(client),
         }
     }

@@ -181,6 +181,16 @@ impl Client {
         self.run(url, request.body(()))
     }
 
+    /// A call of a protocol that is not ours: whatever the status, and the whole answer.
+    pub(crate) fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
+        let url = request.uri().to_string();
+        let answer = self.send(&url, Ok(request))?;
+        let (status, headers) = (answer.response.status(), answer.response.headers().clone());
+        let mut response = Response::new(answer.bytes(JSON_MAX)?);
+        (*response.status_mut(), *response.headers_mut()) = (status, headers);
+        Ok(response)
+    }
+
     fn within(&self, limit: Duration, request: Request<()>) -> Request<()> {
         let request = self.agent.configure_request(request);
         request.timeout_global(Some(limit)).build()

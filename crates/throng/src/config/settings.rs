@@ -78,6 +78,18 @@ pub const SETTINGS: &[Setting] = &[
         "Private key (PEM) of `tls_cert`.",
     ),
     setting(
+        "acme",
+        "\"live.example.org\"",
+        false,
+        "Domain whose certificate is got and renewed from Let's Encrypt, to whose terms you agree; its port 443 must lead to `listen` or `desk`.",
+    ),
+    setting(
+        "acme_directory",
+        "\"https://acme.example.org/directory\"",
+        false,
+        "Directory of another authority than Let's Encrypt, for `acme` (RFC 8555).",
+    ),
+    setting(
         "air_workers",
         "2",
         false,

@@ -167,23 +167,30 @@ fn links(config: &Config) -> Option<Finding> {
 }
 
 fn certificate(config: &Config) -> Option<Finding> {
-    let Some((cert, key)) = &config.tls else {
+    let Some(files) = config.certificate_files() else {
         let is_near = config.desk.ip().is_loopback() || config.desk_url.is_some();
         return (!is_near).then(|| {
             Finding::note(
                 "tls",
                 "there is no certificate; browsers give a microphone to https pages alone",
-                "--tls-cert and --tls-key, or a proxy that has them",
+                "--acme and the domain, --tls-cert and --tls-key, or a proxy that has them",
             )
         });
     };
-    let opened = match Certificate::open(cert, key) {
+    let opened = match Certificate::open(files) {
         Ok(opened) => opened,
         Err(error) => {
             let fix = "give a chain and its key as PEM";
             return Some(Finding::fault("tls", error.to_string(), fix));
         }
     };
+    if opened.served().is_none() {
+        return Some(Finding::note(
+            "tls",
+            "the certificate is still to come: it is asked for when the node starts",
+            "port 443 of the domain must lead to --listen or --desk from the whole internet",
+        ));
+    }
     let name = config.public_url.as_deref().and_then(host)?;
     Some(match is_for(&opened, &name) {
         Some(true) => Finding::fine("tls", format!("the certificate is for {name}")),
@@ -196,7 +203,7 @@ fn certificate(config: &Config) -> Option<Finding> {
 }
 
 fn is_for(opened: &Certificate, name: &str) -> Option<bool> {
-    let served = opened.served();
+    let served = opened.served()?;
     let parsed = ParsedCertificate::try_from(served.end_entity_cert().ok()?).ok()?;
     let name = ServerName::try_from(name).ok()?;
     Some(verify_server_name(&parsed, &name).is_ok())
@@ -280,6 +287,17 @@ mod tests {
         assert_eq!(advertised("127.0.0.1").grade, Grade::Fine);
         // For documentation (RFC 5737): nobody has it.
         assert_eq!(advertised("192.0.2.1").grade, Grade::Note);
+    }
+
+    #[test]
+    fn a_certificate_that_is_still_to_come_is_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(ServeArgs {
+            acme: Some("live.example.org".to_owned()),
+            data: Some(folder.path().to_owned()),
+            ..ServeArgs::default()
+        });
+        assert_eq!(certificate(&config).unwrap().grade, Grade::Note);
     }
 
     #[test]

@@ -48,13 +48,13 @@ pub(super) fn links(
     addresses: &Addresses,
     operator: &Key,
 ) -> Links {
-    let scheme = if config.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let url = |public: &Option<String>, address| {
-        let bound = || format!("{scheme}://{address}");
+    let scheme = if config.is_sealed() { "https" } else { "http" };
+    let url = |public: &Option<String>, address: SocketAddr| {
+        let bound = || match (&config.acme, address.port()) {
+            (Some(acme), 443) => format!("{scheme}://{}", acme.domain),
+            (Some(acme), port) => format!("{scheme}://{}:{port}", acme.domain),
+            (None, _) => format!("{scheme}://{address}"),
+        };
         public.clone().unwrap_or_else(bound)
     };
     let desk = url(&config.desk_url, addresses.desk.unwrap_or(listen));

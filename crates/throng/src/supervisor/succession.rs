@@ -170,9 +170,10 @@ impl Estate {
 /// Whether the files that the settings name can be used.
 fn can_serve(config: &Config) -> Result<(), ServeError> {
     Capacity::of(config).map_err(ServeError::Capacity)?;
-    if let Some((cert, key)) = &config.tls {
-        Certificate::open(cert, key)?;
-    }
+    config
+        .certificate_files()
+        .map(Certificate::open)
+        .transpose()?;
     Ok(())
 }
 

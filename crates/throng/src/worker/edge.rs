@@ -26,6 +26,7 @@ use crate::serve::{
     Audience, HAND_OVER_MAX, Plan, ServeError, bind_plain, feed_behind_key, keep_ladder, ledger,
     raise_file_limit, readiness, recorder, render_edge, taken_over, wait_for_signal,
 };
+use crate::tls::Files;
 
 /// Connections at the internal address: scrapers, and the edges behind this one with what they fetch.
 const INTERNAL_CONNECTIONS_MAX: u32 = 4_000;
@@ -96,7 +97,12 @@ pub async fn run(args: EdgeArgs) -> Result<(), ServeError> {
         .as_deref()
         .map(|key| Key::parse(key).map_err(|_| ServeError::FeedKey))
         .transpose()?;
-    let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
+    let files = args.tls_cert.clone().zip(args.tls_key.clone());
+    let files = files.map(|(cert, key)| Files {
+        cert,
+        key,
+        challenge: None,
+    });
     let scheme = if files.is_some() { "https" } else { "http" };
     let engine = args.engine.resolve(EngineArgs::default());
     let plan = Plan::alone(engine);

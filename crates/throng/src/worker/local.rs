@@ -54,11 +54,7 @@ pub async fn run() -> Result<(), ServeError> {
     worker.wait_until_filled().await;
     let routes = worker.routes.clone();
     let port = Audience::of(sockets, Plan::of_worker(&config))?;
-    let files = config.tls.as_ref();
-    let tls = worker.offer(
-        files.map(|(cert, key)| (cert.as_path(), key.as_path())),
-        tickets,
-    )?;
+    let tls = worker.offer(config.certificate_files(), tickets)?;
     worker.open(port, tls, routes)?;
     child::say(&serde_json::json!({ "ready": place }))?;
     let successor = tokio::select! {

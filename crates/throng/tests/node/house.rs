@@ -56,6 +56,7 @@ impl House {
             public_url: None,
             desk_url: None,
             tls,
+            acme: None,
             air_workers: 0,
             hold: Some(hold(folder.path())),
             rung: RungChoice::default(),

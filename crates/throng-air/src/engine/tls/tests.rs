@@ -71,7 +71,12 @@ impl Port for Played {
 
 fn sealed(connections_max: u32) -> (Tls<Played>, u32) {
     let resolver = rustls::server::ResolvesServerCertUsingSni::new();
-    let config = crate::tls::server_config(Arc::new(resolver), TicketSecret::drawn()).unwrap();
+    let config = crate::tls::server_config(
+        Arc::new(resolver),
+        vec![b"http/1.1".to_vec()],
+        TicketSecret::drawn(),
+    )
+    .unwrap();
     let threads = Threads::start(1, 1).unwrap();
     Tls::new(
         Played::default(),
