@@ -68,7 +68,7 @@ def test_it_is_for_hosts_and_operators(evening):
     assert audit(evening, key=evening.node.operator).status == 200
     assert audit(evening, key=evening.speaker_key(1)).status == 403
     assert audit(evening, key="A" * 43).status == 401
-    for query in ("?limit=many", "?since=1"):
+    for query in ("?limit=many", "?limit=0", "?limit=1001", "?before=0", "?since=1"):
         assert audit(evening, query).status == 400
 
 

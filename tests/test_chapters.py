@@ -230,9 +230,16 @@ def test_events_are_printed_by_command_and_end_with_the_space(own):
 def test_webhooks_are_signed_tried_again_and_outlive_a_power_cut(own, chromium):
     receiver = Receiver()
     with chromium.page(f"{own.links['studio']}", tapped=False) as studio:
+        # The list does not come yet: the secret is told this once, whatever becomes of that.
+        looks = []
+        is_look = lambda route: route.request.method == "GET"
+        studio.route("**/api/webhooks", lambda route: looks.append(route) if is_look(route) else route.fallback())
         studio.fill("#webhook-url", receiver.url)
         studio.click("#webhook-create")
         secret = wait_until(lambda: studio.inner_text("#webhook-secret"), "the secret is shown")
+        studio.unroute("**/api/webhooks")
+        for look in looks:
+            look.continue_()
         assert studio.complaints == [] and browser.barriers(studio, SIZES) == []
         studio.click("[data-hook^='ping-']")
         assert receiver.next(secret)[1]["type"] == "ping"

@@ -15,6 +15,14 @@ BED, SLIP, CUE = 440, 5_170, 6_130
 SECONDS = 3
 HEARD_DBFS, UNHEARD_DBFS = -30.0, -65.0
 SIZES = [{"width": 390, "height": 844}, {"width": 1280, "height": 800}]
+# A trembling hand on T: the microphone is asked for while it is being opened.
+TREMBLES = """() => {
+  const { mediaDevices } = navigator, ask = mediaDevices.getUserMedia.bind(mediaDevices);
+  window.__asked = 0;
+  window.__key = name => document.activeElement.dispatchEvent(new KeyboardEvent(name, { code: 'KeyT', bubbles: true }));
+  mediaDevices.getUserMedia = wish => { __asked++; return ask(wish); };
+  for (const name of ['keydown', 'keyup', 'keydown']) __key(name);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -89,16 +97,47 @@ def test_the_studio_dumps_by_key_tells_what_it_will_remove_and_talks_to_the_stag
         assert not studio.is_visible("#dump")
         studio.select_option("#delay", str(DELAY_SECONDS))
         wait_until(lambda: space.show()["delay_seconds"] == DELAY_SECONDS, "the delay is set")
+        studio.focus("#delay")
+        says_so = lambda: studio.keyboard.press("Shift+D") or "nothing was dumped" in studio.inner_text("#status")
+        wait_until(says_so, "the key works from a list, and says that there is nothing")
         speakers.enter_context(space.speak(1, tones[BED]))
         space.step("go-live")
         wait_until(lambda: f"removes the last {DELAY_SECONDS} s" in studio.inner_text("#dump"), "it is full")
         assert browser.barriers(studio, SIZES) == []
-        studio.focus("body")
+        studio.focus("[data-gain='1']")
         studio.keyboard.press("Shift+D")
         wait_until(lambda: "Removed" in studio.inner_text("#status"), "it says so")
         wait_until(lambda: "soft music" in studio.inner_text("#delay-word"), "and what listeners hear")
-        studio.keyboard.down("t")
-        wait_until(lambda: space.seat(1)["talked_to"], "the speaker is talked to", 40)
-        studio.keyboard.up("t")
-        wait_until(lambda: not space.seat(1)["talked_to"], "and not any more")
+        studio.focus("#talk-to")
+        studio.evaluate(TREMBLES)
+        is_told(space, lambda: studio.evaluate("__key('keyup')"))
+        assert studio.evaluate("__asked") == 1
+        studio.focus("#talk")
+        studio.keyboard.down("Space")
+        is_told(space, lambda: studio.keyboard.up("Space"))
+        studio.evaluate("document.querySelector('#talk').click()")
+        is_told(space, lambda: studio.evaluate("document.querySelector('#talk').click()"))
         assert studio.complaints == []
+
+
+def is_told(space, stop):
+    """The host talks to the speaker, until `stop`."""
+    wait_until(lambda: space.seat(1)["talked_to"], "the speaker is talked to", 40)
+    stop()
+    wait_until(lambda: not space.seat(1)["talked_to"], "and not any more")
+
+
+def test_the_monitor_says_why_it_is_silent_and_ends_with_the_key(node, chromium):
+    space = node.create("Monitored")
+    with chromium.page(space.created["host_url"], tapped=False) as studio:
+        studio.route("**/live.webm", lambda route: route.abort())
+        studio.click("#monitor")
+        wait_until(lambda: "broke off" in studio.inner_text("#monitor-word"), "it says so")
+        assert studio.inner_text("#monitor") == "Hear it"
+        studio.unroute("**/live.webm")
+        studio.click("#monitor")
+        monitor = lambda: studio.evaluate("document.documentElement.dataset.monitor")
+        wait_until(lambda: monitor() == "playing", "it plays")
+        assert "headphones" in studio.inner_text("#monitor-word")
+        studio.route(f"**/api/spaces/{space.slug}", lambda route: route.fulfill(status=401, json={}))
+        wait_until(lambda: monitor() == "off", "whose key is revoked hears nothing here")

@@ -1,6 +1,7 @@
 """The host's hand on the stage: what is done in the studio is heard by listeners, and the speaker reads it on his page."""
 
 import datetime
+import json
 import time
 
 import pytest
@@ -18,6 +19,25 @@ SECONDS = 4
 # Speech has pauses: a level is that of some sentences.
 LEVEL_SECONDS = 8
 LEVEL_TOLERANCE_DB = 1.5
+REFUSAL = json.dumps({"title": "Not now", "detail": "Somebody is faster.", "status": 409})
+# Whatever is said of the button from now on.
+SAYS_OF_LOCK = """() => {
+  const lock = document.querySelector('#lock');
+  window.__said = [];
+  new MutationObserver(() => __said.push(lock.ariaPressed)).observe(lock, { attributeFilter: ['aria-pressed'] });
+}"""
+MANY_FIT = """() => {
+  const counts = document.querySelector('.counts');
+  for (const number of counts.querySelectorAll('dd')) number.textContent = '12,345';
+  return counts.scrollWidth <= counts.clientWidth;
+}"""
+IS_IN_SIGHT = "scrollY > 0 && document.querySelector('#alarm-dead_air').getBoundingClientRect().top >= 0"
+# Controls that alarms would cover, one after the other from below.
+COVERED = """() => [...document.querySelectorAll('main :is(button, input, select, textarea)')].reverse().filter(one => {
+  if (!one.checkVisibility() || one.disabled) return false;
+  one.focus();
+  return one.getBoundingClientRect().top + 1 < document.querySelector('#alarms').getBoundingClientRect().bottom;
+}).map(one => one.id || one.outerHTML)"""
 
 
 @pytest.fixture
@@ -125,7 +145,10 @@ def test_a_revoked_link_cuts_whoever_sits_there_by_it_within_a_second(stage, voi
     reads(speaker, "revoked")
     reads(studio, "opens nothing any more")
     assert_cut(space, at)
-    press_twice(studio, "[data-renew='1']")
+    studio.click("[data-renew='1']")
+    asked = studio.get_attribute("[data-renew='1']", "aria-label"), studio.inner_text(".aloud")
+    studio.click("[data-renew='1']")
+    assert asked == ("Press again: the old link will not work. (New link for speaker 1)",) * 2
     shown = studio.locator("#links li").filter(has_text="Speaker 1").locator("code")
     space.speaker_urls[0] = wait_until(lambda: shown.count() and shown.inner_text(), "there is a new link")
     with space.speak(1, voices["ada"]):
@@ -179,10 +202,92 @@ def test_dead_air_is_told_to_the_host_until_somebody_is_heard(node, chromium, vo
     with studio_of(space, chromium) as studio:
         reads(studio, "Nobody is on stage")
         raised(space, "dead_air")
+        for size in SIZES:
+            studio.set_viewport_size(size)
+            studio.evaluate("scrollTo(0, document.body.scrollHeight)")
+            assert studio.evaluate(IS_IN_SIGHT)
+            wait_until(lambda: studio.evaluate(COVERED) == [], "what is worked with is in sight, too")
+        assert studio.title().startswith("\N{WARNING SIGN} ")
+        assert browser.barriers(studio, SIZES) == []
         with space.speak(1, voices["ada"]):
             ended(space, "dead_air")
             wait_until(lambda: not studio.is_visible("#alarm-dead_air"), "the host is told so")
+            wait_until(lambda: "\N{WARNING SIGN}" not in studio.title(), "the tab, too")
             mute = f"{space.desk}/api/spaces/{space.slug}/speakers/1"
             assert request("PATCH", mute, {"muted": True}, space.host_key).status == 200
             reads(studio, "Everybody on stage is muted")
+        assert studio.complaints == []
+
+
+def looks_again(studio, space):
+    """Whatever came so far is shown: a look begins when the one before it has ended."""
+    is_look = lambda answer: answer.request.method == "GET" and answer.url.endswith(f"/api/spaces/{space.slug}")
+    for _ in range(2):
+        with studio.expect_response(is_look):
+            pass
+
+
+def test_a_studio_says_why_something_failed_and_shows_nothing_older_than_what_was_done(node, chromium):
+    space = node.create("One thing after the other")
+    own = f"**/api/spaces/{space.slug}"
+    with studio_of(space, chromium) as studio:
+        reads(studio, "No time is set")
+        names = studio.evaluate("[...document.querySelectorAll('#links button')].map(one => one.ariaLabel)")
+        assert len(names) == len(set(names)), names
+        assert studio.query_selector("#delay-word[role]") is None, "what changes each second is not read aloud"
+        studio.set_viewport_size({"width": 320, "height": 640})
+        assert studio.evaluate(MANY_FIT)
+
+        def refuse(route):
+            is_act = route.request.method == "PATCH"
+            route.fulfill(status=409, content_type="application/problem+json", body=REFUSAL) if is_act else route.fallback()
+
+        studio.route(own, refuse)
+        studio.select_option("#delay", "6")
+        reads(studio, "Somebody is faster")
+        looks_again(studio, space)
+        assert studio.is_visible("#problem"), "a look that goes well takes no reason away"
+        assert studio.input_value("#delay") == "0", "what was refused is not shown"
+        studio.unroute(own, refuse)
+
+        sign_in = lambda route: route.fulfill(content_type="text/html", body="<p>Sign in to this network")
+        studio.route(own, sign_in)
+        reads(studio, "cut short")
+        studio.unroute(own, sign_in)
+        wait_until(lambda: not studio.is_visible("#problem"), "it goes on by itself")
+
+        held = []
+
+        def hold(route):
+            is_first = route.request.method == "GET" and not held
+            held.append((route, route.fetch())) if is_first else route.fallback()
+
+        studio.route(own, hold)
+        wait_until(lambda: studio.title() and held, "a look is under way")
+        studio.click("#lock")
+        wait_until(lambda: studio.get_attribute("#lock", "aria-pressed") == "true", "the stage is locked")
+        studio.evaluate(SAYS_OF_LOCK)
+        route, before = held[0]
+        route.fulfill(response=before)
+        looks_again(studio, space)
+        said = studio.evaluate("__said")
+        assert "false" not in said, said
+
+
+def test_who_tells_listeners_one_thing_takes_back_nothing_that_others_changed(node, chromium):
+    space = node.create("Told by two")
+    with studio_of(space, chromium) as studio:
+        wait_until(lambda: studio.input_value("#new-title") == "Told by two", "the form is filled")
+        studio.fill("#message", "Bring questions")
+        others = {"title": "Told by others", "delay_reason": "The train"}
+        assert request("PATCH", f"{space.desk}/api/spaces/{space.slug}", others, space.host_key).status == 200
+        wait_until(lambda: studio.input_value("#new-title") == "Told by others", "the form follows")
+        assert studio.input_value("#reason") == "The train"
+        assert studio.input_value("#message") == "Bring questions", "but for what the host writes"
+        with studio.expect_request(lambda asked: asked.method == "PATCH") as asked:
+            studio.click("#save")
+        assert json.loads(asked.value.post_data) == {"message": "Bring questions"}
+        reads(studio, "Listeners are told.")
+        shown = space.show()
+        assert (shown["title"], shown["message"]) == ("Told by others", "Bring questions")
         assert studio.complaints == []

@@ -9,7 +9,7 @@ import pytest
 import browser
 import signal_kit
 from test_ladder import set_ladder
-from throng import rest, wait_until
+from throng import request, rest, wait_until
 
 SIZES = [{"width": 390, "height": 844}, {"width": 1280, "height": 800}]
 # So old is a talk that can be started over.
@@ -26,6 +26,7 @@ MediaSession.prototype.setActionHandler = function (name, does) { window.__acts[
 """
 SAVES_DATA = "Object.defineProperty(NetworkInformation.prototype, 'saveData', { get: () => true, configurable: true });"
 NO_MEDIASOURCE = "for (const name of ['MediaSource', 'ManagedMediaSource']) Object.defineProperty(window, name, { value: undefined });"
+LONG_LINK = f"https://example.org/{'a' * 200}"
 CHAPTERS = {
     "version": "1.2.0",
     "chapters": [
@@ -231,6 +232,7 @@ def test_starting_over_is_refused_in_words_while_so_many_listen(node, live, chro
     with opened(chromium, live.listen_url) as page:
         listens(page)
         page.wait_for_selector("#start-over")
+        assert page.get_attribute("#start-over", "aria-describedby") is None, "nothing is paused"
         set_ladder(node, locked=True, rung=3)
         try:
             wait_until(lambda: live.state()["rung"] == 3, "rung 3")
@@ -238,6 +240,7 @@ def test_starting_over_is_refused_in_words_while_so_many_listen(node, live, chro
             wait_until(lambda: "paused while so many listen" in page.inner_text("#note"), "the reason")
             wait_until(lambda: page.is_visible("#paused"), "it is said beforehand, too")
             assert page.get_attribute("#start-over", "aria-disabled") == "true"
+            assert page.get_attribute("#start-over", "aria-describedby") == "paused"
             assert browser.barriers(page, SIZES[:1]) == []
             assert told(page, "via") == "mse" and told(page, "playing") == "true", "nobody is taken from the live sound"
         finally:
@@ -345,6 +348,16 @@ def test_a_replay_whose_line_broke_goes_on_by_itself(ended, chromium):
         assert "Here is all of it" in page.inner_text("#status")
 
 
+def tell(space, message):
+    assert request("PATCH", f"{space.desk}/api/spaces/{space.slug}", {"message": message}, space.host_key).status == 200
+
+
+def is_told(page, message):
+    """Reads it soon: who comes back to a page has it look at once."""
+    comes_back = "document.dispatchEvent(new Event('visibilitychange'))"
+    wait_until(lambda: page.evaluate(comes_back) and page.inner_text("#message") == message, f"it is told: {message}")
+
+
 def test_nobody_is_kept_out_by_how_listening_looks(live, chromium):
     is_old_enough(live)
     with opened(chromium, live.listen_url) as page:
@@ -353,7 +366,16 @@ def test_nobody_is_kept_out_by_how_listening_looks(live, chromium):
         for size in SIZES:
             page.set_viewport_size(size)
             assert all(page.is_visible(control) for control in ("#mute", "#volume", "#saver", "#start-over"))
-        assert browser.barriers(page, SIZES) == []
+        tell(live, LONG_LINK)
+        try:
+            is_told(page, LONG_LINK)
+            assert browser.barriers(page, SIZES) == []
+            tell(live, "Bring questions")
+            is_told(page, "Bring questions")
+        finally:
+            tell(live, None)
+        is_told(page, "")
+        assert not page.is_visible("#message")
         starts_over(page)
         assert browser.barriers(page, SIZES) == []
         page.keyboard.press("?")
@@ -390,4 +412,5 @@ def test_who_started_over_goes_on_in_the_replay_where_he_was(talk, chromium):
         plays(page, "file")
         assert 1 <= position(page) < 15, "not from the beginning"
         assert page.query_selector("#now:visible") is None
+        wait_until(lambda: page.evaluate("Boolean(__acts.seekto)"), "the lock screen seeks in it")
         assert page.complaints == []

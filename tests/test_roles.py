@@ -22,6 +22,14 @@ def lamp(page):
     return page.evaluate("document.documentElement.dataset.lamp")
 
 
+# Of a microphone that is not open.
+SHUT = "-100.0"
+
+
+def level(page):
+    return page.evaluate("document.documentElement.dataset.level")
+
+
 def shows(page, kind, words):
     wait_until(lambda: lamp(page) == kind and words in page.inner_text(".lamp"), f"the lamp says {kind}: {words}")
 
@@ -45,6 +53,7 @@ def test_who_waits_in_the_green_room_is_heard_when_the_host_brings_him_on(node, 
         shows(speaker, "on", "ON AIR")
         wait_until(lambda: signal_kit.level_dbfs(browser.taken(listener, 1)) > signal_kit.BED_DBFS, "listeners hear him")
         wait_until(lambda: studio.is_visible("#turns li[data-turns='1']"), "the studio shows that he talks")
+        assert studio.query_selector("#turns output") is None, "and nobody has it read every few seconds"
         speaker.click("#mute")
         shows(speaker, "muted", "MUTED")
         assert browser.barriers(speaker, SIZES) == [] == browser.barriers(studio, SIZES)
@@ -67,6 +76,12 @@ def test_a_speaker_checks_his_sound_and_hears_himself_before_he_joins(node, chro
         speaker.click("#join")
         wait_until(lambda: connection(speaker) == "connected", "the check keeps nobody from joining")
         assert not speaker.is_visible("#check")
+        speaker.click("#leave")
+        wait_until(lambda: level(speaker) == SHUT, "the microphone is given back")
+        speaker.click("#hear-myself")
+        wait_until(lambda: level(speaker) != SHUT, "it is open again, and he has not joined")
+        space.step("cancel")
+        wait_until(lambda: level(speaker) == SHUT, "nobody is to speak any more")
         assert speaker.complaints == []
 
 
@@ -110,6 +125,12 @@ def test_a_page_whose_clock_is_an_hour_late_counts_in_step(node, chromium):
         assert left((0, -20, 20)) == pytest.approx(10, abs=0.5)
         # An answer that took long says less than one that did not.
         assert left((0, -20, 20), (0, -4000, 0)) == pytest.approx(10, abs=0.5)
+        # One that came before it was asked for says that our clock was set meanwhile.
+        assert left((0, -20, 20), (0, 20, -4000)) == pytest.approx(10, abs=0.5)
+
+
+AN_HOUR_LATE = "(now => { Date.now = () => now() - 3_600_000; })(Date.now)"
+MUTED_BY_THE_SYSTEM = "() => { Object.defineProperty(MediaStreamTrack.prototype, 'muted', { get: () => true }); }"
 
 
 def test_every_speaker_sees_the_countdown_in_step_and_it_ends_on_air(node, chromium):
@@ -119,6 +140,7 @@ def test_every_speaker_sees_the_countdown_in_step_and_it_ends_on_air(node, chrom
         chromium.page(space.speaker_urls[0], tapped=False) as speaker,
         studio_of(space, chromium) as studio,
     ):
+        studio.evaluate(AN_HOUR_LATE)
         join_stage(speaker)
         shows(speaker, "off", "OFF AIR")
         press_twice(studio, "#cue")
@@ -132,6 +154,10 @@ def test_every_speaker_sees_the_countdown_in_step_and_it_ends_on_air(node, chrom
         shows(speaker, "soon", "ON AIR IN")
         shows(speaker, "on", "ON AIR")
         assert space.state()["state"] == "live"
+        reads(studio, "On air for")
+        speaker.evaluate(MUTED_BY_THE_SYSTEM)
+        shows(speaker, "muted", "NO MICROPHONE")
+        assert speaker.title().startswith("NO MICROPHONE")
         assert speaker.complaints + studio.complaints == []
 
 
@@ -146,10 +172,13 @@ def test_a_cohost_goes_on_where_the_host_is_gone(node, chromium):
             reads(cohost, "cohost 1 (you)")
             reads(studio, "cohost 1")
             assert not cohost.is_visible("#add-cohost")
+            assert studio.is_visible("#keep") and not cohost.is_visible("#keep"), "how long it is kept is the host's"
             assert browser.barriers(cohost, SIZES) == []
             studio.close()
             press_twice(cohost, "#end")
             wait_until(lambda: space.state()["state"] == "ended", "the cohost has ended it")
+            wait_until(lambda: cohost.is_visible("#replay"), "he reads it")
+            assert not cohost.is_visible("#delete-recording")
             assert cohost.complaints == []
 
 

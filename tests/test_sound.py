@@ -151,8 +151,10 @@ def test_the_studio_sets_the_sound_and_hands_over_tracks(kept, node, chromium, t
         wait_until(lambda: space.show()["tracks"], "tracks are kept")
         assert browser.barriers(studio, SIZES) == []
     with chromium.page(ended.created["host_url"], tapped=False) as studio:
+        studio.evaluate("() => { URL.revokeObjectURL = () => { window.__revoked = true; }; }")
         with studio.expect_download() as download:
             studio.click("[data-track='1']")
+        assert not studio.evaluate("window.__revoked"), "a browser may take it later"
         download.value.save_as(tmp_path / "one.mp4")
         assert (tmp_path / "one.mp4").read_bytes() == track(ended, 1).body
         assert browser.barriers(studio, SIZES) == []

@@ -1,5 +1,5 @@
 // What was done to the space, by whom and when: a list that is fetched only while somebody looks at it.
-import { decibels, make } from './words.js';
+import { decibels, make, saidOf } from './words.js';
 
 const POLL_MS = 5_000;
 const ACTS = {
@@ -23,7 +23,10 @@ export function keepAudit(box, load) {
       const { acts, next } = await load();
       list.replaceChildren(...acts.map(draw));
       note.textContent = acts.length === 0 ? 'Nothing yet.' : next ? `${plain} These are the newest ${acts.length}.` : plain;
-    } catch (problem) { note.textContent = `${problem.title}. ${problem.detail}`; }
+    } catch (problem) {
+      const { title, detail } = saidOf(problem);
+      note.textContent = `${title}. ${detail}`;
+    }
     timer = setTimeout(look, POLL_MS);
   };
   box.addEventListener('toggle', look);

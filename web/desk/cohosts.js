@@ -66,7 +66,7 @@ function line(cohost, isThere, isHost, revoke) {
   const does = `${isThere ? 'At the desk now. ' : ''}Runs the space like the host, but cannot cancel or delete it.`;
   const entry = drawLink(`cohost-${cohost}`, `Cohost ${cohost}`, does, urls.get(cohost));
   if (!isHost) return entry;
-  const button = make('button', { class: 'quiet', type: 'button', 'data-confirm': 'The link will not work', 'data-revoke-cohost': cohost }, 'Revoke');
+  const button = make('button', { class: 'quiet', type: 'button', 'aria-label': `Revoke the link of cohost ${cohost}`, 'data-confirm': 'Press again: the link will not work', 'data-revoke-cohost': cohost }, 'Revoke');
   onPress(button, () => revoke(cohost));
   entry.append(button);
   return entry;

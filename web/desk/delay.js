@@ -1,29 +1,40 @@
 // The delay of the programme, and the key that takes back what listeners have not heard yet.
+import { isWriting } from './keys.js';
+import { server } from './time.js';
 import { $, text } from './words.js';
 
 const LOOK_MS = 250; // between two counts of what is held, which grows while nobody looks
 
 let space, act, at; // as the server said it, and when
+let asked = 0;      // delays that were chosen and are not answered yet
 
-/** Makes the controls work; `hand` has what is done: delay, dump. */
+/** Makes the controls work; `hand` has what is done: delay, dump, and say. */
 export function takeDelay(hand) {
   act = hand;
   $('delay').append(...Array.from({ length: 11 }, (_, seconds) => new Option(seconds ? `${seconds} s later` : 'at once', seconds)));
-  $('delay').addEventListener('change', () => act.delay(Number($('delay').value)));
+  $('delay').addEventListener('change', choose);
   $('dump').addEventListener('click', dump);
   document.addEventListener('keydown', event => {
     if (event.code !== 'KeyD' || !event.shiftKey || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    if (event.target.closest('input, textarea, select')) return;
+    if (isWriting(event.target)) return;
     event.preventDefault();
     dump();
   });
   setInterval(() => space && tell(), LOOK_MS);
 }
 
+/** What was chosen stands until it is answered; then what is, which a refusal does not change. */
+async function choose() {
+  asked++;
+  await act.delay(Number($('delay').value));
+  if (!--asked) $('delay').value = space.delay_seconds;
+}
+
 /** Once is enough: a second press within the second is a trembling hand. */
 let dumpedAt = -Infinity;
 function dump() {
-  if ($('dump').disabled || performance.now() - dumpedAt < 1_000) return;
+  if (!space || $('delay-box').hidden || performance.now() - dumpedAt < 1_000) return;
+  if ($('dump').disabled) return act.say('Nothing is held back now: nothing was dumped.');
   dumpedAt = performance.now();
   act.dump();
 }
@@ -32,14 +43,14 @@ function dump() {
 export function drawDelay(next) {
   space = next;
   at = performance.now();
-  if (document.activeElement !== $('delay')) $('delay').value = space.delay_seconds;
+  if (!asked && document.activeElement !== $('delay')) $('delay').value = space.delay_seconds;
   tell();
 }
 
 function tell() {
   const { delay_seconds: wanted, delay, state } = space;
   const since = (performance.now() - at) / 1000;
-  const left = (Date.parse(state === 'ended' ? space.ended_at : space.started_at) - Date.now()) / 1000;
+  const left = server.secondsUntil(state === 'ended' ? space.ended_at : space.started_at);
   const starts = state === 'live' && left > 0, ends = state === 'ended' && left > 0;
   const grows = delay.bridging || starts;
   const told = grows ? Math.min(wanted, delay.held_seconds + since) : delay.held_seconds;

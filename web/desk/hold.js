@@ -1,5 +1,6 @@
 // Hold music of the host's own: a file that is played until the stage is heard.
 import { upload } from './api.js';
+import { onPress } from './confirm.js';
 import { $, isOver, showProblem, text } from './words.js';
 
 let sending = false;
@@ -13,13 +14,13 @@ export function takeHold(key, path, show, forget) {
     if (!file || sending) return;
     sending = true;
     text('hold-word', `Sending ${file.name}…`);
+    const answer = upload(key, `${path}/hold`, file).finally(() => { sending = false; });
     try {
-      show(await upload(key, `${path}/hold`, file));
+      show(await answer);
       showProblem($('problem'));
     } catch (problem) { showProblem($('problem'), problem); }
-    sending = false;
   });
-  $('hold-ours').addEventListener('click', forget);
+  onPress($('hold-ours'), forget);
 }
 
 export function drawHold({ hold, state, ...space }) {

@@ -22,15 +22,16 @@ export function takeKeeping(key, path, done) {
   onPress($('delete-recording'), () => act('The recording is gone.', 'DELETE', '/recording'));
 }
 
-export function drawKeeping(space) {
+/** Shows what is kept; to change that is the host's and the operator's, and cohosts read it. */
+export function drawKeeping(space, isHost) {
   const { recording_deleted_at: gone, recording_deleted_by: by, recording_until: until, keep_recording_days: days } = space;
   $('keeping-box').hidden = space.state === 'cancelled';
   if (!$('keep-days').dataset.held) $('keep-days').value = days ?? '';
-  $('keeping').hidden = Boolean(gone);
+  $('keeping').hidden = Boolean(gone) || !isHost;
   const ended = space.state === 'ended' && !gone;
-  $('deleting').hidden = !ended;
+  $('deleting').hidden = !ended || !isHost;
   text('lost', `${clock(space.recording?.seconds ?? 0)} of sound: the replay, the downloads and every older part of the programme.`);
-  text('keeping-word', gone ? `The recording was here until ${moment(gone)}. ${by === 'time' ? 'It was kept for as long as you wanted.' : 'You have deleted it.'} The link stays, and says so.`
+  text('keeping-word', gone ? `The recording was here until ${moment(gone)}. ${by === 'time' ? 'It was kept for as long as was wanted.' : isHost ? 'You have deleted it.' : 'The host has deleted it.'} The link stays, and says so.`
     : until ? `It is deleted on ${moment(until)}. The link stays, and says so.`
     : days ? `It is deleted ${days === 1 ? 'a day' : `${days} days`} after the end. The link stays, and says so.`
     : 'It is kept for ever.');

@@ -1,7 +1,10 @@
 // What a speaker must know at a glance: who hears him now, and when that changes.
 import { clock, isOver } from './words.js';
 
-/** What the lamp shows: `kind` is off, soon, on or muted; `time` counts down or up. `here` is what this page knows of itself. */
+const NO_MICROPHONE = 'Nobody hears you: your microphone is gone, or muted by your system. Choose another one in the settings.';
+
+/** What the lamp shows: `kind` is off, soon, on or muted; `time` counts down or up. `here` is what this page knows of itself:
+    isJoined, isCutOff while its connection is lost, and of its microphone isMuted, and isLost where nothing comes from it. */
 export function lampOf(space, here, server) {
   if (isOver(space)) {
     return space.state === 'ended'
@@ -25,20 +28,21 @@ export function startsIn(space, server) {
 function soon(time, here, mine, isWaiting) {
   if (isWaiting) return lamp('off', 'OFF AIR', 'The stage goes on air without you: you are in the green room.', `Live in ${time}`);
   if (!here.isJoined) return lamp('off', 'OFF AIR', 'Join the stage now to be heard.', `Live in ${time}`);
-  const words = mine?.muted_by_host ? 'The host has muted you.' : here.isMuted ? 'You are muted.' : 'Get ready.';
+  const words = mine?.muted_by_host ? 'The host has muted you.' : here.isLost ? NO_MICROPHONE : here.isMuted ? 'You are muted.' : 'Get ready.';
   return lamp('soon', 'ON AIR IN', words, time);
 }
 
 function live(space, here, mine, isWaiting, server) {
   const time = space.started_at ? clock(-server.secondsUntil(space.started_at)) : '';
-  if (isWaiting && here.isJoined) return lamp('off', 'OFF AIR', 'You hear the stage. Nobody hears you until the host brings you on.', time);
+  if (isWaiting && here.isJoined) return lamp('off', 'OFF AIR', here.isLost ? NO_MICROPHONE : 'You hear the stage. Nobody hears you until the host brings you on.', time);
   if (!here.isJoined) {
-    const words = here.isLost ? 'Your connection is lost: nobody hears you until it is back.'
+    const words = here.isCutOff ? 'Your connection is lost: nobody hears you until it is back.'
       : isWaiting ? 'The space is live. Join, and wait in the green room until the host brings you on.'
         : 'The space is live. Join the stage to be heard.';
     return lamp('off', 'OFF AIR', words, time);
   }
   if (mine?.muted_by_host) return lamp('muted', 'MUTED', 'The host has muted you: nobody hears you.', time);
+  if (here.isLost) return lamp('muted', 'NO MICROPHONE', NO_MICROPHONE, time);
   if (here.isMuted) return lamp('muted', 'MUTED', 'Nobody hears you.', time);
   return lamp('on', 'ON AIR', 'Everybody hears you.', time);
 }
@@ -47,6 +51,7 @@ function before(space, here, isWaiting, server) {
   const left = server.secondsUntil(space.scheduled_at);
   const time = left > 0 ? `Starts in ${clock(left)}` : '';
   const words = !here.isJoined ? 'Listeners hear hold music.'
+    : here.isLost ? NO_MICROPHONE
     : isWaiting ? 'You are in the green room: you hear the stage, and nobody hears you.'
       : 'Listeners hear hold music, not you. Talk with the others, if you like.';
   return lamp('off', 'OFF AIR', words, time);

@@ -19,13 +19,13 @@ function drawSpeaker(seat, url, isGood, act) {
   const does = !isGood ? 'The link opens nothing any more. A new one can be made.'
     : url ? 'One person: talks on stage.' : 'The link was told once. A new one can be made.';
   const line = drawLink(`speaker-${seat}`, `Speaker ${seat}`, does, isGood && url);
-  if (act) line.append(button('New link', 'The old link will not work', { 'data-renew': seat }, () => act.renew(seat)));
-  if (act && isGood) line.append(button('Revoke', 'The link will not work', { 'data-revoke': seat }, () => act.revoke(seat)));
+  if (act) line.append(button('New link', `New link for speaker ${seat}`, 'Press again: the old link will not work', { 'data-renew': seat }, () => act.renew(seat)));
+  if (act && isGood) line.append(button('Revoke', `Revoke the link of speaker ${seat}`, 'Press again: the link will not work', { 'data-revoke': seat }, () => act.revoke(seat)));
   return line;
 }
 
-function button(words, confirm, data, press) {
-  const button = make('button', { class: 'quiet', type: 'button', 'data-confirm': confirm, ...data }, words);
+function button(words, name, confirm, data, press) {
+  const button = make('button', { class: 'quiet', type: 'button', 'aria-label': name, 'data-confirm': confirm, ...data }, words);
   onPress(button, press);
   return button;
 }

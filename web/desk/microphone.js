@@ -10,6 +10,8 @@ export class Microphone {
   muted = false;
 
   get isOpen() { return Boolean(this.sent); }
+  /** Whether it is open and gives nothing: unplugged, or muted by the system. */
+  get isLost() { return this.isOpen && [this.sent, this.#stream.getAudioTracks()[0]].some(track => track.readyState === 'ended' || track.muted); }
   /** What the microphone itself gives, muted or not. */
   get stream() { return this.#stream; }
   get label() { return this.#stream?.getAudioTracks()[0]?.label ?? ''; }

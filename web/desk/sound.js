@@ -1,6 +1,8 @@
 // How the space sounds, and what each speaker said alone: two settings, and after go-live the files.
-import { problemOf } from './api.js';
+import { fetched } from './api.js';
 import { make, text } from './words.js';
+
+const TAKEN_MS = 60_000; // by then the browser has the file: Safari reads it some time after the click
 
 /** Draws the settings and the tracks of the space; `set` changes a setting, `save` fetches a track. */
 export function drawSound(box, space, { set, save }) {
@@ -35,7 +37,7 @@ function wordsFor(space, started, kept) {
 }
 
 function trackLine(seat, save) {
-  const button = make('button', { type: 'button', 'data-track': seat }, 'Download');
+  const button = make('button', { type: 'button', 'data-track': seat, 'aria-label': `Download the track of speaker ${seat}` }, 'Download');
   button.addEventListener('click', async () => {
     button.disabled = true;
     await save(seat);
@@ -46,9 +48,9 @@ function trackLine(seat, save) {
 
 /** Fetches a track with the key, which no link carries, and hands it to the browser as a download. */
 export async function saveTrack(key, path, slug, seat) {
-  const response = await fetch(`${path}/tracks/${seat}`, { headers: { Authorization: `Bearer ${key}` }, cache: 'no-store' });
-  if (!response.ok) throw await problemOf(response);
-  const link = make('a', { href: URL.createObjectURL(await response.blob()), download: `${slug}-speaker-${seat}.mp4` });
+  const track = await fetched(`${path}/tracks/${seat}`, { headers: { Authorization: `Bearer ${key}` }, cache: 'no-store' },
+    ['The track did not come', 'Check your connection and press again.'], response => response.blob());
+  const link = make('a', { href: URL.createObjectURL(track), download: `${slug}-speaker-${seat}.mp4` });
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), TAKEN_MS);
 }

@@ -1,23 +1,26 @@
 // The host's desk for one space: the next step, who is on stage, what listeners hear and are told.
+import { nameTab } from './alarms.js';
 import { api, repeat } from './api.js';
 import { keepAudit } from './audit.js';
 import { drawChapters, takeChapters } from './chapters.js';
 import { addCohost, showCohosts, tellDesk } from './cohosts.js';
 import { onPress } from './confirm.js';
 import { drawDelay, takeDelay } from './delay.js';
+import { drawDetails, takeDetails } from './details.js';
 import { drawHand } from './hand.js';
 import { drawHold, takeHold } from './hold.js';
 import { drawKeeping, takeKeeping } from './keeping.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
 import { startsIn } from './lamp.js';
 import { drawLinks } from './links.js';
+import { setMonitor, takeMonitor } from './monitor.js';
 import { drawPlaces } from './place.js';
 import { drawSeats } from './seats.js';
 import { drawSound, saveTrack } from './sound.js';
 import { Talkback } from './talkback.js';
-import { ServerTime } from './time.js';
+import { server } from './time.js';
 import { showTurns } from './turns.js';
-import { $, alarmOf, clock, count, decibels, isOut, isOver, localInput, MARKS, moment, secondsUntil, showProblem, text, tooMany } from './words.js';
+import { $, alarmOf, clock, count, decibels, isOut, isOver, MARKS, showLook, showProblem, text, tooMany } from './words.js';
 
 const POLL_MS = 1_000;
 const SAID_MS = 4_000;
@@ -30,30 +33,43 @@ const NEXT = { announced: ['open-doors', 'go-live', 'cue', 'cancel'], doors: ['g
 const slug = decodeURIComponent(location.pathname.split('/')[2]);
 const path = `/api/spaces/${encodeURIComponent(slug)}`;
 const key = takeKey('/studio');
-const server = new ServerTime();
 let space, me = {}, printedLinks;
+let asked = 0, shown = 0; // every look has a number, and the end of every act: of two answers, the one that was asked for later is shown
 
 // ---- What is -----------------------------------------------------------------------------------
 
 async function look() {
+  const mine = ++asked;
   try {
-    const asked = Date.now(), next = await api(key, 'GET', path);
-    server.take(next.now, asked, Date.now());
+    const since = Date.now(), next = await api(key, 'GET', path);
+    server.take(next.now, since, Date.now());
+    if (mine < shown) return;
+    shown = mine;
     me = { role: next.role, cohost: next.cohost };
     show(next);
-    showProblem($('problem'));
+    showLook($('problem'));
   } catch (problem) {
-    showProblem($('problem'), problem);
-    if (problem.isRefusal) $('place').hidden = true;
+    showLook($('problem'), problem);
+    if (problem.isRefusal) shut();
     throw problem;
   }
+}
+
+/** Something is done: what was asked for before is old. */
+function outdate() { shown = ++asked; }
+
+/** The key opens nothing any more. */
+function shut() {
+  $('place').hidden = true;
+  setMonitor(false);
+  talkback.close();
 }
 
 function show(next) {
   const first = !space;
   space = next;
   document.documentElement.dataset.state = space.state;
-  document.title = `${MARKS[space.state]} · ${space.title}`;
+  nameTab(`${MARKS[space.state]} · ${space.title}`);
   $('place').hidden = false;
   text('title', space.title);
   text('mark', MARKS[space.state] ?? '');
@@ -64,7 +80,8 @@ function show(next) {
   tellDesk(space, me);
   showCohosts(key, path, me.role !== 'cohost', told);
   drawChapters(space);
-  drawKeeping(space);
+  drawKeeping(space, me.role !== 'cohost');
+  drawDetails(space);
   drawSound($('sound-box'), space, sound);
   talkback.draw(space.speakers);
   drawDelay(space);
@@ -81,10 +98,7 @@ function show(next) {
   showProblem($('capacity'), isOver(space) ? undefined : tooMany(space));
   for (const id of ['details', 'monitor-box', 'stage-box', 'cohosts-box']) $(id).hidden = isOver(space);
   if (isOver(space)) { setMonitor(false); talkback.close(); }
-  if (first) {
-    fillDetails();
-    showTurns(key, path, () => space);
-  }
+  if (first) showTurns(key, path, () => space);
 }
 
 function showSteps() {
@@ -109,15 +123,15 @@ function showButtons() {
 }
 
 function showClock() {
-  const left = secondsUntil(space.scheduled_at);
+  const left = server.secondsUntil(space.scheduled_at), onAirIn = server.secondsUntil(space.started_at);
   const here = (space.speakers ?? []).filter(s => s.connected).length;
   const stage = space.speakers ? `${here} of ${space.speakers.length} speakers are here.` : '';
   const [word, time, now] = {
     announced: ['Starts in', left > 0 ? clock(left) : '–', `Listeners hear hold music. ${stage}`],
     doors: [left > 0 ? 'Starts in' : 'Past the time by', Number.isNaN(left) ? '–' : clock(Math.abs(left)), `Listeners hear hold music. ${stage}`],
-    live: secondsUntil(space.started_at) > 1 ? ['On air in', clock(secondsUntil(space.started_at)), `Listeners hear hold music until then. ${stage}`]
-      : ['On air for', clock(-secondsUntil(space.started_at)), `Listeners hear the stage. ${stage}`],
-    ended: !isOut(space) ? ['Off air in', clock(Math.ceil(secondsUntil(space.ended_at))), 'Listeners hear what was said before the end.'] : ['Length', clock(space.recording?.seconds ?? 0), space.recording_deleted_at ? 'The same link says that there is no recording any more.' : 'The same link plays the replay now.'],
+    live: onAirIn > 1 ? ['On air in', clock(onAirIn), `Listeners hear hold music until then. ${stage}`]
+      : ['On air for', clock(-onAirIn), `Listeners hear the stage. ${stage}`],
+    ended: !isOut(space) ? ['Off air in', clock(Math.ceil(server.secondsUntil(space.ended_at))), 'Listeners hear what was said before the end.'] : ['Length', clock(space.recording?.seconds ?? 0), space.recording_deleted_at ? 'The same link says that there is no recording any more.' : 'The same link plays the replay now.'],
     cancelled: ['', 'Cancelled', 'Listeners are told so at the link.'],
   }[space.state];
   const cued = startsIn(space, server);
@@ -148,6 +162,8 @@ function showLinks() {
 async function renew(seat) {
   try {
     const { speaker_url: url } = await api(key, 'POST', `${path}/speakers/${seat}/link`);
+    outdate();
+    showProblem($('problem'));
     const speakers = keptLinks(slug).speaker_urls ?? [];
     speakers[seat - 1] = url;
     keepLinks(slug, { ...keptLinks(slug), speaker_urls: speakers });
@@ -175,15 +191,20 @@ const sound = {
   },
 };
 
-/** Changes something of the stage and says so. */
+/** Changes something and says so; the space as it is then, unless that failed. */
 async function touch(method, at, body, words) {
   try {
     const next = await api(key, method, `${path}${at}`, body);
+    outdate();
     showProblem($('problem'));
     say(words);
-    if (next) show(next); else await look();
-  } catch (problem) { showProblem($('problem'), problem); }
+    if (next) show(next); else await again();
+    return space;
+  } catch (problem) { showProblem($('problem'), problem); return undefined; }
 }
+
+/** Looks once more; what goes wrong, the look itself tells. */
+const again = () => look().catch(() => {});
 
 const talkback = new Talkback(`/s/${encodeURIComponent(slug)}/talkback`, key);
 
@@ -191,16 +212,19 @@ const talkback = new Talkback(`/s/${encodeURIComponent(slug)}/talkback`, key);
 
 takeDelay({
   delay: delay_seconds => touch('PATCH', '', { delay_seconds }, delay_seconds ? `Listeners are to hear the stage ${delay_seconds} s later.` : 'Listeners are to hear the stage at once.'),
+  say,
   async dump() {
     try {
       const { dumped_seconds: seconds } = await api(key, 'POST', `${path}/dump`);
+      outdate();
       showProblem($('problem'));
       say(`Removed: listeners never hear the last ${seconds.toFixed(1)} s.`);
+      await again();
     } catch (problem) { showProblem($('problem'), problem); }
   },
 });
 
-takeHold(key, path, show, () => touch('DELETE', '/hold', undefined, 'Who waits hears the server’s hold music again.'));
+takeHold(key, path, next => { outdate(); show(next); }, () => touch('DELETE', '/hold', undefined, 'Who waits hears the server’s hold music again.'));
 
 // ---- What is done ---------------------------------------------------------------------------------
 
@@ -209,53 +233,15 @@ const DONE = { 'open-doors': 'The doors are open.', 'go-live': 'You are live.', 
 async function act(step) {
   say('One moment…');
   try {
-    show(await api(key, 'POST', `${path}/${step}`));
+    const next = await api(key, 'POST', `${path}/${step}`);
+    outdate();
+    show(next);
     say(step === 'end' && !isOut(space) ? 'Nobody is on air any more. Listeners hear the rest.' : DONE[step]);
     showProblem($('problem'));
   } catch (problem) {
     say('');
     showProblem($('problem'), problem);
-    if (problem.status === 409) setTimeout(look, SAID_MS);
-  }
-}
-
-function fillDetails() {
-  $('new-title').value = space.title;
-  $('new-time').value = localInput(space.scheduled_at);
-  $('reason').value = space.delay_reason ?? '';
-  $('message').value = space.message ?? '';
-  $('expected').value = space.expected_listeners ?? '';
-}
-
-async function save(event) {
-  event.preventDefault();
-  const time = $('new-time').value;
-  try {
-    show(await api(key, 'PATCH', path, {
-      title: $('new-title').value.trim(),
-      ...(time !== localInput(space.scheduled_at) && { scheduled_at: time ? new Date(time).toISOString() : null }),
-      delay_reason: $('reason').value.trim() || null,
-      message: $('message').value.trim().replace(/\s+/g, ' ') || null,
-      expected_listeners: Number($('expected').value) || null,
-    }));
-    fillDetails();
-    say(space.scheduled_at ? `Listeners are told: ${moment(space.scheduled_at)}.` : 'Listeners are told.');
-  } catch (problem) { showProblem($('problem'), problem); }
-}
-
-/** The stream is fetched only while the host listens: a silent monitor would count as a listener. */
-function setMonitor(on) {
-  const audio = $('monitor-audio');
-  if (on === !audio.muted) return;
-  audio.muted = !on;
-  $('monitor').setAttribute('aria-pressed', on);
-  text('monitor', on ? 'Stop' : 'Hear it');
-  if (on) {
-    audio.src = `${listenUrl()}/live.webm`;
-    audio.play().catch(() => { if (!audio.muted) { setMonitor(false); text('monitor-word', 'The stream did not start. Try again.'); } });
-  } else {
-    audio.removeAttribute('src');
-    audio.load();
+    if (problem.status === 409) again();
   }
 }
 
@@ -278,15 +264,12 @@ $('lock').addEventListener('click', () => {
   const stage_locked = !space.stage_locked;
   touch('PATCH', '', { stage_locked }, stage_locked ? 'The stage is locked.' : 'The stage is open.');
 });
-const done = words => { say(words); return look(); };
+const done = words => { outdate(); say(words); return again(); };
 takeChapters(key, path, done);
 takeKeeping(key, path, done);
 keepAudit($('audit-box'), () => api(key, 'GET', `${path}/audit`));
-$('details').addEventListener('submit', save);
-$('monitor').addEventListener('click', () => setMonitor($('monitor-audio').muted));
-$('monitor-audio').addEventListener('playing', () => { document.documentElement.dataset.monitor = 'playing'; });
-$('monitor-audio').addEventListener('emptied', () => { document.documentElement.dataset.monitor = 'off'; });
-$('monitor-audio').addEventListener('error', () => { if (!$('monitor-audio').muted) setMonitor(false); });
+takeDetails({ say, tell: changes => touch('PATCH', '', changes, '') });
+takeMonitor(listenUrl);
 reloadOnNewKey();
 if (key) {
   repeat(look, POLL_MS);

@@ -1,11 +1,12 @@
 // The speaker's page: check the microphone, join, mute, hear the others, know whether one is on air.
+import { nameTab } from './alarms.js';
 import { api, repeat } from './api.js';
 import { SoundCheck } from './check.js';
 import { lampOf } from './lamp.js';
 import { reloadOnNewKey, takeKey } from './key.js';
 import { isAlreadyAllowed, Microphone, microphones } from './microphone.js';
 import { drawSeats, setMeter } from './seats.js';
-import { ServerTime } from './time.js';
+import { server } from './time.js';
 import { Whip } from './whip.js';
 import { $, alarmOf, count, decibels, isOver, MARKS, showProblem, text } from './words.js';
 
@@ -19,7 +20,6 @@ const key = takeKey();
 const microphone = new Microphone();
 const whip = new Whip(`/s/${slug}/whip`, key);
 const root = document.documentElement.dataset;
-const server = new ServerTime();
 const check = new SoundCheck($('hear-myself'), $('advice'), microphone, () => {
   $('settings').open = true; // where another one is chosen
   return attempt(openMicrophone);
@@ -30,7 +30,11 @@ let space, polls = 0;
 
 async function openMicrophone() {
   const track = await microphone.open($('device').value, $('clean').checked);
-  microphone.onLost(() => say('The microphone is gone. Choose another one in the settings.'));
+  microphone.onLost(() => {
+    say('The microphone is gone. Choose another one in the settings.');
+    $('settings').open = true;
+    if (space) drawLamp();
+  });
   await whip.replaceTrack(track);
   await listMicrophones();
 }
@@ -52,7 +56,7 @@ function drawLevel() {
 }
 
 async function changeMicrophone() {
-  if (microphone.isOpen) await attempt(openMicrophone);
+  if (microphone.isOpen && await attempt(openMicrophone)) drawConnection();
 }
 
 // ---- Stage ----------------------------------------------------------------------------------
@@ -61,7 +65,7 @@ async function join() {
   check.stop();
   $('join').disabled = true;
   if (navigator.audioSession) navigator.audioSession.type = 'play-and-record';
-  const opened = microphone.isOpen || await attempt(openMicrophone);
+  const opened = (microphone.isOpen && !microphone.isLost) || await attempt(openMicrophone);
   $('join').disabled = false;
   if (opened) whip.join(microphone.sent);
 }
@@ -143,7 +147,7 @@ async function look() {
   if (isWaiting() !== wasWaiting) drawConnection();
   drawLamp();
   showProblem($('alarm-host_away'), isOver(space) ? undefined : alarmOf(space, 'host_away'));
-  if (isOver(space) && whip.state !== 'idle') leave();
+  if (isOver(space) && (microphone.isOpen || whip.state !== 'idle')) leave();
   for (const id of ['talk', 'settings', 'stage-box']) $(id).hidden = isOver(space);
   $('check').hidden = isOver(space) || whip.state !== 'idle';
   $('replay').hidden = space.state !== 'ended' || !space.listen_url;
@@ -154,14 +158,14 @@ const isWaiting = () => space?.speakers?.[space.seat - 1]?.place === 'green_room
 
 function drawLamp() {
   drawHost();
-  const here = { isJoined: whip.state === 'connected', isLost: whip.state === 'reconnecting', isMuted: microphone.muted };
+  const here = { isJoined: whip.state === 'connected', isCutOff: whip.state === 'reconnecting', isMuted: microphone.muted, isLost: microphone.isLost };
   const lamp = lampOf(space, here, server);
   root.lamp = lamp.kind;
   text('lamp', lamp.title);
   text('lamp-word', lamp.words);
   text('clock', lamp.time);
-  const title = { on: '● ON AIR', muted: 'MUTED', soon: `ON AIR IN ${lamp.time}`, off: MARKS[space.state] }[lamp.kind];
-  if (document.title !== `${title} · ${space.title}`) document.title = `${title} · ${space.title}`;
+  const title = { on: '● ON AIR', muted: lamp.title, soon: `ON AIR IN ${lamp.time}`, off: MARKS[space.state] }[lamp.kind];
+  nameTab(`${title} · ${space.title}`);
 }
 
 // ---- Words and keys -------------------------------------------------------------------------------

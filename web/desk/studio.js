@@ -3,7 +3,7 @@ import { api, repeat } from './api.js';
 import { keepLinks, keptLinks, reloadOnNewKey, takeKey } from './key.js';
 import { drawLinks } from './links.js';
 import { takeWebhooks } from './webhooks.js';
-import { $, count, make, MARKS, moment, showProblem, text } from './words.js';
+import { $, count, make, MARKS, moment, showLook, showProblem, text } from './words.js';
 
 const POLL_MS = 5_000;
 const ORDER = ['live', 'doors', 'announced', 'ended', 'cancelled'];
@@ -13,9 +13,9 @@ async function look() {
   try {
     const { spaces } = await api(key, 'GET', '/api/spaces');
     draw(spaces);
-    showProblem($('problem'));
+    showLook($('problem'));
   } catch (problem) {
-    showProblem($('problem'), problem);
+    showLook($('problem'), problem);
     if (problem.isRefusal) $('place').hidden = true;
     throw problem;
   }
@@ -63,7 +63,7 @@ async function create(event) {
     showCreated(title, made);
     $('create-form').reset();
     showProblem($('problem'));
-    await look();
+    await look().catch(() => {}); // it has said so
   } catch (problem) { showProblem($('problem'), problem); }
   $('create').disabled = false;
 }

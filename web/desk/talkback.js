@@ -1,4 +1,5 @@
 // The host's microphone to the stage, off air: heard while the key is held, by those whom it is for.
+import { isWriting } from './keys.js';
 import { Microphone } from './microphone.js';
 import { $, make, showProblem, text } from './words.js';
 import { Whip } from './whip.js';
@@ -6,19 +7,45 @@ import { Whip } from './whip.js';
 const IDLE_MS = 60_000; // the microphone is given back so long after the last word
 
 export class Talkback {
-  #url; #key; #line; #microphone = new Microphone(); #held = false; #idle;
+  #url; #key; #line; #microphone = new Microphone(); #held = false; #opening; #idle;
 
   constructor(url, key) {
     this.#url = url;
     this.#key = key;
-    const button = $('talk');
-    button.addEventListener('pointerdown', event => { if (event.button === 0) { button.setPointerCapture(event.pointerId); this.#hold(true); } });
-    for (const end of ['pointerup', 'pointercancel', 'blur']) button.addEventListener(end, () => this.#hold(false));
-    document.addEventListener('keydown', event => { if (isKey(event) && !event.repeat) this.#hold(true); });
-    document.addEventListener('keyup', event => { if (isKey(event) || event.code === 'KeyT') this.#hold(false); });
+    this.#takeButton($('talk'));
+    document.addEventListener('keydown', event => {
+      if (!isKey(event)) return;
+      event.preventDefault();
+      if (!event.repeat) this.#hold(true);
+    });
+    document.addEventListener('keyup', event => {
+      if (isPress(event)) event.preventDefault(); // else it is a click, too
+      if (isPress(event) || event.code === 'KeyT') this.#hold(false);
+    });
     addEventListener('blur', () => this.#hold(false));
     addEventListener('pagehide', () => this.close());
-    $('talk-to').addEventListener('change', () => this.#hangUp());
+    $('talk-to').addEventListener('change', () => {
+      this.#hangUp();
+      if (this.#held && this.#microphone.isOpen) this.#call();
+    });
+  }
+
+  /** Held by a pointer. A click that nobody's finger made, as voice control and screen readers make it, cannot be held: the next
+      one ends it. */
+  #takeButton(button) {
+    let pointed = false;
+    button.addEventListener('pointerdown', event => {
+      if (event.button !== 0) return;
+      pointed = true;
+      button.setPointerCapture(event.pointerId);
+      this.#hold(true);
+    });
+    for (const end of ['pointerup', 'pointercancel', 'blur']) button.addEventListener(end, () => this.#hold(false));
+    button.addEventListener('pointercancel', () => { pointed = false; });
+    button.addEventListener('click', event => {
+      if (!pointed || !event.detail) this.#hold(!this.#held);
+      pointed = false;
+    });
   }
 
   /** Offers the seats of the stage. */
@@ -31,6 +58,8 @@ export class Talkback {
     this.#held = false;
     this.#hangUp();
     this.#microphone.close();
+    this.#microphone = new Microphone(); // one that is still being opened is not this one
+    this.#opening = undefined;
     this.#tell();
   }
 
@@ -41,13 +70,29 @@ export class Talkback {
     this.#microphone.setMuted(!held);
     this.#tell();
     if (!held) { this.#idle = setTimeout(() => this.close(), IDLE_MS); return; }
+    const opening = this.#opening ??= this.#open();
+    await opening;
+    if (this.#opening === opening) this.#opening = undefined;
+  }
+
+  /** Microphone and line, once, however often the key goes down meanwhile: of two microphones, one would be sent and the other
+      heard. */
+  async #open() {
+    const microphone = this.#microphone;
     try {
-      if (!this.#microphone.isOpen) await this.#microphone.open(undefined, true);
-      if (!this.#line) this.#call();
-    } catch (problem) {
-      this.close();
-      showProblem($('problem'), problem);
-    }
+      if (!microphone.isOpen) {
+        await microphone.open(undefined, true);
+        microphone.onLost(() => this.#lose(microphone, { title: 'Your microphone is gone', detail: 'Plug it in or choose another one, then hold the button again.' }));
+      }
+      if (microphone !== this.#microphone) microphone.close(); // hung up meanwhile
+      else if (!this.#line) this.#call();
+    } catch (problem) { this.#lose(microphone, problem); }
+  }
+
+  #lose(microphone, problem) {
+    if (microphone !== this.#microphone) return;
+    this.close();
+    showProblem($('problem'), problem);
   }
 
   #call() {
@@ -72,7 +117,10 @@ export class Talkback {
   }
 }
 
-/** T, without anything else, and not where somebody writes. */
+/** T, without anything else, and not where somebody writes; or the button, pressed by a key. */
 function isKey(event) {
-  return event.code === 'KeyT' && !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey && !event.target.closest?.('input, textarea, select');
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return false;
+  return isPress(event) || (event.code === 'KeyT' && !isWriting(event.target));
 }
+
+const isPress = event => event.target === $('talk') && (event.key === ' ' || event.key === 'Enter');

@@ -9,7 +9,7 @@ export class ServerTime {
   take(now, asked, came) {
     const doubt = (came - asked) / 2;
     this.#doubtMs += FORGET_MS;
-    if (!now || doubt > this.#doubtMs) return;
+    if (!now || doubt < 0 || doubt > this.#doubtMs) return; // less than nothing: our clock was set meanwhile
     this.#doubtMs = doubt;
     this.#aheadMs = Date.parse(now) + doubt - came;
   }
@@ -17,3 +17,6 @@ export class ServerTime {
   /** Seconds until a time of the server; NaN without one. */
   secondsUntil(time) { return (Date.parse(time) - Date.now() - this.#aheadMs) / 1000; }
 }
+
+/** The one that all of a page counts by: two clocks on one page say two things. */
+export const server = new ServerTime();

@@ -36,5 +36,5 @@ function row({ seat, seconds, share }, turns, from, until) {
     strip.append(bar);
   }
   return make('li', { 'data-turns': seat },
-    make('span', {}, `Speaker ${seat}`), strip, make('output', {}, percent));
+    make('span', {}, `Speaker ${seat}`), strip, make('span', { class: 'share' }, percent));
 }

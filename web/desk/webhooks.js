@@ -16,7 +16,7 @@ export function takeWebhooks(key) {
       const answer = await api(key, method, `${path}${at}`, body);
       showProblem($('problem'));
       say(typeof words === 'function' ? words(answer) : words);
-      await look();
+      look().catch(() => {}); // the next look shows it: what was answered may be told this once
       return answer;
     } catch (problem) { say(''); showProblem($('problem'), problem); return undefined; }
   };

@@ -112,7 +112,7 @@ export class Whip extends EventTarget {
     if (!response.ok) throw await problemOf(response);
     const location = response.headers.get('Location');
     link.resource = location && new URL(location, response.url).href;
-    return response.text();
+    return response.text().catch(() => { throw unreachable(); });
   }
 
   /** Looks at what arrives: that tells sooner than the connection state, which waits for ICE. While the server does not

@@ -1,6 +1,8 @@
 // How the desk says numbers, times and states, and small ways to put them on the page.
+import { server } from './time.js';
 
 export const $ = id => document.getElementById(id);
+const READ_MS = 30_000; // by then the reason for a failed act has been read
 export const MARKS = { announced: 'Announced', doors: 'Doors open', live: '● Live', ended: 'Ended', cancelled: 'Cancelled' };
 
 const pad = n => String(n).padStart(2, '0');
@@ -27,9 +29,8 @@ export function localInput(time) {
   return `${t.getFullYear()}-${pad(t.getMonth() + 1)}-${pad(t.getDate())}T${pad(t.getHours())}:${pad(t.getMinutes())}`;
 }
 
-export const secondsUntil = time => (Date.parse(time) - Date.now()) / 1000; // NaN without a time
 /** Over, and played out: the end of a delayed programme is heard some seconds after it was said. */
-export const isOut = space => isOver(space) && !(secondsUntil(space.ended_at) > 0);
+export const isOut = space => isOver(space) && !(server.secondsUntil(space.ended_at) > 0);
 export const isOver = space => space.state === 'ended' || space.state === 'cancelled';
 
 export function text(id, words) {
@@ -61,9 +62,24 @@ export function alarmOf({ alarms = [] }, kind) {
   return alarm && { title: alarm.title, detail: `${alarm.detail} (Since ${new Date(alarm.since).toLocaleTimeString()}.)` };
 }
 
+/** A problem in words. What has none is a fault of this page. */
+export function saidOf(problem) {
+  return problem.title ? problem : { title: 'This page made a mistake', detail: `Load it again. It says: ${problem.message}` };
+}
+
 /** Shows what went wrong in `box`; with no problem, hides it. What is shown already is not said again. */
 export function showProblem(box, problem) {
   box.hidden = !problem;
-  if (!problem || box.textContent === `${problem.title} ${problem.detail ?? ''}`) return;
-  box.replaceChildren(make('b', {}, problem.title), ` ${problem.detail ?? ''}`);
+  box.until = performance.now() + READ_MS;
+  if (!problem) return;
+  const { title, detail = '' } = saidOf(problem);
+  if (box.textContent !== `${title} ${detail}`) box.replaceChildren(make('b', {}, title), ` ${detail}`);
+}
+
+/** The same for what a page looks up by itself. That this went well takes away no reason why an act failed: that stands until
+    the next act, or until it has been read. */
+export function showLook(box, problem) {
+  if (!problem && performance.now() < box.until) return;
+  showProblem(box, problem);
+  box.until = 0;
 }

@@ -62,7 +62,7 @@ function saver({ made, hooks, save, wished, playable }, tell) {
 /** To the beginning of what is live, and back. */
 function travel(page, tell) {
   const { made, hooks, state, keys, audio, listen, more, clock, root } = page;
-  const start = made('button', { id: 'start-over', type: 'button', 'aria-describedby': 'paused' }, 'Start over');
+  const start = made('button', { id: 'start-over', type: 'button' }, 'Start over');
   const now = made('button', { id: 'now', type: 'button', class: 'chief', 'aria-keyshortcuts': 'l' }, 'Jump to now');
   const hint = made('p', { id: 'paused', class: 'hint' }, PAUSED);
   const isPaused = () => state().rung > 2;
@@ -72,6 +72,9 @@ function travel(page, tell) {
     now.hidden = is !== 'live' || !travels;
     hint.hidden = start.hidden || !isPaused();
     start.setAttribute('aria-disabled', isPaused());
+    // A description is read, be it hidden or not.
+    if (isPaused()) start.setAttribute('aria-describedby', 'paused');
+    else start.removeAttribute('aria-describedby');
   };
   let going = false;
   start.addEventListener('click', async () => {
@@ -131,8 +134,9 @@ function lockScreen(page) {
     const { title, state: is } = state(), { tape } = page;
     const artist = is === 'ended' ? 'Replay' : tape ? 'From the start' : is === 'live' ? 'Live' : 'Hold music';
     session.playbackState = root.pressed === 'true' ? 'playing' : 'paused';
-    if (told === title + artist) return;
-    told = title + artist;
+    const print = title + artist + Boolean(tape); // a replay has its name before it has its tape
+    if (told === print) return;
+    told = print;
     session.metadata = new MediaMetadata({ title, artist, album: 'Throng', artwork });
     act('seekbackward', tape ? () => tape.skip(-15) : null);
     act('seekforward', tape ? () => tape.skip(30) : null);

@@ -37,6 +37,7 @@ function open(page) {
   goOn(page, tape);
   page.hooks.add(() => page.tape === tape && !audio.src.endsWith(page.recording()) && anew(page, page.recording()));
   audio.addEventListener('playing', () => page.more('chapters'), { once: true });
+  page.show(); // who drew before there was a tape draws again
 }
 
 /** Seconds from `#t=754`, `#t=12:34` or `#t=1:02:03`; else null. */

@@ -44,6 +44,7 @@ macro_rules! asset_file {
 
 /// The modules and styles of the desk: name, type, text.
 const ASSETS: &[(&str, &str, &str)] = &[
+    asset_file!("alarms.js", MODULE),
     asset_file!("api.js", MODULE),
     asset_file!("audit.js", MODULE),
     asset_file!("awake.js", MODULE),
@@ -52,13 +53,16 @@ const ASSETS: &[(&str, &str, &str)] = &[
     asset_file!("cohosts.js", MODULE),
     asset_file!("confirm.js", MODULE),
     asset_file!("delay.js", MODULE),
+    asset_file!("details.js", MODULE),
     asset_file!("hand.js", MODULE),
     asset_file!("hold.js", MODULE),
     asset_file!("keeping.js", MODULE),
     asset_file!("key.js", MODULE),
+    asset_file!("keys.js", MODULE),
     asset_file!("lamp.js", MODULE),
     asset_file!("links.js", MODULE),
     asset_file!("microphone.js", MODULE),
+    asset_file!("monitor.js", MODULE),
     asset_file!("narrow.js", MODULE),
     asset_file!("place.js", MODULE),
     asset_file!("seats.js", MODULE),
@@ -82,24 +86,18 @@ pub(crate) fn listen(space: &Space, state_json: &str) -> Document {
         &TEMPLATE,
         &[
             ("title", &escaped(&space.title)),
+            // What the host tells stands under the title: in the page, for who loads it, and without a script.
+            (
+                "message",
+                &escaped(space.programme.message.as_deref().unwrap_or_default()),
+            ),
             ("slug", space.slug.as_str()),
             ("edition", &EDITION),
             // In a script element only `<` could end it early (HTML section 4.12.1.3).
             ("state", &state_json.replace('<', "\\u003c")),
         ],
     );
-    audience_page(with_message(text, space), ONE_SECOND, "'self' ")
-}
-
-/// What the host tells stands under the title. It is not in the template: where nothing is told, nothing is loaded for it.
-fn with_message(page: String, space: &Space) -> String {
-    match &space.programme.message {
-        Some(message) => {
-            let under = format!("</h1><p id=\"message\">{}</p>", escaped(message));
-            page.replacen("</h1>", &under, 1)
-        }
-        None => page,
-    }
+    audience_page(text, ONE_SECOND, "'self' ")
 }
 
 /// What that page loads besides itself.
