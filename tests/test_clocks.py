@@ -219,6 +219,7 @@ def there_and_back(clock, space):
         wait_until(lambda: abs(last_shift(space) - before) > 1, "dates follow", FOLLOWED_SECONDS)
 
 
+@pytest.mark.alone
 def test_libraries_in_a_strangers_page_play_on(world, talk, chromium, strangers):
     """Both place segments by their dates: without `EXT-X-DISCONTINUITY` Shaka Player stood still for an hour."""
     with contextlib.ExitStack() as open_pages:
@@ -235,6 +236,7 @@ def test_libraries_in_a_strangers_page_play_on(world, talk, chromium, strangers)
             assert page.evaluate("errors") == [] and page.complaints == []
 
 
+@pytest.mark.alone
 def test_players_play_on(world, talk, tmp_path):
     """VLC ends at every `EXT-X-DISCONTINUITY` between fragments of MP4 (docs/players.md): it gets what it is told to take."""
     seconds, hls = FOLLOWED_SECONDS + 3 * SEGMENT_SECONDS, f"{talk.listen_url}/hls/main.m3u8"

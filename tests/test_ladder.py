@@ -84,6 +84,7 @@ def assert_unheard(who, programme, heard, seconds):
     assert match.stoi >= STOI_MIN, (who, match)
 
 
+@pytest.mark.alone
 def test_nobody_hears_a_walk_along_the_ladder_and_back(house, chromium, tmp_path_factory):
     node, space = house
     since = max(0, space.recorded_seconds() - BEHIND_SECONDS)

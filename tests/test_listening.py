@@ -134,7 +134,7 @@ def test_volume_and_mute_by_key_and_slider_and_the_volume_is_remembered(live, ch
         page.keyboard.press("ArrowDown")
         page.keyboard.press("m")
         assert page.evaluate("[__audio.volume, __audio.muted]") == [pytest.approx(0.9), True]
-        assert page.get_attribute("#mute", "aria-pressed") == "true"
+        wait_until(lambda: page.get_attribute("#mute", "aria-pressed") == "true", "the button says so")
         page.keyboard.press("ArrowUp")
         assert page.evaluate("[__audio.volume, __audio.muted]") == [pytest.approx(0.95), False]
         page.fill("#volume", "0.4")
@@ -339,9 +339,10 @@ def test_chapters_are_listed_marked_and_sought(ended, chromium):
 
 
 def test_a_replay_whose_line_broke_goes_on_by_itself(ended, chromium):
-    with opened(chromium, ended.listen_url) as page:
-        broken = []
+    broken = []
+    with chromium.page("about:blank", tapped=False) as page:
         page.route("**/recording.mp4", lambda route: route.abort() if not broken.append(1) and len(broken) < 3 else route.continue_())
+        page.goto(ended.listen_url, wait_until="commit")
         page.wait_for_selector("text=Trying again by itself.")
         page.click("#listen")
         plays(page, "file")

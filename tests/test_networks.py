@@ -6,7 +6,7 @@ import browser
 import signal_kit
 from ears import BACK_SECONDS, LIKENESS_MIN, NEAR_SECONDS, STEADY_SECONDS, Ear, House
 
-pytestmark = pytest.mark.aside
+pytestmark = pytest.mark.alone
 
 # Beyond the cushion of a join, so that silence is heard.
 AWAY_SECONDS = 12

@@ -81,12 +81,19 @@ const STEPS: &[Step] = &[
 /// Runs one group, or all.
 pub(crate) fn run(only: Option<Group>) -> Outcome {
     let started = Instant::now();
+    // What players need comes from the network while the processors compile; its step finds it done.
+    let mut fetching = only.is_none().then(|| thread::spawn(install::run));
     for step in STEPS
         .iter()
         .filter(|step| only.is_none_or(|group| group == step.group))
     {
         println!("\n=== {}", step.title);
         let begun = Instant::now();
+        if step.group == Group::Players
+            && let Some(fetching) = fetching.take()
+        {
+            fetching.join().expect("installing does not panic")?;
+        }
         let outcome = (step.run)();
         let (word, seconds) = (
             if outcome.is_ok() { "done" } else { "FAILED" },
@@ -118,7 +125,7 @@ fn players() -> Outcome {
     // What waits more than it works goes on beside the rest, and is shown when that is over.
     let (rest, aside) = thread::scope(|lanes| {
         let aside = lanes.spawn(|| pytest("aside").stderr(Stdio::inherit()).output());
-        let rest = must(&mut pytest("not aside"));
+        let rest = must(&mut pytest("not aside and not alone"));
         (rest, aside.join().expect("a lane does not panic"))
     });
     let aside = aside.map_err(|error| format!("pytest could not be started: {error}"))?;
@@ -127,7 +134,8 @@ fn players() -> Outcome {
     if !aside.status.success() {
         return Err(format!("the tests aside failed ({})", aside.status));
     }
-    Ok(())
+    // What fills the machine by itself comes last.
+    must(&mut pytest("alone"))
 }
 
 /// The player tests that are so marked.
