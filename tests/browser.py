@@ -5,6 +5,7 @@ import contextlib
 import functools
 import http.server
 import pathlib
+import re
 import shutil
 import threading
 import urllib.parse
@@ -118,9 +119,13 @@ class Browser:
         self.chromium.close()
 
 
+NEED_NOT_BE = re.compile(r"/chapters\.json$|/whip/[^/]+$")
+
+
 def is_complaint(message):
-    """A recording need not have chapters, of which the page can only ask."""
-    return message.type == "error" and not message.location.get("url", "").endswith("/chapters.json")
+    """A recording need not have chapters, of which the page can only ask; and a session that was hung up may be over before
+    it is given back."""
+    return message.type == "error" and not NEED_NOT_BE.search(message.location.get("url", ""))
 
 
 def barriers(page, sizes):

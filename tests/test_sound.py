@@ -144,6 +144,7 @@ def test_the_studio_sets_the_sound_and_hands_over_tracks(kept, node, chromium, t
     ended, _, _, _ = kept
     space = node.create("In the studio")
     with chromium.page(space.created["host_url"], tapped=False) as studio:
+        wait_until(lambda: studio.is_checked("[name=levelling]"), "the studio knows how the space sounds")
         studio.uncheck("[name=levelling]")
         wait_until(lambda: not space.show()["levelling"], "levelling is off")
         studio.focus("[name=tracks]")
