@@ -298,22 +298,12 @@ impl Config {
                 .or(filed)
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)))
         };
-        let tls = match (
+        let tls = certificate_files(
             args.tls_cert.or(file.tls_cert),
             args.tls_key.or(file.tls_key),
-        ) {
-            (None, None) => None,
-            (Some(cert), Some(key)) => Some((cert, key)),
-            _ => {
-                return Err(ConfigError::Conflict(
-                    "tls_cert and tls_key go together: give both or neither",
-                ));
-            }
-        };
-        let acme = acme(
-            args.acme.or(file.acme),
-            args.acme_directory.or(file.acme_directory),
         )?;
+        let acme_directory = args.acme_directory.or(file.acme_directory);
+        let acme = acme(args.acme.or(file.acme), acme_directory)?;
         if acme.is_some() && tls.is_some() {
             return Err(ConfigError::Conflict(
                 "acme keeps a certificate of its own: give it, or tls_cert and tls_key",
@@ -365,6 +355,20 @@ impl Config {
             calls_max: args.calls_max.or(file.calls_max).unwrap_or(CALLS_MAX),
             trusted_proxy: proxies(args.trusted_proxy.or(file.trusted_proxy))?,
         })
+    }
+}
+
+/// The files of a certificate and its key, which are nothing without each other.
+fn certificate_files(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some((cert, key))),
+        _ => Err(ConfigError::Conflict(
+            "tls_cert and tls_key go together: give both or neither",
+        )),
     }
 }
 

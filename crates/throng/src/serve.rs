@@ -208,9 +208,7 @@ impl Node {
             pages: DeskPages::new(&links.listen, &links.desk),
         });
         let (closing, closed) = watch::channel(false);
-        if let Some(acme) = config.acme.clone() {
-            tokio::spawn(acme::keep(acme, config.data.clone(), closed.clone()));
-        }
+        keep_a_certificate(&config, &closed);
         let tls = certificate.map(|certificate| offer(certificate, TicketSecret::drawn(), &closed));
         let offered = (tls.transpose()?, speakers);
         let mut doors = Doors::new(config.trusted_proxies(), closed.clone());
@@ -416,6 +414,13 @@ async fn folder(config: &Config, supervisor: Option<u32>) -> Result<DataLock, Se
     let patience = supervisor.map_or(Duration::ZERO, |_| FOLDER_FREE_MAX);
     let holder = supervisor.unwrap_or_else(std::process::id);
     taken_over(patience, || data::open(&config.data, holder)).await
+}
+
+/// Where a certificate is to come by itself, it does from now on.
+fn keep_a_certificate(config: &Config, closed: &watch::Receiver<bool>) {
+    if let Some(acme) = config.acme.clone() {
+        tokio::spawn(acme::keep(acme, config.data.clone(), closed.clone()));
+    }
 }
 
 /// Whom the operator wants to be told.
