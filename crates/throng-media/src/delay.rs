@@ -205,13 +205,18 @@ impl DelayLine {
         if self.mode == Mode::Playing {
             return self.play();
         }
-        if self.held.len() > self.wanted {
-            self.mode = Mode::Playing;
-            let mut voice = self.play();
-            ramp(&mut voice, |to_one| to_one);
-            return voice;
+        // Where the bridge is over before it began, what was heard last goes as the new comes.
+        let tail = self.fade_out();
+        if self.held.len() <= self.wanted {
+            return tail;
         }
-        self.fade_out()
+        self.mode = Mode::Playing;
+        let mut voice = self.play();
+        ramp(&mut voice, |to_one| to_one);
+        for (sample, tail) in voice.iter_mut().zip(tail) {
+            *sample += tail;
+        }
+        voice
     }
 
     /// Whether too little is held, and there is a pause to begin a bridge in, or none was for too long.

@@ -391,6 +391,9 @@ impl Seat {
 
     /// What he sent, while he is heard; nothing where that is silence.
     fn track(&mut self) -> Option<Box<Frame>> {
+        if !self.heard && self.presence <= 0.0 {
+            return None;
+        }
         let goal = if self.heard { 1.0 } else { 0.0 };
         let mut frame = Box::new(self.sent);
         for sample in frame.iter_mut() {

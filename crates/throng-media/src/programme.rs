@@ -93,11 +93,18 @@ impl Programme {
         self.mix(first_sample, &mut frame);
         self.limiter.process(&mut frame);
         self.next_frame += 1;
-        let heard = self.hold.as_ref().and_then(|hold| hold.live_at_sample);
-        if heard.is_some_and(|live| live + CROSSFADE_SAMPLES <= first_sample + FRAME_LEN as u64) {
-            self.hold = None;
-        }
+        self.forget(first_sample + FRAME_LEN as u64);
         frame
+    }
+
+    /// Lets go of what is not heard any more from a sample on: ten minutes of sound are 115 MB.
+    fn forget(&mut self, from: u64) {
+        let is_past = |begun: u64| begun + CROSSFADE_SAMPLES <= from;
+        if let Some(hold) = &mut self.hold {
+            hold.before.take_if(|(_, begun)| is_past(*begun));
+        }
+        self.hold
+            .take_if(|hold| hold.live_at_sample.is_some_and(is_past));
     }
 
     /// Mixes the hold over stage samples that are heard from `first_sample` on.
@@ -216,6 +223,7 @@ mod tests {
         for (at, sample) in heard.iter().enumerate().skip(until) {
             assert_eq!(sample.to_bits(), other[at % other.len()].to_bits());
         }
+        assert_eq!(Arc::strong_count(&hold), 1, "the one before is let go");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::counters::{Counters, add, count, set};
 use crate::demux::DATAGRAM_MAX_BYTES;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, EventSink};
-use crate::stage::{Command, Ears, Outbound};
+use crate::stage::{Adoption, Command, Ears, Outbound};
 use crate::tcp::{Connections, Inbound};
 
 /// Datagrams read in a row before anything else gets its turn.
@@ -112,6 +112,7 @@ impl Shell {
     pub(crate) async fn run(
         mut self,
         mut commands: mpsc::Receiver<Command>,
+        mut adoptions: mpsc::Receiver<Adoption>,
         mut audio: broadcast::Receiver<Outbound>,
     ) {
         loop {
@@ -126,6 +127,7 @@ impl Shell {
                 outbound = audio.recv() => self.speak(outbound),
                 readable = self.udp.readable() => if readable.is_ok() { self.read() },
                 accepted = self.tcp.accept(), if now >= self.accept_from => self.admit(accepted),
+                Some(adoption) = adoptions.recv() => self.adopt(adoption),
                 Some(inbound) = self.frames.recv() => self.frame(inbound),
                 () = wake => {}
             }
@@ -141,7 +143,7 @@ impl Shell {
             ..
         } = self;
         // Whoever waits for the end may take the port.
-        drop((udp, tcp, connections, commands));
+        drop((udp, tcp, connections, commands, adoptions));
         // Each connection's task writes its backlog, then lets go of the inbox. Who reads slower than that is cut.
         let written = async { while frames.recv().await.is_some() {} };
         let _ = tokio::time::timeout(GOODBYE_LIMIT, written).await;
@@ -162,9 +164,6 @@ impl Shell {
         let now = Instant::now();
         // A requester that no longer waits has no use for the reply.
         match command {
-            Command::Adopt { stream, source } => {
-                self.admit(TcpStream::from_std(stream).map(|stream| (stream, source)));
-            }
             Command::Close { session, reply } => drop(reply.send(self.endpoint.close(&session))),
             Command::CloseProgramme(programme) => self.endpoint.close_programme(programme),
             Command::CloseSeat(seat) => self.endpoint.close_seat(seat),
@@ -254,6 +253,10 @@ impl Shell {
                 self.accept_from = Instant::now() + ACCEPT_PAUSE;
             }
         }
+    }
+
+    fn adopt(&mut self, (stream, source): Adoption) {
+        self.admit(TcpStream::from_std(stream).map(|stream| (stream, source)));
     }
 
     fn frame(&mut self, inbound: Inbound) {

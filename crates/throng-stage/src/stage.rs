@@ -23,6 +23,9 @@ use crate::session::{ProgrammeKey, SeatKey, SessionId};
 /// Requests waiting for the thread. Each is answered within a millisecond or so; more mean that it is stuck, and the
 /// caller is told [`StageError::Busy`] at once.
 const COMMANDS_MAX: usize = 64;
+/// Connections waiting to be adopted. Of their own, because anybody may connect: however many come, a request finds its
+/// place. Full: the connection is closed.
+const ADOPTIONS_MAX: usize = 64;
 /// Audio waiting for the thread: 16 returns and programmes for one second. Full: the oldest is dropped and counted.
 const OUTBOUND_MAX: usize = 1024;
 /// Speakers with a session at once, over all spaces.
@@ -85,17 +88,17 @@ pub enum Patched {
 #[derive(Debug, Clone)]
 pub struct Stage {
     commands: mpsc::Sender<Command>,
+    adoptions: mpsc::Sender<Adoption>,
     outbound: broadcast::Sender<Outbound>,
     counters: Arc<Counters>,
     local: SocketAddr,
 }
 
+/// A connection, and from where it comes.
+pub(crate) type Adoption = (TcpStream, SocketAddr);
+
 /// A request to the thread.
 pub(crate) enum Command {
-    Adopt {
-        stream: TcpStream,
-        source: SocketAddr,
-    },
     Close {
         session: SessionId,
         reply: Reply<()>,
@@ -155,6 +158,7 @@ impl Stage {
         };
         let endpoint = Endpoint::new(reachable, places, Arc::clone(&counters));
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (adoptions, arrivals) = mpsc::channel(ADOPTIONS_MAX);
         let (outbound, audio) = broadcast::channel(OUTBOUND_MAX);
         let runtime = Builder::new_current_thread()
             .enable_io()
@@ -169,9 +173,10 @@ impl Stage {
         )?;
         thread::Builder::new()
             .name("stage".to_owned())
-            .spawn(move || runtime.block_on(shell.run(inbox, audio)))?;
+            .spawn(move || runtime.block_on(shell.run(inbox, arrivals, audio)))?;
         Ok(Self {
             commands,
+            adoptions,
             outbound,
             counters,
             local,
@@ -206,8 +211,7 @@ impl Stage {
     /// Takes a connection that has begun as [`crate::begins_frame`] says, of which nothing was read. Where the stage has too
     /// much to do, it is closed.
     pub fn adopt(&self, stream: TcpStream, source: SocketAddr) {
-        let adopt = Command::Adopt { stream, source };
-        if self.commands.try_send(adopt).is_err() {
+        if self.adoptions.try_send((stream, source)).is_err() {
             count(&self.counters.tcp_refused);
         }
     }
@@ -292,5 +296,33 @@ impl Stage {
                 mpsc::error::TrySendError::Full(_) => StageError::Busy,
             })?;
         answer.await.unwrap_or(Err(StageError::Closed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn however_many_connect_a_request_finds_its_place() {
+        // A thread that takes nothing.
+        let (commands, _inbox) = mpsc::channel(COMMANDS_MAX);
+        let (adoptions, _arrivals) = mpsc::channel(ADOPTIONS_MAX);
+        let stage = Stage {
+            commands,
+            adoptions,
+            outbound: broadcast::channel(1).0,
+            counters: Arc::default(),
+            local: (Ipv4Addr::LOCALHOST, 0).into(),
+        };
+        let door = TcpListener::bind(stage.local).unwrap();
+        let stream = TcpStream::connect(door.local_addr().unwrap()).unwrap();
+        for _ in 0..=ADOPTIONS_MAX {
+            stage.adopt(stream.try_clone().unwrap(), stage.local);
+        }
+        assert_eq!(stage.counters().tcp_refused, 1);
+        assert_eq!(stage.commands.capacity(), COMMANDS_MAX);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -17,6 +17,10 @@ use crate::demux::DATAGRAM_MAX_BYTES;
 
 /// Open connections: every speaker and listener, and as many again in the doorway. More are refused.
 pub(crate) const CONNECTIONS_MAX: usize = 512;
+/// From so many on it matters from where they come, three quarters: the rest is for networks that have few.
+const CROWD: usize = CONNECTIONS_MAX / 4 * 3;
+/// Connections that a network may hold then. More are refused.
+const SHARE: usize = CONNECTIONS_MAX / 8;
 /// Whoever has connected has a STUN request at hand; a new connection that says nothing is cut.
 const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(5);
 /// As long as a session may be silent, and a little: then its connection is cut too.
@@ -107,9 +111,9 @@ impl Connections {
         self.open.len()
     }
 
-    /// Takes a new connection; false if there are too many.
+    /// Takes a new connection; false if there are too many, or too many of its network.
     pub(crate) fn adopt(&mut self, stream: TcpStream, source: SocketAddr) -> bool {
-        if self.open.len() >= CONNECTIONS_MAX {
+        if !self.has_room(source.ip()) {
             return false;
         }
         self.serial += 1;
@@ -126,6 +130,16 @@ impl Connections {
             let _ = inbox.send(Inbound::Ended { source, serial }).await;
         });
         true
+    }
+
+    /// Whether one more may come from there.
+    fn has_room(&self, from: IpAddr) -> bool {
+        if self.open.len() < CROWD {
+            return true;
+        }
+        let of_his = self.open.keys().map(|source| network(source.ip()));
+        let of_his = of_his.filter(|other| *other == network(from));
+        self.open.len() < CONNECTIONS_MAX && of_his.count() < SHARE
     }
 
     /// Sends a datagram; false if there is no such connection or its backlog is full.
@@ -150,6 +164,15 @@ impl Connections {
             self.open.remove(&source);
         }
         present
+    }
+}
+
+/// What somebody can be taken to hold who holds one address of it, as its first address: the smallest network that is
+/// announced on the Internet, or as much as a site is usually given (RFC 6177).
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() >> 8 << 8).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).into(),
     }
 }
 
@@ -219,6 +242,40 @@ mod tests {
         let mut deframer = Deframer::default();
         deframer.push(&[0xff, 0xff, 1]);
         assert_eq!(deframer.next(), Err(Oversize));
+    }
+
+    /// Connects from addresses of a network, one after the other, until one is refused; how many that were.
+    fn fill(connections: &mut Connections, network: &str) -> usize {
+        let (backlog, _outbox) = mpsc::channel(1);
+        let before = connections.len();
+        for (port, last) in (1_024..2_048).zip((1..=200).cycle()) {
+            let source: SocketAddr = format!("{network}{last}:{port}").parse().unwrap();
+            if !connections.has_room(source.ip()) {
+                break;
+            }
+            connections.open.insert(source, (0, backlog.clone()));
+        }
+        connections.len() - before
+    }
+
+    #[test]
+    fn the_last_quarter_is_for_networks_that_have_few() {
+        let (mut connections, _frames) = Connections::new();
+        let alone = fill(&mut connections, "192.0.2.");
+        assert_eq!(alone, CROWD, "alone it may have what nobody else wants");
+        assert_eq!(fill(&mut connections, "198.51.100."), SHARE);
+        assert_eq!(fill(&mut connections, "203.0.113."), SHARE);
+        assert_eq!(connections.len(), CONNECTIONS_MAX);
+        assert_eq!(fill(&mut connections, "10.0.0."), 0, "full is full");
+    }
+
+    #[test]
+    fn a_network_is_what_one_customer_may_hold() {
+        let network = |address: &str| network(address.parse().unwrap());
+        assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.254"));
+        assert_ne!(network("192.0.2.1"), network("192.0.3.1"));
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:ffff::9"));
+        assert_ne!(network("2001:db8:1::1"), network("2001:db8:2::1"));
     }
 
     /// A connection without a socket, on a clock that jumps to the next deadline: the far end, what to send, and how and

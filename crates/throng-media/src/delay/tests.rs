@@ -208,6 +208,25 @@ fn a_delay_that_is_lowered_is_made_up_for_in_pauses() {
 }
 
 #[test]
+fn a_dump_while_the_delay_is_taken_away_makes_no_click() {
+    let mut stage = Stage::live(100);
+    stage.go_on(500);
+    stage.line.want(0);
+    stage.go_on(50);
+    assert_eq!(stage.line.dump(), 100);
+    stage.go_on(50);
+    assert!(!stage.line.standing().is_bridging, "no delay, no bridge");
+    let heard = stage.heard[540..].iter().flat_map(|(_, frame)| *frame);
+    let heard: Vec<f32> = heard.collect();
+    let steps = heard.windows(2).map(|two| (two[1] - two[0]).abs());
+    let steepest = steps.fold(0.0, f32::max);
+    assert!(
+        steepest < 0.001,
+        "the talk comes and goes in a frame: {steepest}"
+    );
+}
+
+#[test]
 fn the_end_plays_out_what_is_held_and_bridges_nothing() {
     let mut stage = Stage::live(100);
     stage.go_on(500);

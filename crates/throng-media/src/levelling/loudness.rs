@@ -24,6 +24,9 @@ const QUIETEST_LUFS: f32 = -50.0;
 const GATE_LU: f32 = -10.0;
 /// Takes back what the filters add at 997 Hz (BS.1770-4, annex 1).
 const OFFSET_LU: f32 = -0.691;
+/// What a filter holds below this is nothing, 600 dB down. Left to itself it never comes to zero but stays at numbers so
+/// small (subnormal ones) that a processor takes many times as long for each of them.
+const NOTHING: f64 = 1e-30;
 
 /// The loudness of a K-weighted power.
 pub(super) fn lufs(power: f32) -> f32 {
@@ -56,6 +59,8 @@ impl KWeighting {
             reason = "a power needs no more than f32"
         )]
         let power = (squares.sum::<f64>() / FRAME_LEN as f64) as f32;
+        self.shelf.settle();
+        self.high_pass.settle();
         if power.is_finite() {
             return power;
         }
@@ -89,6 +94,15 @@ impl Biquad {
             b2 * input - a2 * output,
         ];
         output
+    }
+
+    /// Comes to zero where it is as good as there.
+    fn settle(&mut self) {
+        for held in &mut self.held {
+            if held.abs() < NOTHING {
+                *held = 0.0;
+            }
+        }
     }
 }
 
@@ -150,4 +164,24 @@ impl TalkLoudness {
 fn mean(powers: impl Iterator<Item = f32> + Clone) -> f32 {
     let count = powers.clone().count().max(1);
     powers.sum::<f32>() / count as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SILENCE;
+
+    #[test]
+    fn after_sound_the_filters_come_to_rest() {
+        let mut weighting = KWeighting::default();
+        let tone = core::array::from_fn(|at| if at % 96 < 48 { 0.5 } else { -0.5 });
+        for _ in 0..50 {
+            assert!(weighting.power(&tone) > 0.0);
+        }
+        for _ in 0..500 {
+            weighting.power(&SILENCE);
+        }
+        let held = [weighting.shelf.held, weighting.high_pass.held];
+        assert!(held.iter().flatten().all(|&held| held == 0.0), "{held:?}");
+    }
 }

@@ -47,13 +47,17 @@ pub struct TalkbackState {
 }
 
 /// All lines of a stage.
-#[derive(Default)]
 pub(super) struct Talkbacks {
     lines: BTreeMap<SeatId, Line>,
+    /// Those that were closed in mid-word and are faded out, 50 ms. At most as many as may be open; beyond, they are cut.
+    closed: Vec<Line>,
 }
 
 struct Line {
+    /// Who hears it.
     ears: Ears,
+    /// Who is to hear it as soon as the others are as loud as ever for whoever does; nobody where it is closed.
+    wanted: Option<Ears>,
     jitter: JitterBuffer,
     talk: Talk,
     says: bool,
@@ -70,10 +74,20 @@ pub(super) struct Whisper {
     others: Frame,
 }
 
+impl Default for Talkbacks {
+    fn default() -> Self {
+        Self {
+            lines: BTreeMap::new(),
+            closed: Vec::with_capacity(MAX_TALKBACKS),
+        }
+    }
+}
+
 impl Talkbacks {
     /// Opens a line, or begins it anew. One beyond the bound is not opened.
     pub(super) fn open(&mut self, line: SeatId, ears: Ears) {
-        if self.lines.len() < MAX_TALKBACKS || self.lines.contains_key(&line) {
+        self.close(line);
+        if self.lines.len() < MAX_TALKBACKS {
             self.lines.insert(line, Line::new(ears));
         }
     }
@@ -81,12 +95,18 @@ impl Talkbacks {
     /// The line is for others from now on.
     pub(super) fn turn_to(&mut self, line: SeatId, ears: Ears) {
         if let Some(line) = self.lines.get_mut(&line) {
-            line.ears = ears;
+            line.wanted = Some(ears);
         }
     }
 
     pub(super) fn close(&mut self, line: SeatId) {
-        self.lines.remove(&line);
+        if let Some(mut line) = self.lines.remove(&line)
+            && line.is_heard()
+            && self.closed.len() < MAX_TALKBACKS
+        {
+            line.wanted = None;
+            self.closed.push(line);
+        }
     }
 
     pub(super) fn push(&mut self, line: SeatId, now: Duration, packet: &SpeakerPacket) {
@@ -96,7 +116,7 @@ impl Talkbacks {
     }
 
     pub(super) fn skip(&mut self, frames: u32) {
-        for line in self.lines.values_mut() {
+        for line in self.lines.values_mut().chain(&mut self.closed) {
             line.jitter.skip(frames);
         }
     }
@@ -105,14 +125,15 @@ impl Talkbacks {
     pub(super) fn lines(&self) -> impl Iterator<Item = TalkbackState> + '_ {
         self.lines.iter().map(|(&id, line)| TalkbackState {
             line: id,
-            ears: line.ears,
+            ears: line.wanted.unwrap_or(line.ears),
             says: line.says,
         })
     }
 
     /// Decodes the next frame of all.
     pub(super) fn hear(&mut self, now: Duration) {
-        for line in self.lines.values_mut() {
+        self.closed.retain(Line::is_heard);
+        for line in self.lines.values_mut().chain(&mut self.closed) {
             line.hear(now);
         }
     }
@@ -124,15 +145,19 @@ impl Talkbacks {
 
     /// What is said to one seat, if anything is said to it that is not said to all.
     pub(super) fn to_seat(&self, seat: SeatId) -> Option<Whisper> {
-        self.lines
-            .values()
-            .any(|line| line.ears == Ears::Seat(seat) && line.is_active())
+        self.active()
+            .any(|line| line.ears == Ears::Seat(seat))
             .then(|| self.whisper(|ears| ears.include(seat)))?
     }
 
+    /// The lines on which something is heard in this frame.
+    fn active(&self) -> impl Iterator<Item = &Line> {
+        let lines = self.lines.values().chain(&self.closed);
+        lines.filter(|line| line.is_active())
+    }
+
     fn whisper(&self, is_meant: impl Fn(Ears) -> bool) -> Option<Whisper> {
-        let active = self.lines.values();
-        let mut active = active.filter(|line| is_meant(line.ears) && line.is_active());
+        let mut active = self.active().filter(|line| is_meant(line.ears));
         let first = active.next()?;
         let mut whisper = Whisper {
             said: first.said,
@@ -166,6 +191,7 @@ impl Line {
     fn new(ears: Ears) -> Self {
         Self {
             ears,
+            wanted: Some(ears),
             jitter: JitterBuffer::new(),
             talk: Talk::new(GATE),
             says: false,
@@ -178,7 +204,11 @@ impl Line {
     fn hear(&mut self, now: Duration) {
         let heard = self.jitter.pull(now);
         self.says = self.talk.hear(&heard);
-        let goal = if self.says { DUCKED } else { 1.0 };
+        if !self.is_heard() {
+            self.ears = self.wanted.unwrap_or(self.ears);
+        }
+        let is_theirs = self.wanted == Some(self.ears);
+        let goal = if self.says && is_theirs { DUCKED } else { 1.0 };
         let step = (1.0 - DUCKED) / DUCK_SAMPLES;
         for ((said, others), heard) in self.said.iter_mut().zip(&mut self.others).zip(heard) {
             self.duck += (goal - self.duck).clamp(-step, step);
@@ -188,7 +218,16 @@ impl Line {
         }
     }
 
+    /// Whether the others are turned down for it still.
+    fn is_heard(&self) -> bool {
+        self.duck < 1.0
+    }
+
+    /// Whether this frame holds anything of it.
     fn is_active(&self) -> bool {
-        self.says || self.others[0] < 1.0
+        self.is_heard() || self.others[0] < 1.0
     }
 }
+
+#[cfg(test)]
+mod tests;

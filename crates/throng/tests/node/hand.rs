@@ -247,6 +247,8 @@ async fn a_speakers_key_tells_of_his_own_mute_and_moves_nothing_else() {
 async fn the_others_hear_what_the_host_has_set_of_a_seat_also_after_a_reconnect() {
     let house = House::start().await;
     let space = house.announce("A talk").await;
+    // What is heard then is what was said and the host's hand, nothing else.
+    done(&house, &space, "PATCH", "", r#"{"levelling":false}"#).await;
     let mut ears = Voice::join(&house, &space, 2, 0.0).await;
     let mut voice = Voice::join(&house, &space, 1, 0.1).await;
     let is_heard = |level: f32| level > HEARD_DB;
