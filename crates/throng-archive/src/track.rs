@@ -2,8 +2,9 @@
 //!
 //! Its time 0 is go-live, so that tracks and recording lie under one another as they are. There is no journal: a chunk says
 //! its own place, and a file goes as far as its chunks follow one another. So a kill loses what was not written, a power
-//! cut at most [`TRACK_UNSYNCED_PARTS_MAX`] parts; but bytes that a disk has spoilt are not found out, as they are in the
-//! recording.
+//! cut at most [`TRACK_UNSYNCED_PARTS_MAX`] parts; but sound that a disk has spoilt is not found out, as it is in the
+//! recording. Where it has spoilt what holds a part, and more lies behind it than a crash can have torn, nobody can go on
+//! with the file: it is set aside as `tracks/{seat}.spoilt.mp4`, and another is begun.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -27,6 +28,8 @@ use crate::{ArchiveError, PART_BYTES_MAX, mp4};
 /// files is dear.
 pub const TRACK_UNSYNCED_PARTS_MAX: usize = 12;
 
+/// The longest tail that a crash can leave: the parts that were not on the disk, and one more that was being written.
+const TORN_BYTES_MAX: u64 = (TRACK_UNSYNCED_PARTS_MAX as u64 + 1) * PART_BYTES_MAX as u64;
 /// The longest init that is read back; ours have some 600 bytes.
 const INIT_BYTES_MAX: usize = 4 * 1024;
 /// Bytes at the end of a track that tell it from another of the same length.
@@ -42,6 +45,7 @@ pub struct TrackFile {
     unsynced: usize,
     /// Something failed since, and the file may be longer than it should.
     torn: bool,
+    set_aside: Option<PathBuf>,
 }
 
 impl TrackFile {
@@ -51,25 +55,24 @@ impl TrackFile {
         let folder = folder(dir);
         fs::create_dir_all(&folder).map_err(ArchiveError::disk("create", &folder))?;
         let path = path(dir, seat);
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options
-            .open(&path)
-            .map_err(ArchiveError::disk("open", &path))?;
-        let file = Arc::new(file);
-        let reading = ArchiveError::disk("read", &path);
-        let (next, end) = go_on(&file, init).map_err(reading)?;
+        let (mut file, mut end) = opened(&path, init)?;
+        let mut set_aside = None;
+        if end.is_spoilt {
+            set_aside = Some(put_aside(&path, dir, seat)?);
+            (file, end) = opened(&path, init)?;
+        }
         let mut track = Self {
             output: Output {
                 path,
                 disk: Box::new(file),
             },
-            next,
-            end,
+            next: end.next,
+            end: end.at,
             unsynced: 0,
             torn: true,
+            set_aside,
         };
-        if end == 0 {
+        if track.end == 0 {
             track.write(init)?;
             track.output.sync()?;
             flush_folder(&folder)?;
@@ -80,6 +83,11 @@ impl TrackFile {
     /// The place of the part that must come next.
     pub const fn next(&self) -> PartIndex {
         self.next
+    }
+
+    /// Where the spoilt file lies in whose place this one was begun.
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.set_aside.as_deref()
     }
 
     /// Appends the chunk of the next part. After an error it is not in the track, and may be tried again.
@@ -211,6 +219,17 @@ pub fn tracks_kept(dir: &Path) -> Vec<u32> {
     seats.collect()
 }
 
+/// All files of tracks in the folder of a recording.
+pub(crate) fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = fs::read_dir(folder(dir)).into_iter().flatten().flatten();
+    files.map(|file| file.path()).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.and_then(|name| name.strip_suffix(".mp4"));
+        let seat = name.map(|name| name.strip_suffix(".spoilt").unwrap_or(name));
+        seat.is_some_and(|seat| seat.parse::<u32>().is_ok())
+    })
+}
+
 pub(crate) fn folder(dir: &Path) -> PathBuf {
     dir.join("tracks")
 }
@@ -219,19 +238,78 @@ pub(crate) fn path(dir: &Path, seat: u32) -> PathBuf {
     folder(dir).join(format!("{seat}.mp4"))
 }
 
-/// The place after the last whole part, and where it ends; 0 where the file is to be begun anew: its init is not whole, or
-/// another, after which new chunks would not play.
-fn go_on(file: &File, init: &Bytes) -> io::Result<(PartIndex, u64)> {
+/// Where a file goes on.
+struct End {
+    /// After the last whole part that follows the one before it.
+    next: PartIndex,
+    /// There; 0 where the file is to be begun anew.
+    at: u64,
+    /// More lies behind it than a crash can have torn.
+    is_spoilt: bool,
+}
+
+/// A file that is there, or a new one.
+fn opened(path: &Path, init: &Bytes) -> Result<(Arc<File>, End), ArchiveError> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let file = options
+        .open(path)
+        .map_err(ArchiveError::disk("open", path))?;
+    let end = go_on(&file, init).map_err(ArchiveError::disk("read", path))?;
+    Ok((Arc::new(file), end))
+}
+
+/// Where a file goes on. It is begun anew where its init is not whole; after another one new chunks would not play.
+fn go_on(file: &File, init: &Bytes) -> io::Result<End> {
     let mut found = vec![0; init.len()];
     let len = file.metadata()?.len();
     if len < init.len() as u64 {
-        return Ok((PartIndex(0), 0));
+        return Ok(End {
+            next: PartIndex(0),
+            at: 0,
+            is_spoilt: false,
+        });
     }
     file.read_exact_at(&mut found, 0)?;
     if found != *init {
         return Err(io::Error::other("it was begun with other codec settings"));
     }
-    walk(file, init.len() as u64, len)
+    let (next, at) = walk(file, init.len() as u64, len)?;
+    Ok(End {
+        next,
+        at,
+        is_spoilt: is_spoilt(file, next, at..len)?,
+    })
+}
+
+/// Whether what lies behind the last whole part was on the disk once: there is more of it than may be missing there, or a
+/// part so much later that those before it were.
+fn is_spoilt(file: &File, next: PartIndex, behind: Range<u64>) -> io::Result<bool> {
+    let len = behind.end - behind.start;
+    if len > TORN_BYTES_MAX {
+        return Ok(true);
+    }
+    let mut tail = vec![0; usize::try_from(len).expect("at most TORN_BYTES_MAX")];
+    file.read_exact_at(&mut tail, behind.start)?;
+    let beyond = PartIndex(next.0 + TRACK_UNSYNCED_PARTS_MAX as u64).first_sample();
+    // A box begins with its length, four bytes before its name.
+    let names = tail.windows(8).enumerate();
+    let mut names = names.filter(|(_, header)| header.ends_with(b"moof"));
+    Ok(names.any(|(at, _)| mp4::decode_time(&tail[at..]).is_ok_and(|time| time >= beyond)))
+}
+
+/// Gives a file another name, for the operator to look at. There is one such for a seat: what is spoilt again stays as it
+/// is, and is no track any more.
+fn put_aside(file: &Path, dir: &Path, seat: u32) -> Result<PathBuf, ArchiveError> {
+    let aside = folder(dir).join(format!("{seat}.spoilt.mp4"));
+    if aside.exists() {
+        return Err(ArchiveError::Damaged {
+            path: file.to_owned(),
+            what: format!("spoilt on the disk, as {} was before", aside.display()),
+        });
+    }
+    fs::rename(file, &aside).map_err(ArchiveError::disk("rename", file))?;
+    Ok(aside)
 }
 
 /// Follows whole chunks that follow one another.
@@ -302,118 +380,4 @@ fn survey(file: &File) -> io::Result<Option<Found>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample;
-
-    /// The chunk of a place.
-    fn chunk(place: u64) -> Bytes {
-        let sequence = u32::try_from(place + 1).unwrap();
-        sample::chunk(
-            sequence,
-            place * PART_SAMPLES,
-            &sample::noise(Rendition::O48, place),
-        )
-    }
-
-    fn init() -> Bytes {
-        sample::inits()[Rendition::O48.index()].clone()
-    }
-
-    fn written(dir: &Path, places: Range<u64>) -> TrackFile {
-        let mut track = TrackFile::open(dir, 3, &init()).unwrap();
-        for place in places {
-            track.append(&chunk(place)).unwrap();
-        }
-        track
-    }
-
-    fn downloaded(dir: &Path) -> Vec<u8> {
-        let reader = TrackReader::open(dir, 3).unwrap().unwrap();
-        let pieces = (0..reader.len()).step_by(1_000);
-        let pieces = pieces.flat_map(|from| reader.read(from..from + 1_000).unwrap());
-        let bytes: Vec<u8> = pieces.collect();
-        assert_eq!(bytes.len() as u64, reader.len());
-        bytes
-    }
-
-    fn expected(places: u64) -> Vec<u8> {
-        let head = mp4::with_duration(&init(), places * PART_SAMPLES).unwrap();
-        head.into_iter()
-            .chain((0..places).flat_map(chunk))
-            .collect()
-    }
-
-    #[test]
-    fn a_track_is_its_chunks_with_a_duration_before_them_and_goes_on_after_a_kill() {
-        let dir = sample::folder();
-        drop(written(dir.path(), 0..20));
-        assert_eq!(downloaded(dir.path()), expected(20));
-        let again = written(dir.path(), 20..25);
-        assert_eq!(again.next(), PartIndex(25));
-        assert_eq!(downloaded(dir.path()), expected(25));
-        assert_eq!(tracks_kept(dir.path()), [3]);
-    }
-
-    #[test]
-    fn what_a_crash_leaves_at_the_end_is_neither_played_nor_kept() {
-        for torn in [&b"moo"[..], &[0; 900], &chunk(21), &chunk(20)[..500]] {
-            let dir = sample::folder();
-            drop(written(dir.path(), 0..20));
-            let file = path(dir.path(), 3);
-            let before = fs::read(&file).unwrap();
-            fs::write(&file, [&before[..], torn].concat()).unwrap();
-            assert_eq!(downloaded(dir.path()), expected(20));
-            drop(written(dir.path(), 20..22));
-            assert_eq!(downloaded(dir.path()), expected(22));
-        }
-    }
-
-    #[test]
-    fn an_init_cut_short_is_begun_anew_and_a_foreign_one_is_refused() {
-        let dir = sample::folder();
-        fs::create_dir_all(folder(dir.path())).unwrap();
-        fs::write(path(dir.path(), 3), &init()[..9]).unwrap();
-        assert!(TrackReader::open(dir.path(), 3).unwrap().is_none());
-        drop(written(dir.path(), 0..2));
-        assert_eq!(downloaded(dir.path()), expected(2));
-        let other = sample::inits()[Rendition::O16.index()].clone();
-        assert!(TrackFile::open(dir.path(), 3, &other).is_err());
-    }
-
-    #[test]
-    fn a_chunk_that_does_not_follow_is_refused() {
-        let dir = sample::folder();
-        let mut track = written(dir.path(), 0..2);
-        for place in [0, 1, 3] {
-            assert!(track.append(&chunk(place)).is_err());
-        }
-        track.append(&chunk(2)).unwrap();
-    }
-
-    #[test]
-    fn tags_differ_where_bytes_do() {
-        let dir = sample::folder();
-        let tag = || {
-            TrackReader::open(dir.path(), 3)
-                .unwrap()
-                .unwrap()
-                .etag()
-                .to_owned()
-        };
-        let mut track = written(dir.path(), 0..2);
-        let before = tag();
-        assert_eq!(before, tag());
-        track.append(&chunk(2)).unwrap();
-        assert_ne!(before, tag());
-    }
-
-    #[test]
-    fn a_removed_recording_leaves_no_track() {
-        let dir = sample::folder();
-        let place = dir.path().join("1");
-        drop(written(&place, 0..2));
-        crate::remove(&place).unwrap();
-        assert!(!place.exists());
-    }
-}
+mod tests;

@@ -24,8 +24,7 @@ pub fn remove(dir: &Path) -> Result<(), ArchiveError> {
     {
         absent_is_fine(fs::remove_file(&path)).map_err(ArchiveError::disk("remove", path))?;
     }
-    for seat in track::tracks_kept(dir) {
-        let path = track::path(dir, seat);
+    for path in track::files(dir) {
         absent_is_fine(fs::remove_file(&path)).map_err(ArchiveError::disk("remove", path))?;
     }
     remove_if_empty(&track::folder(dir))?;

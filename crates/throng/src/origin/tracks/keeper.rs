@@ -161,6 +161,9 @@ fn write(
         track
     } else {
         let opened = TrackFile::open(&keeping.folder, seat.0, &keeping.init)?;
+        if let Some(spoilt) = opened.set_aside() {
+            tracing::error!(seat = seat.0, path = %spoilt.display(), "the disk has spoilt a speaker's track; it was set aside, and another begun");
+        }
         keeping.kept.add([seat.0]);
         file.insert(opened)
     };
