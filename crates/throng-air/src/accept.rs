@@ -4,33 +4,33 @@
 //! (slowloris). Here the first byte and each head have a deadline, connections are counted, and an audience too large
 //! for the process waits in the backlog instead of failing.
 
+mod body;
+
 use std::convert::Infallible;
 use std::future::ready;
 use std::io;
 use std::net::{self, IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{self, Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::Response;
-use bytes::Bytes;
 use futures_util::future::Either;
 use hyper::Request;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+pub use self::body::{Patience, came_late};
 pub use crate::guests::Client;
 
 use crate::answer::{self, Reply};
@@ -45,16 +45,19 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_WORD: Duration = Duration::from_millis(400);
 /// Time for a whole request head, and for the next one on an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// Time for a whole request body. The largest that is taken is some 30 KB.
-const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that takes nothing for so long is gone; without this a vanished listener holds his buffer for 15 minutes.
 const STALLED_PEER_TIMEOUT_MS: u32 = 30_000;
 /// Largest request head. A join needs less than 1 KB; browsers send up to 8 KB with cookies of neighbours.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
+/// Who are told at once that their network has enough places; they take none meanwhile. More are closed without a word.
+const DOORWAY_PLACES: usize = 16;
 /// Pause after `accept` fails for want of descriptors: retrying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// By which a process of this node says whose request it passes on. Nobody else is believed, nor is it passed on for him.
+pub const PASSED_ON_FOR: HeaderName = HeaderName::from_static("throng-passed-on-for");
 
 /// Which connection a request came on; a listener without a number of his own is known by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +69,8 @@ pub struct Door {
     tls: Option<TlsAcceptor>,
     connections_max: u32,
     places: Arc<Semaphore>,
+    /// For those who get none of the places, and are told why.
+    doorway: Arc<Semaphore>,
     guests: Option<Arc<Guests>>,
     aside: Option<Aside>,
 }
@@ -87,6 +92,7 @@ impl Door {
             tls,
             connections_max,
             places: Arc::new(Semaphore::new(connections_max as usize)),
+            doorway: Arc::new(Semaphore::new(DOORWAY_PLACES)),
             guests: None,
             aside: None,
         }
@@ -132,6 +138,9 @@ impl Door {
             match accepted {
                 Ok((stream, address)) => {
                     let caller = Caller::of(self.guests.as_ref(), Some(address.ip()));
+                    let Some(place) = self.place_of(&caller, place) else {
+                        continue;
+                    };
                     let ways = (self.tls.clone(), self.aside.clone());
                     let served = (app.clone(), closing.clone());
                     tokio::spawn(connection((stream, address), ways, caller, served, place));
@@ -141,6 +150,20 @@ impl Door {
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// The place that somebody keeps who has come in by this one; none for whom there is none.
+    fn place_of(
+        &self,
+        caller: &Caller,
+        place: OwnedSemaphorePermit,
+    ) -> Option<OwnedSemaphorePermit> {
+        match caller {
+            // To be told in words he would first need a handshake.
+            Caller::Crowded if self.tls.is_some() => None,
+            Caller::Crowded => Arc::clone(&self.doorway).try_acquire_owned().ok(),
+            Caller::Known(..) | Caller::Ours | Caller::Unknown => Some(place),
         }
     }
 }
@@ -197,6 +220,8 @@ enum Caller {
     Crowded,
     /// Somebody who is counted, or comes by a proxy.
     Known(Arc<Guests>, Peer),
+    /// A process of this node, which says for whom it asks.
+    Ours,
     /// Nobody asks.
     Unknown,
 }
@@ -220,10 +245,6 @@ async fn connection(
     (app, mut closing): (Router, watch::Receiver<bool>),
     _place: OwnedSemaphorePermit,
 ) {
-    if tls.is_some() && matches!(caller, Caller::Crowded) {
-        // To be told in words he would first need a handshake, and a place for as long as it takes.
-        return;
-    }
     let first = tokio::select! {
         first = first_byte(&stream) => first,
         () = too_late(&mut closing) => None,
@@ -271,6 +292,15 @@ pub async fn requests(
     serve(stream, Caller::Unknown, app, closing).await;
 }
 
+/// The same for a connection of a process of this node: its requests are those of whom it names in [`PASSED_ON_FOR`].
+pub async fn requests_passed_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    closing: watch::Receiver<bool>,
+) {
+    serve(stream, Caller::Ours, app, closing).await;
+}
+
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     caller: Caller,
@@ -285,7 +315,7 @@ async fn serve(
             let refusal = answer::refuse(StatusCode::BAD_REQUEST, "Name one Host.\n");
             return Either::Left(ready(Ok(refusal)));
         }
-        let mut request = request.map(timely);
+        let mut request = body::timely(request);
         request.extensions_mut().insert(id);
         let guest = match admitted(&caller, &mut request) {
             Ok(guest) => guest,
@@ -329,6 +359,14 @@ fn admitted(caller: &Caller, request: &mut Request<Body>) -> Result<Option<Guest
             request.extensions_mut().insert(Client(client));
             guests.request(peer, client)
         }
+        Caller::Ours => {
+            let named = request.headers_mut().remove(PASSED_ON_FOR);
+            let address = named.and_then(|value| value.to_str().ok()?.parse().ok());
+            if let Some(address) = address {
+                request.extensions_mut().insert(Client(address));
+            }
+            Ok(None)
+        }
         Caller::Unknown => Ok(None),
     }
 }
@@ -350,48 +388,5 @@ fn names_one_host(request: &Request<Incoming>) -> bool {
         0 => request.version() < Version::HTTP_11,
         1 => true,
         _ => false,
-    }
-}
-
-/// The body of a request, which fails when it does not come in time.
-fn timely(body: Incoming) -> Body {
-    use hyper::body::Body as _;
-    if body.is_end_stream() {
-        return Body::empty();
-    }
-    Body::new(Timely {
-        body,
-        deadline: Box::pin(sleep(BODY_TIMEOUT)),
-    })
-}
-
-struct Timely {
-    body: Incoming,
-    deadline: Pin<Box<Sleep>>,
-}
-
-impl hyper::body::Body for Timely {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.deadline.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Some(Err(axum::Error::new(io::Error::from(
-                io::ErrorKind::TimedOut,
-            )))));
-        }
-        let frame = task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -46,8 +46,8 @@ const APART_MS: u64 = 500;
 const OVERLAP_MS: u64 = 3 * PART_DURATION_MS;
 /// Segments of which the dates stand in one live playlist (twelve and the one in the making), and the correction's lead.
 const LISTED: u64 = 16;
-/// A correction is made so many segments ahead of the playhead: no date that was told changes, and an act, which takes
-/// effect within 1.32 s, has the date that it was given.
+/// A correction is made so many segments ahead of the playhead, or of the last part that an act has dated: no date that
+/// was told changes.
 const LEAD: u64 = 2;
 const SEGMENT_MS: u64 = PARTS_PER_SEGMENT * PART_DURATION_MS;
 
@@ -99,7 +99,8 @@ impl Corrections {
         self.shift_ms(u64::MAX)
     }
 
-    /// What has to be corrected, when the wall clock stands so much ahead of the steady one and a segment is playing.
+    /// What has to be corrected, when the wall clock stands so much ahead of the steady one and a segment is playing, or
+    /// the last that is dated for good.
     pub fn due(&self, wall_ahead_ms: i64, playing: u64) -> Option<Correction> {
         let by_ms = wall_ahead_ms.saturating_sub(self.last_shift_ms());
         if by_ms.unsigned_abs() < APART_MS || self.0.len() == CORRECTIONS_MAX {

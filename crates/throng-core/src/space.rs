@@ -259,11 +259,15 @@ impl Space {
         }
     }
 
-    /// Follows a wall clock that was set; says whether dates have changed. Only those of segments to come do.
+    /// Follows a wall clock that was set; says whether dates have changed. Only those of segments to come do, and none
+    /// that an act was given: behind a delay that lies seconds ahead.
     pub fn correct_dates(&mut self, now: Now) -> bool {
-        let playing = PartIndex::holding(playhead(self.created_at, now.steady)).segment();
+        let playing = PartIndex::holding(playhead(self.created_at, now.steady));
+        let dated = self.live_part.max(self.end_part).unwrap_or_default();
         let wall_ahead_ms = now.wall.0.saturating_sub(now.steady.0);
-        let due = self.corrections.due(wall_ahead_ms, playing);
+        let due = self
+            .corrections
+            .due(wall_ahead_ms, playing.max(dated).segment());
         if let Some(due) = due {
             self.corrections.push(due);
         }

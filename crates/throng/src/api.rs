@@ -289,6 +289,7 @@ impl Desk {
     fn operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let key = bearer(headers)?;
         if key.digest() == self.operator {
+            self.limits.recognise(&key);
             Ok(())
         } else {
             Err(bad_key(
@@ -297,20 +298,21 @@ impl Desk {
         }
     }
 
-    /// What the holder of the request's key is in a space.
-    fn role_unseen(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Role, Problem> {
-        let key = bearer(headers)?;
+    /// What the holder of a key is in a space.
+    fn role_of(&self, handle: &SpaceHandle, key: &Key) -> Result<Role, Problem> {
         if key.digest() == self.operator {
             return Ok(Role::Operator);
         }
         handle
-            .admit(&key)
+            .admit(key)
             .map_err(|refusal| bad_key(&capitalised(&refusal.to_string())))
     }
 
-    /// The same, of somebody who is at the desk thereby, where his key runs the space.
+    /// The same of who makes a request; he is at the desk thereby, where his key runs the space.
     fn role(&self, handle: &SpaceHandle, headers: &HeaderMap) -> Result<Role, Problem> {
-        let role = self.role_unseen(handle, headers)?;
+        let key = bearer(headers)?;
+        let role = self.role_of(handle, &key)?;
+        self.limits.recognise(&key);
         handle.note_seen(role);
         Ok(role)
     }

@@ -146,8 +146,8 @@ impl Origin {
         } = parts;
         let keeper = clock::resume(data);
         let kept = store.load().await?;
-        let hold =
-            Hold::start(hold, data.join("hold").join("loop.bin")).map_err(OriginError::Hold)?;
+        let cache = data.join("hold").join("loop.bin");
+        let hold = Hold::start(hold, cache, None).map_err(OriginError::Hold)?;
         let shared = Arc::new(Shared {
             store,
             stage,
@@ -293,15 +293,11 @@ impl Origin {
         });
         self.air.remove(space.slug.as_str());
         handle.close().await;
+        if let Err(error) = handle.player.delete().await {
+            tracing::error!(%error, "the hold music of a deleted space is still on disk");
+        }
         let folder = self.shared.archives.join(&space.id);
-        let (holds, id) = (Arc::clone(&self.shared.own_holds), space.id.clone());
-        let removed = tokio::task::spawn_blocking(move || {
-            if let Err(error) = holds.remove(&id) {
-                tracing::error!(%error, "the hold music of a deleted space is still on disk");
-            }
-            throng_archive::remove(&folder)
-        })
-        .await;
+        let removed = tokio::task::spawn_blocking(move || throng_archive::remove(&folder)).await;
         if let Err(error) = removed.expect("removing does not panic") {
             tracing::error!(slug = space.slug.as_str(), %error, "the recording of a deleted space is still on disk");
         }

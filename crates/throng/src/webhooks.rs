@@ -33,6 +33,9 @@ use crate::store::{Hook, Letter, Store, StoreError};
 pub(crate) const HOOKS_MAX: usize = 16;
 /// Messages that wait for one hook: a day of a busy house. When there are more, the oldest are dropped, and counted.
 const PENDING_MAX: u32 = 1_000;
+/// Their bytes: as many messages of the usual 600 have room seven times over. One that lists all chapters of a long evening
+/// has 100 KB; of those the newest forty are kept.
+const PENDING_BYTES_MAX: u32 = 4 << 20;
 /// What a call may take in all.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -44,6 +47,8 @@ pub(crate) struct Webhooks {
     courier: Courier,
     public_url: String,
     hooks: watch::Sender<Arc<Vec<Hook>>>,
+    /// One hook is made at a time: there are never more than there may be.
+    making: tokio::sync::Mutex<()>,
     /// What came of the last call of each, by its id; not longer than `hooks`.
     last: Mutex<BTreeMap<String, Outcome>>,
     /// Rung when something is to be told.
@@ -76,6 +81,7 @@ impl Webhooks {
             courier: Courier::new(making.allowed),
             public_url: making.public_url,
             hooks: watch::Sender::new(Arc::new(hooks)),
+            making: tokio::sync::Mutex::default(),
             last: Mutex::default(),
             bell: Notify::new(),
             store: making.store,
@@ -95,6 +101,7 @@ impl Webhooks {
         url: &Uri,
         events: Vec<&'static str>,
     ) -> Result<Option<Hook>, StoreError> {
+        let _turn = self.making.lock().await;
         if self.hooks().len() >= HOOKS_MAX {
             return Ok(None);
         }
@@ -206,5 +213,52 @@ impl Webhooks {
 
     fn outcomes(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Outcome>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The letters of what was decided anew, by the names of those that were kept of it before: each takes the place of what
+/// its hook was to be told first.
+pub(crate) fn in_place_of(mut kept: Vec<Letter>, anew: Vec<Letter>) -> Vec<Letter> {
+    let named = anew.into_iter().map(|letter| {
+        let of_same_hook = |kept: &Letter| kept.hook_id == letter.hook_id;
+        match kept.iter().position(of_same_hook) {
+            Some(place) => Letter {
+                id: kept.remove(place).id,
+                ..letter
+            },
+            None => letter,
+        }
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn what_is_decided_anew_takes_the_place_of_what_was_kept_for_the_same_hook() {
+        let letter = |id: &str, hook_id: &str, body: &str| Letter {
+            id: id.to_owned(),
+            hook_id: hook_id.to_owned(),
+            body: body.to_owned(),
+            created_at: sample::MOMENT,
+            failures: 0,
+        };
+        let kept = vec![letter("1", "a", "at eight"), letter("2", "b", "at eight")];
+        let anew = vec![
+            letter("3", "b", "at nine"),
+            letter("4", "c", "at nine"),
+            letter("5", "a", "at nine"),
+            letter("6", "a", "and more"),
+        ];
+        let expected = [
+            letter("2", "b", "at nine"),
+            letter("4", "c", "at nine"),
+            letter("1", "a", "at nine"),
+            letter("6", "a", "and more"),
+        ];
+        assert_eq!(in_place_of(kept, anew), expected);
     }
 }

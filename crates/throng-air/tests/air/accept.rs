@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
-use throng_air::accept::requests;
+use axum::body::{Body, to_bytes};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use throng_air::accept::{Client, Door, Patience, came_late, requests, requests_passed_on};
+use throng_air::guests::Guests;
+use throng_core::network::TrustedProxies;
 use throng_core::space::State;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::house::{CONNECTIONS_MAX, Front, House};
+use crate::wire::Wire;
 
 /// How long the server waits for more of a request that begins with these bytes before it closes.
 async fn patience(bytes: &[u8]) -> u64 {
@@ -47,6 +53,62 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
     wire.send("who").await;
     wire.send("?").await;
     assert_eq!(wire.answer("POST").await.text(), "who?");
+}
+
+/// Two minutes for whoever is known, and four bytes.
+async fn patient(Extension(patience): Extension<Patience>, body: Body) -> (StatusCode, String) {
+    patience.extend(Duration::from_mins(2));
+    patience.extend(Duration::from_secs(1));
+    match to_bytes(body, 4).await {
+        Ok(bytes) => (StatusCode::OK, String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if came_late(&error) => (StatusCode::REQUEST_TIMEOUT, String::new()),
+        Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, String::new()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_known_is_waited_for_as_long_as_was_said_first() {
+    let app = Router::new().route("/", post(patient));
+    let (_open, closing) = watch::channel(false);
+    for (sent, status, seconds) in [("who?", 200, 0), ("who is", 413, 0), ("who", 408, 120)] {
+        let (theirs, ours) = tokio::io::duplex(1_024);
+        tokio::spawn(requests(ours, app.clone(), closing.clone()));
+        let mut wire = Wire::over(theirs);
+        let since = Instant::now();
+        let length = sent.len().max(4);
+        wire.ask("POST", "/", &format!("content-length: {length}\r\n"))
+            .await;
+        wire.send(sent).await;
+        assert_eq!(wire.answer("POST").await.status, status, "{sent}");
+        assert_eq!(since.elapsed().as_secs(), seconds, "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn whose_request_is_passed_on_is_said_by_a_process_of_ours_and_by_nobody_else() {
+    let told = |client: Option<Extension<Client>>| async move {
+        client.map_or("nobody".to_owned(), |client| client.0.0.to_string())
+    };
+    let app = Router::new().route("/", get(told));
+    let (_open, closing) = watch::channel(false);
+    for (ours, said, expected) in [
+        (true, "2001:db8::7", "2001:db8::7"),
+        (true, "somebody", "nobody"),
+        (false, "192.0.2.7", "nobody"),
+    ] {
+        let (theirs, here) = tokio::io::duplex(1_024);
+        let (app, closing) = (app.clone(), closing.clone());
+        tokio::spawn(async move {
+            if ours {
+                requests_passed_on(here, app, closing).await;
+            } else {
+                requests(here, app, closing).await;
+            }
+        });
+        let header = format!("throng-passed-on-for: {said}\r\n");
+        let answer = Wire::over(theirs).fetch("GET", "/", &header).await;
+        assert_eq!(answer.text(), expected, "{said}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,6 +184,44 @@ async fn a_connection_beyond_the_bound_waits_for_a_place() {
     assert!(!answered, "there is no place yet");
     drop(inside.pop());
     assert_eq!(outside.answer("GET").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_crowded_network_is_told_so_and_leaves_the_last_places_to_others() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let guests = Guests::at("test", CONNECTIONS_MAX, TrustedProxies::default());
+    let door = Door::new(listener, CONNECTIONS_MAX, None).with_guests(guests);
+    let app = Router::new().route("/", get(|| async { "here" }));
+    let (_open, closing) = watch::channel(false);
+    tokio::spawn(door.serve(app, closing));
+    let mut inside = Vec::new();
+    for _ in 0..CONNECTIONS_MAX / 4 * 3 {
+        let mut wire = Wire::connect(address).await;
+        assert_eq!(wire.get("/").await.status, 200);
+        inside.push(wire);
+    }
+    // As many as there are places left, and they say nothing.
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS_MAX / 4 {
+        silent.push(Wire::connect(address).await);
+    }
+    let mut asking = Wire::connect(address).await;
+    let told = asking.get("/").await;
+    assert_eq!(told.status, 503);
+    assert!(told.text().starts_with("Too many connections"));
+    assert!(asking.is_closed().await);
+
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.8.8.8:0".parse().unwrap()).unwrap();
+    let mut other = Wire::over(socket.connect(address).await.unwrap());
+    assert_eq!(other.get("/").await.status, 200);
+    let is_closed = tokio::select! {
+        biased;
+        _ = silent[0].is_closed() => true,
+        () = std::future::ready(()) => false,
+    };
+    assert!(!is_closed, "nobody waited for them to go");
 }
 
 #[tokio::test]

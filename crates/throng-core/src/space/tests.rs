@@ -72,6 +72,31 @@ fn an_act_lands_by_the_steady_clock_and_is_dated_by_the_wall() {
     assert_eq!(space.part_at(at(2 * HOUR_MS + 12_160)), PartIndex(38));
 }
 
+/// The part at which a delayed space goes live, or ends, lies segments ahead, and has its date already.
+#[test]
+fn a_clock_that_is_set_moves_no_date_that_an_act_was_given() {
+    let hour_later = |ms| Now {
+        wall: at(ms + HOUR_MS),
+        steady: at(ms),
+    };
+    let mut space = space(None);
+    let delay = Act::SetDelay(DELAY_SECONDS_MAX);
+    space.apply(at(0), Actor::Host, delay).unwrap();
+    space.apply(at(0), Actor::Host, Act::GoLive).unwrap();
+    let (live, started_at) = (space.live_part.unwrap(), space.started_at);
+    assert!(space.correct_dates(hour_later(1_000)));
+    assert_eq!(space.check_invariants(), Ok(()));
+    assert_eq!(space.started_at, started_at);
+    assert_eq!(Some(space.moment(live)), started_at);
+    let later = PartIndex::first_of_segment(live.segment() + 2);
+    assert_eq!(space.moment(later), at(later.start_ms() + HOUR_MS));
+
+    let end = Act::PlayOut { held_ms: 10_000 };
+    space.apply(hour_later(60_000), Actor::Host, end).unwrap();
+    assert!(space.correct_dates(at(61_000).into()));
+    assert_eq!(space.check_invariants(), Ok(()));
+}
+
 #[test]
 fn acts_in_haste_never_land_before_what_they_follow() {
     let mut space = space(None);

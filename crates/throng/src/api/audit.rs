@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use throng_core::key::Role;
 
 use super::problem::Problem;
-use super::spaces::uncached;
+use super::spaces::{hold, uncached};
 use super::{Desk, bearer};
 use crate::origin::{SpaceHandle, now};
 use crate::store::audit::Done;
@@ -35,8 +35,6 @@ const PATH_MAX_BYTES: usize = 120;
 /// Fields of a change that are kept, and their longest name; ours have fewer and shorter ones.
 const FIELDS_MAX: usize = 16;
 const NAME_MAX_BYTES: usize = 40;
-/// Where a file is sent to, which is no JSON, and larger than what is looked into here.
-const SOUND_FILE: &str = "/hold";
 /// The answer waits so long for its act to be noted: a database in trouble must not hold up who removes somebody.
 const NOTED_WITHIN: Duration = Duration::from_secs(1);
 /// Acts that were done and could not be noted.
@@ -90,8 +88,11 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let handle = desk.space(&slug)?;
     desk.actor(&handle, &headers)?;
-    let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+    let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT);
     let before = wanted.before.unwrap_or(i64::MAX);
+    if !(1..=LIMIT_MAX).contains(&limit) || before < 1 {
+        return Err(not_a_page());
+    }
     let acts = desk.origin.acts(&handle.space().id, before, limit).await;
     let acts = acts.map_err(|error| Problem::store(&error))?;
     let is_all = acts.len() < limit as usize;
@@ -99,6 +100,15 @@ pub(super) async fn show(
     let acts = acts.into_iter().map(ActJson::from).collect();
     let next = last.filter(|number| !is_all && *number > 1);
     Ok(uncached(Json(AuditJson { acts, next })).into_response())
+}
+
+fn not_a_page() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "bad-query",
+        "There is no such page",
+        format!("`limit` goes from 1 to {LIMIT_MAX}, and acts are numbered from 1."),
+    )
 }
 
 impl From<(i64, Done)> for ActJson {
@@ -121,8 +131,14 @@ pub(super) async fn note(State(desk): State<Arc<Desk>>, request: Request, next: 
     if request.method() == Method::GET || request.method() == Method::HEAD {
         return next.run(request).await;
     }
+    // Routes read a path unescaped, and this does not: what is done under another spelling would be noted of no space.
+    // Nothing of ours has a name that needs one.
+    if request.uri().path().contains('%') {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let (parts, body) = request.into_parts();
-    let (read, body) = if parts.uri.path().ends_with(SOUND_FILE) {
+    // A sound file is no JSON, and larger than what is looked into here.
+    let (read, body) = if parts.uri.path().ends_with(hold::PATH) {
         (Bytes::new(), body)
     } else {
         // Not larger than what the route itself would read.

@@ -7,12 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use futures_util::stream;
-use throng_core::key::Key;
 
 use super::problem::Problem;
 use super::spaces::Answer;
 use super::{Desk, bearer};
-use crate::origin::SpaceHandle;
 
 /// A stream whose like are too many is told to come again after so many seconds.
 const COME_AGAIN_S: u32 = 10;
@@ -54,15 +52,4 @@ fn full() -> Problem {
          ask for the space now and again instead.",
     )
     .retry_after(COME_AGAIN_S)
-}
-
-impl Desk {
-    /// Whether this key still runs the space.
-    pub(crate) fn runs(&self, handle: &SpaceHandle, key: &Key) -> Result<(), Problem> {
-        let mut headers = HeaderMap::new();
-        let value = format!("Bearer {}", key.expose());
-        let value = HeaderValue::from_str(&value).expect("a key is visible ASCII");
-        headers.insert(header::AUTHORIZATION, value);
-        self.actor(handle, &headers).map(drop)
-    }
 }

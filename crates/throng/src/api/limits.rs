@@ -1,8 +1,8 @@
 //! How often the API may be called: by each key, and with wrong keys from each network.
 //!
-//! A key that has opened something is known, and its holder is never kept out for what his neighbours guess; a key that
-//! nobody knows is not even looked at while too many from its network were wrong. WHIP does not go through here: a speaker
-//! who comes back after a bad minute is not to wait.
+//! A key that was recognised is known, whatever came of its call: it is counted for itself, and its holder is never kept out
+//! for what his neighbours guess. A key that nobody knows is not even looked at while too many from its network were wrong.
+//! WHIP does not go through here: a speaker who comes back after a bad minute is not to wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -64,17 +64,28 @@ impl Limits {
         }
     }
 
-    /// What came of the first call with a key.
+    /// A key is that of somebody: its first call is counted, and from now on every one is.
+    pub(super) fn recognise(&self, key: &Key) {
+        self.know(name(key));
+    }
+
+    fn know(&self, key: u128) {
+        let mut calls = locked(&self.calls);
+        if !calls.knows(&key) {
+            // The bucket of a newcomer is full.
+            let _ = calls.take(&key, self.now_ms());
+        }
+    }
+
+    /// What came of the first call with a key. One that nobody has recognised, and that found nothing, was wrong.
     fn note(&self, key: u128, network: Option<u64>, status: StatusCode) {
-        let now_ms = self.now_ms();
-        if status.is_success() {
-            // It was done: the bucket of a newcomer is full.
-            let _ = locked(&self.calls).take(&key, now_ms);
-        } else if let (StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND, Some(network)) =
-            (status, network)
+        if locked(&self.calls).knows(&key) {
+            return;
+        }
+        if let (StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND, Some(network)) = (status, network)
         {
             // Where there is none left, it was one of those that came at the same time.
-            let _ = locked(&self.wrong_keys).take(&network, now_ms);
+            let _ = locked(&self.wrong_keys).take(&network, self.now_ms());
         }
     }
 
@@ -97,11 +108,12 @@ pub(super) async fn with_a_key(
     let network = client.map(|Client(address)| neighbourhood(*address));
     match desk.limits.admit(key, network) {
         Err(problem) => problem.into_response(),
-        Ok(is_known) => {
+        Ok(true) => next.run(request).await,
+        Ok(false) => {
+            // An operator who asks for what is not there is no stranger; others are recognised by what they ask for.
+            let _ = desk.operator(request.headers());
             let answer = next.run(request).await;
-            if !is_known {
-                desk.limits.note(key, network, answer.status());
-            }
+            desk.limits.note(key, network, answer.status());
             answer
         }
     }
@@ -157,7 +169,10 @@ mod tests {
     fn a_known_key_calls_as_often_as_it_may_and_not_more() {
         let (limits, key) = (Limits::new(2), 7);
         assert_eq!(limits.admit(key, HERE).ok(), Some(false));
-        limits.note(key, HERE, StatusCode::OK);
+        for _ in 0..3 {
+            limits.know(key);
+        }
+        limits.note(key, HERE, StatusCode::FORBIDDEN);
         for _ in 0..7 {
             assert_eq!(limits.admit(key, HERE).ok(), Some(true));
         }
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn who_guesses_keeps_himself_out_and_nobody_whose_key_is_known() {
         let (limits, host) = (Limits::new(50), 7);
-        limits.note(host, HERE, StatusCode::OK);
+        limits.know(host);
         for guess in 100..160 {
             assert_eq!(limits.admit(guess, HERE).ok(), Some(false));
             let status =
@@ -189,5 +204,15 @@ mod tests {
             "from another network"
         );
         assert!(limits.admit(another, None).is_ok());
+    }
+
+    #[test]
+    fn what_a_known_key_does_not_find_is_no_guess() {
+        let (limits, host) = (Limits::new(50), 7);
+        limits.know(host);
+        for _ in 0..2 * WRONG_KEYS.burst {
+            limits.note(host, HERE, StatusCode::NOT_FOUND);
+        }
+        assert_eq!(limits.admit(8, HERE).ok(), Some(false));
     }
 }

@@ -23,7 +23,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use throng_core::key::{Role, SeatNumber};
+use throng_core::key::{Key, Role, SeatNumber};
 use throng_core::space::{
     Act, Actor, DELAY_SECONDS_MAX, KEEP_DAYS_MAX, MESSAGE_CHARS_MAX, SPEAKERS_MAX, SoundSetting,
     Space, TEXT_CHARS_MAX,
@@ -401,14 +401,12 @@ impl Desk {
         handle: &SpaceHandle,
         headers: &HeaderMap,
     ) -> Result<Actor, Problem> {
-        match self.role(handle, headers)? {
-            Role::Host => Ok(Actor::Host),
-            Role::Cohost(_) => Ok(Actor::Cohost),
-            Role::Operator => Ok(Actor::Operator),
-            Role::Speaker(_) => Err(not_allowed(
-                "A speaker's link is for speaking. Ask the host to do this.",
-            )),
-        }
+        actor_of(self.role(handle, headers)?)
+    }
+
+    /// Whether this key still runs the space. That somebody has it says nothing of where he is.
+    pub(crate) fn runs(&self, handle: &SpaceHandle, key: &Key) -> Result<(), Problem> {
+        actor_of(self.role_of(handle, key)?).map(drop)
     }
 
     /// Whether the key is the host's own, or the operator's.
@@ -419,6 +417,18 @@ impl Desk {
             )),
             _ => Ok(()),
         }
+    }
+}
+
+/// As what somebody acts on the life of a space.
+fn actor_of(role: Role) -> Result<Actor, Problem> {
+    match role {
+        Role::Host => Ok(Actor::Host),
+        Role::Cohost(_) => Ok(Actor::Cohost),
+        Role::Operator => Ok(Actor::Operator),
+        Role::Speaker(_) => Err(not_allowed(
+            "A speaker's link is for speaking. Ask the host to do this.",
+        )),
     }
 }
 

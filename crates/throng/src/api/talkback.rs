@@ -51,6 +51,11 @@ pub(super) async fn publish(
         .talk_back(key, ears, offer)
         .await
         .map_err(|error| not_published(&error))?;
+    if let Err(refusal) = desk.actor(&handle, &headers) {
+        // His link was taken back while he connected, and nobody has seen his line by then.
+        let _ = handle.leave(answer.session).await;
+        return Err(refusal);
+    }
     Ok(created(
         &answer,
         &format!("/s/{slug}/talkback/{}", answer.session),

@@ -48,6 +48,7 @@ impl Part {
 /// What was told last.
 #[derive(Default)]
 pub(super) struct Told {
+    /// Without what moves by itself.
     parts: BTreeMap<Part, Map<String, Value>>,
     counted_ms: u64,
 }
@@ -58,13 +59,14 @@ impl Told {
         let mut changes = Vec::new();
         for (part, fields) in split(document) {
             let is_soon = now_ms < self.counted_ms.saturating_add(COUNTS_EVERY_MS);
-            if self.parts.get(&part) == Some(&fields) || part == Part::Counts && is_soon {
+            let settled = settled(&fields);
+            if self.parts.get(&part) == Some(&settled) || part == Part::Counts && is_soon {
                 continue;
             }
             if part == Part::Counts {
                 self.counted_ms = now_ms;
             }
-            self.parts.insert(part, fields.clone());
+            self.parts.insert(part, settled);
             changes.push((part.name(), Value::Object(fields)));
         }
         changes
@@ -82,6 +84,20 @@ fn split(document: &Value) -> BTreeMap<Part, Map<String, Value>> {
         part.insert(field.clone(), value);
     }
     parts
+}
+
+/// A part without what is another at every look and tells nothing new: what the node's clock shows, and when those at the
+/// desk were seen, who ask all the time. It is told along with what has changed.
+fn settled(fields: &Map<String, Value>) -> Map<String, Value> {
+    let mut settled = fields.clone();
+    settled.remove("now");
+    let at_desk = settled.get_mut("at_desk").and_then(Value::as_array_mut);
+    for one in at_desk.into_iter().flatten() {
+        if let Some(one) = one.as_object_mut() {
+            one.remove("seen_at");
+        }
+    }
+    settled
 }
 
 /// A level is another at every look: whoever wants a meter asks for it.
@@ -107,6 +123,15 @@ mod tests {
         })
     }
 
+    /// The same with these at its desk, when the clock shows so much.
+    fn at_desk(roles: &[&str], now: u32) -> Value {
+        let mut space = space("doors", 1, -30.0, false);
+        let seen = |role: &&str| json!({ "role": role, "seen_at": now });
+        space["now"] = json!(now);
+        space["at_desk"] = roles.iter().map(seen).collect();
+        space
+    }
+
     fn names(changes: &[(&'static str, Value)]) -> Vec<&'static str> {
         changes.iter().map(|(name, _)| *name).collect()
     }
@@ -122,6 +147,21 @@ mod tests {
         let talks = told.changes(&space("live", 1, -20.0, true), 99_000);
         let seat = json!({ "speakers": [{ "seat": 1, "talking": true }] });
         assert_eq!(talks, [("seats", seat)]);
+    }
+
+    #[test]
+    fn time_that_passes_is_no_change_and_is_told_along_with_one() {
+        let mut told = Told::default();
+        told.changes(&at_desk(&["host"], 1), 9_000);
+        assert_eq!(told.changes(&at_desk(&["host"], 2), 99_000), []);
+        let come = told.changes(&at_desk(&["host", "cohost"], 3), 99_000);
+        let space = json!({
+            "slug": "a", "state": "doors", "now": 3,
+            "at_desk": [{ "role": "host", "seen_at": 3 }, { "role": "cohost", "seen_at": 3 }],
+        });
+        assert_eq!(come, [("space", space)]);
+        let gone = told.changes(&at_desk(&[], 4), 99_000);
+        assert_eq!(names(&gone), ["space"]);
     }
 
     #[test]

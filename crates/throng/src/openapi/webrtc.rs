@@ -44,9 +44,9 @@ impl Door {
             "patchTalkback",
             "hangUpPreflight",
         ],
-        offer: "WHIP: a host talks to the stage, off air",
+        offer: "WHIP: a host or cohost talks to the stage, off air",
         words: "It is never in the programme. One line for each key, four for each space.",
-        key: &["operator", "host"],
+        key: super::desk::HOST,
     };
     pub(super) const WHIP: Self = Self {
         path: "/s/{slug}/whip",

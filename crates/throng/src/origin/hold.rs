@@ -14,29 +14,42 @@ use throng_core::time::UnixMillis;
 use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
 use throng_core::window::{PARTS_KEPT, Part, Window};
 use throng_media::hold::{EncodedLoop, HoldLoop, LoopEncoder, LoopPart};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::sleep;
 
 use super::clock::now;
 use super::space_hold::SpaceHold;
+use crate::secret_file;
 
 /// The hold programme goes on for so long after the last listener asked for it: longer than any player's buffer.
 const IDLE_AFTER: Duration = Duration::from_mins(1);
 
 /// The loop as sound, and encoded as far as that has come. A node starts before either is there.
+#[derive(Default)]
 pub(crate) struct Hold {
     sound: watch::Sender<Option<HoldLoop>>,
     parts: watch::Sender<Vec<Arc<LoopPart>>>,
+    /// Of a host's own: its place among those of the node, for as long as it is in memory.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Hold {
     /// Makes the loop on a thread of its own: the host's sound or else our piece, encoded as kept in `cache` or else
     /// anew (ten times faster than it plays), and kept there.
-    pub(crate) fn start(sound: Option<HoldLoop>, cache: PathBuf) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(
+        sound: Option<HoldLoop>,
+        cache: PathBuf,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<Arc<Self>> {
         let hold = Arc::new(Self {
-            sound: watch::Sender::new(None),
-            parts: watch::Sender::new(Vec::new()),
+            _place: place,
+            ..Self::default()
         });
+        if let Some(folder) = cache.parent()
+            && let Err(error) = fs::create_dir_all(folder)
+        {
+            tracing::warn!(%error, "the encoded hold programme has no folder; it is encoded again at the next start");
+        }
         let making = Arc::clone(&hold);
         thread::Builder::new()
             .name("hold".to_owned())
@@ -130,14 +143,13 @@ fn kept(cache: &Path, sound: &HoldLoop) -> Option<Vec<Arc<LoopPart>>> {
     Some(encoded.into_parts().into_iter().map(Arc::new).collect())
 }
 
-/// Written beside and renamed, so that a kill leaves no half file.
+/// Keeps it whole or not at all. A folder that is gone by now was that of a deleted space, or of a file that was taken away,
+/// and does not come back.
 fn keep(cache: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = cache.parent() {
-        fs::create_dir_all(folder)?;
+    match secret_file::replace(cache, bytes) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        kept => kept,
     }
-    let unfinished = cache.with_extension("part");
-    fs::write(&unfinished, bytes)?;
-    fs::rename(unfinished, cache)
 }
 
 /// Fills the window of one space with the hold programme while somebody listens, until its doors.
@@ -241,7 +253,8 @@ mod tests {
             .collect();
         let sound = HoldLoop::from_pcm(period.repeat(900)).unwrap();
         let parts_per_loop = sound.len_samples() / PART_SAMPLES;
-        let hold = Hold::start(Some(sound), folder.path().join("loop.bin")).unwrap();
+        let cache = folder.path().join("loop.bin");
+        let hold = Hold::start(Some(sound), cache, None).unwrap();
         hold.part_when_encoded(PartIndex(parts_per_loop - 1)).await;
         (hold, folder)
     }
@@ -266,6 +279,17 @@ mod tests {
             Presence::default(),
             Box::new(past),
         ))
+    }
+
+    #[test]
+    fn what_is_encoded_when_its_space_is_deleted_brings_no_folder_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let deleted = folder.path().join("space");
+        keep(&deleted.join("loop.bin"), b"encoded").unwrap();
+        assert!(!deleted.exists());
+        fs::create_dir(&deleted).unwrap();
+        keep(&deleted.join("loop.bin"), b"encoded").unwrap();
+        assert_eq!(fs::read(deleted.join("loop.bin")).unwrap(), b"encoded");
     }
 
     #[tokio::test(start_paused = true)]
@@ -300,7 +324,7 @@ mod tests {
         let (encoded, _folder) = hold().await;
         let late = Arc::new(Hold {
             sound: watch::Sender::new(Some(encoded.sound().await)),
-            parts: watch::Sender::new(Vec::new()),
+            ..Hold::default()
         });
         let on_air = on_air(&late);
         let (hold, listened) = (SpaceHold::new(Arc::clone(&late)), Arc::clone(&on_air));

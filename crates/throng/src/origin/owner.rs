@@ -1,6 +1,7 @@
 //! The task that owns a space: decides, keeps, and carries out; one at a time.
 
 use std::future::pending;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use super::routing::seat_key;
 use super::space::{ActError, Command, PipelineError, PublishError, Shared, facts};
 use super::tracks::{Keeping, KeptTracks, Tracks};
 use super::turns;
+use crate::store::Letter;
+use crate::webhooks;
 
 /// An act is decided anew when keeping it took so long that its moment has passed; a disk this slow is an error.
 const DECISIONS_MAX: usize = 5;
@@ -249,7 +252,8 @@ impl Owner {
 
     /// Decides and keeps. Where keeping took so long that the decided part has begun, a later one is decided.
     async fn decide(&self, actor: Actor, acts: &[Act]) -> Result<(Space, Change), ActError> {
-        let mut decided = self.decide_once(actor, acts).await?;
+        let mut letters = Vec::new();
+        let mut decided = self.decide_once(actor, acts, &mut letters).await?;
         for _ in 1..DECISIONS_MAX {
             let missed = change_part(decided.1).is_some_and(|part| {
                 part.first_sample() <= playhead(self.space.created_at, now().steady)
@@ -257,22 +261,28 @@ impl Owner {
             if !missed {
                 break;
             }
-            decided = self.decide_once(actor, acts).await?;
+            decided = self.decide_once(actor, acts, &mut letters).await?;
         }
         Ok(decided)
     }
 
-    /// Several acts are edits, so that the change of one stands for all.
-    async fn decide_once(&self, actor: Actor, acts: &[Act]) -> Result<(Space, Change), ActError> {
+    /// Several acts are edits, so that the change of one stands for all. The letters are those that were kept of the same
+    /// acts before: of one step nobody is told twice.
+    async fn decide_once(
+        &self,
+        actor: Actor,
+        acts: &[Act],
+        letters: &mut Vec<Letter>,
+    ) -> Result<(Space, Change), ActError> {
         let mut space = Space::clone(&self.space);
         let mut change = Change::Edited;
         for act in acts {
             change = space.apply(now(), actor, act.clone())?;
         }
-        let webhooks = &self.shared.webhooks;
-        let letters = webhooks.of_change(Some(&self.space), &space);
+        let anew = self.shared.webhooks.of_change(Some(&self.space), &space);
+        *letters = webhooks::in_place_of(mem::take(letters), anew);
         let store = &self.shared.store;
-        store.update_and_tell(&space, &letters).await?;
+        store.update_and_tell(&space, letters).await?;
         Ok((space, change))
     }
 
@@ -462,6 +472,9 @@ impl Owner {
         self.player.let_go();
         self.declare();
         self.keep_counts().await;
+        if self.is_to_be_removed {
+            self.remove_recording().await;
+        }
     }
 
     async fn stop_mixing(&self) {
@@ -488,6 +501,13 @@ impl Owner {
 
     /// Takes the recording off the disk. What fails is tried again with the next look, also after a restart.
     async fn remove_recording(&mut self) {
+        if self.ending.is_some() {
+            // Listeners still hear the end of it, from this window: it goes when that has been played out.
+            self.is_to_be_removed = true;
+            return;
+        }
+        self.finish_tracks().await;
+        self.tracks.clear();
         self.recorded.standing.give_up();
         self.recorded.reader.close();
         self.on_air.change_window(|window| {
@@ -540,12 +560,17 @@ impl Owner {
         {
             tracing::error!("the archive did not finish in time");
         }
+        self.finish_tracks().await;
+        self.recorded.standing.give_up();
+    }
+
+    /// Waits until what was said last is in the tracks, where any are kept. Nobody mixes any more.
+    async fn finish_tracks(&mut self) {
         if let Some(done) = self.keeping_tracks.take()
             && timeout(END_TIMEOUT, done).await.is_err()
         {
             tracing::error!("the tracks were not finished in time");
         }
-        self.recorded.standing.give_up();
     }
 
     async fn close(&mut self) {

@@ -40,7 +40,14 @@ impl SpacePast {
     }
 
     fn chunk(&self, rendition: Rendition, index: PartIndex) -> io::Result<Option<Bytes>> {
-        let doors = self.space.borrow().doors_part;
+        let (doors, is_over) = {
+            let space = self.space.borrow();
+            (space.doors_part, space.state.is_over())
+        };
+        if doors.is_none() && is_over {
+            // It was called off: what the window does not have was never on air.
+            return Ok(None);
+        }
         if doors.is_none_or(|doors| index < doors) {
             return Ok(self
                 .hold

@@ -78,7 +78,8 @@ impl SpaceHandle {
         Ok(number)
     }
 
-    /// Takes a cohost's key back; whether he had one.
+    /// Takes a cohost's key back; whether he had one. He is not heard on the stage any more, either, and a countdown
+    /// that a cohost has begun is stopped.
     pub(crate) async fn revoke_cohost(&self, number: u32) -> Result<bool, StoreError> {
         if !self.cohosts().contains(&number) {
             return Ok(false);
@@ -88,9 +89,21 @@ impl SpaceHandle {
             .store
             .revoke_cohost(&self.space().id, number, now)
             .await?;
-        self.grants
-            .send_modify(|grants| revoke(grants, Role::Cohost(number), now));
+        let role = Role::Cohost(number);
+        self.grants.send_modify(|grants| revoke(grants, role, now));
         self.roles.at_desk().forget(Runner::Cohost(number));
+        let keys: Vec<_> = {
+            let grants = self.grants.borrow();
+            let of_his = grants.iter().filter(|grant| grant.role == role);
+            of_his.map(|grant| grant.digest).collect()
+        };
+        self.hang_up(&keys).await;
+        let cued = *self.roles.cue.borrow();
+        if cued.is_some_and(|cue| cue.actor == Actor::Cohost) {
+            // It may be his. Nobody goes live by the hand of one who has been sent away; whoever stays begins it anew. A
+            // space that is being closed goes live no more.
+            let _ = self.stop_cue(Actor::Cohost).await;
+        }
         Ok(true)
     }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -453,6 +454,7 @@ fn player(
         space: space.clone(),
         mixing: mixing.clone(),
         own: watch::Sender::new(None),
+        is_deleted: AtomicBool::new(false),
     });
     if !space.borrow().state.is_over() {
         tokio::spawn(Arc::clone(&player).resume());

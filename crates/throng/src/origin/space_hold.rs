@@ -1,17 +1,20 @@
 //! The hold programme of one space: the node's, or the host's own from a part on. What a part was made of does not change:
-//! each turn from one to the other has its part, and those that are asked for again keep theirs.
+//! each turn from one to the other has its part, and those that are asked for again keep theirs, for as long as a window can
+//! hold them. Then the loop before is let go: it is large.
 
 use std::sync::Arc;
 
-use throng_core::timeline::PartIndex;
-use throng_core::window::Part;
+use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex};
+use throng_core::window::{PARTS_KEPT, Part};
 use throng_media::hold::HoldLoop;
 use tokio::sync::watch;
 
 use super::hold::Hold;
 
-/// Turns that are remembered: all parts that a window can hold. Beyond, the oldest is forgotten, and its parts are gone.
+/// Turns that are remembered. Beyond, in great haste, the oldest is forgotten before its time, and its parts are gone.
 const TURNS_MAX: usize = 4;
+/// A part is asked for until so many later ones have been played: as long as a window holds it, and a segment more.
+pub(super) const ASKED_FOR_PARTS: u64 = PARTS_KEPT as u64 + PARTS_PER_SEGMENT;
 
 /// Which loop plays when.
 pub(crate) struct SpaceHold {
@@ -56,6 +59,17 @@ impl SpaceHold {
         });
     }
 
+    /// The turns before the one that begins at a part are forgotten, if that one has come to be.
+    pub(super) fn forget_before(&self, from: PartIndex) {
+        self.turns.send_if_modified(|turns| {
+            let known = turns.len();
+            if turns.last().is_some_and(|last| last.from >= from) {
+                turns.retain(|turn| turn.from >= from);
+            }
+            turns.len() < known
+        });
+    }
+
     /// The host's own is forgotten: the space is over.
     pub(super) fn let_go(&self, from: PartIndex) {
         let ours = Turn {
@@ -96,5 +110,34 @@ impl SpaceHold {
         let turns = self.turns.borrow();
         let turn = turns.iter().rfind(|turn| turn.from <= index)?;
         Some(Arc::clone(&turn.hold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A loop that is never made.
+    fn hold() -> Arc<Hold> {
+        Arc::default()
+    }
+
+    #[test]
+    fn a_loop_is_let_go_once_another_has_played_long_enough() {
+        let space = SpaceHold::new(hold());
+        let own = hold();
+        space.turn_to(Arc::clone(&own), PartIndex(120));
+        let then = |part| space.at(PartIndex(part));
+        assert!(Arc::ptr_eq(&then(120).unwrap(), &own));
+        space.turn_to(space.ours(), PartIndex(240));
+        space.forget_before(PartIndex(120));
+        assert!(then(119).is_none(), "the first turn is forgotten");
+        assert!(Arc::ptr_eq(&then(239).unwrap(), &own));
+        space.forget_before(PartIndex(240));
+        assert!(then(239).is_none());
+        assert!(Arc::ptr_eq(&then(240).unwrap(), &space.ours()));
+        assert_eq!(Arc::strong_count(&own), 1);
+        space.forget_before(PartIndex(360));
+        assert!(then(240).is_some(), "something always plays");
     }
 }

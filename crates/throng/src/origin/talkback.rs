@@ -13,6 +13,22 @@ use super::space::{PublishError, SpaceHandle};
 pub(super) type Lines = [Option<KeyDigest>; MAX_TALKBACKS];
 
 impl SpaceHandle {
+    /// Ends the lines of keys that are good no more.
+    pub(super) async fn hang_up(&self, keys: &[KeyDigest]) {
+        let mut ended = Vec::new();
+        self.talkback_lines.send_if_modified(|lines| {
+            ended = release(lines, keys);
+            !ended.is_empty()
+        });
+        for place in ended {
+            // A stage that is closed has no session left to end.
+            let _ = self
+                .stage()
+                .close_seat(seat_key(self.number, line(place)))
+                .await;
+        }
+    }
+
     /// Connects a host to the stage, off air. An earlier line of the same key ends.
     pub(crate) async fn talk_back(
         &self,
@@ -53,6 +69,18 @@ fn place_of(lines: &Lines, key: KeyDigest, levels: &Levels) -> Option<usize> {
         .or_else(|| (0..MAX_TALKBACKS).find(|place| !is_up(place)))
 }
 
+/// Frees the places of these keys; which those were.
+fn release(lines: &mut Lines, keys: &[KeyDigest]) -> Vec<usize> {
+    let mut freed = Vec::new();
+    for (place, holder) in lines.iter_mut().enumerate() {
+        if holder.is_some_and(|holder| keys.contains(&holder)) {
+            *holder = None;
+            freed.push(place);
+        }
+    }
+    freed
+}
+
 #[cfg(test)]
 mod tests {
     use throng_core::key::Key;
@@ -62,6 +90,15 @@ mod tests {
     fn digest(letter: char) -> KeyDigest {
         let text: String = std::iter::repeat_n(letter, 43).collect();
         Key::parse(&text).unwrap().digest()
+    }
+
+    #[test]
+    fn a_key_that_is_good_no_more_gives_its_line_back_and_no_other_does() {
+        let [host, first, second] = ['A', 'E', 'I'].map(digest);
+        let mut lines: Lines = [Some(first), Some(host), Some(second), None];
+        assert_eq!(release(&mut lines, &[second, first]), [0, 2]);
+        assert_eq!(lines, [None, Some(host), None, None]);
+        assert!(release(&mut lines, &[second, first]).is_empty());
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl KeptTracks {
         kept.extend(seats);
     }
 
+    /// They are gone with their recording.
+    pub(crate) fn clear(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clear();
+    }
+
     /// Whether there is one of a seat.
     pub(crate) fn has(&self, seat: u32) -> bool {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

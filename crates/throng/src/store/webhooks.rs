@@ -137,14 +137,23 @@ impl Store {
         self.keep(vec![change]).await
     }
 
-    /// Drops letters from before a time, and the oldest of a hook that has more than so many; how many those were.
-    pub async fn drop_letters(&self, before: UnixMillis, most: u32) -> Result<u64, StoreError> {
+    /// Drops letters from before a time, and the oldest of a hook that has more than so many, or more bytes than so many;
+    /// how many those were.
+    pub async fn drop_letters(
+        &self,
+        before: UnixMillis,
+        most: u32,
+        bytes_most: u32,
+    ) -> Result<u64, StoreError> {
         let beyond = sqlx::query(
-            "SELECT id FROM (SELECT id, created_at, ROW_NUMBER() OVER (PARTITION BY webhook_id ORDER BY created_at DESC, \
-             id DESC) AS place FROM webhook_outbox) AS placed WHERE created_at < $1 OR place > $2",
+            "SELECT id FROM (SELECT id, created_at, ROW_NUMBER() OVER newest_first AS place, \
+             SUM(OCTET_LENGTH(body)) OVER newest_first AS bytes FROM webhook_outbox \
+             WINDOW newest_first AS (PARTITION BY webhook_id ORDER BY created_at DESC, id DESC)) AS placed \
+             WHERE created_at < $1 OR place > $2 OR bytes > $3",
         )
         .bind(before.0)
         .bind(i64::from(most))
+        .bind(i64::from(bytes_most))
         .fetch_all(&self.pool)
         .await?;
         let ids: Vec<String> = beyond
@@ -181,11 +190,11 @@ impl Store {
     }
 }
 
-/// A letter to a hook that was deleted meanwhile is none.
+/// A letter to a hook that was deleted meanwhile is none; one that is kept already takes the new words.
 pub(super) fn insert_letter(letter: &Letter) -> Statement<'_> {
     sqlx::query(
         "INSERT INTO webhook_outbox (id, webhook_id, body, created_at, failures, next_at) \
-         SELECT $1, id, $3, $4, $5, $4 FROM webhooks WHERE id = $2",
+         SELECT $1, id, $3, $4, $5, $4 FROM webhooks WHERE id = $2 ON CONFLICT (id) DO UPDATE SET body = excluded.body",
     )
     .bind(&letter.id)
     .bind(&letter.hook_id)

@@ -10,7 +10,7 @@ use throng_core::webhook::{GIVE_UP_AFTER_MS, pause_ms};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::{PENDING_MAX, Webhooks};
+use super::{PENDING_BYTES_MAX, PENDING_MAX, Webhooks};
 use crate::chance;
 use crate::origin::wall;
 use crate::store::{Letter, StoreError};
@@ -69,7 +69,9 @@ async fn round(
 ) -> Result<Duration, StoreError> {
     let (store, now) = (&webhooks.store, wall());
     let oldest = now.minus_ms(GIVE_UP_AFTER_MS);
-    let dropped = store.drop_letters(oldest, PENDING_MAX).await?;
+    let dropped = store
+        .drop_letters(oldest, PENDING_MAX, PENDING_BYTES_MAX)
+        .await?;
     metrics::counter!("throng_webhook_dropped_total").increment(dropped);
     for letter in store.due_letters(now).await? {
         let Some(hook) = webhooks.find(&letter.hook_id) else {

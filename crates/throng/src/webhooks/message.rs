@@ -33,14 +33,21 @@ pub(crate) struct Message {
 }
 
 /// A space as messages tell of it.
-pub(crate) struct Subject(Value);
+pub(crate) struct Subject {
+    told: Value,
+    /// All of them, a hundred times as long as the rest.
+    chapters: Value,
+}
+
+/// The one event with which chapters are told: what waits for a receiver who is away is kept for a day.
+const CHAPTERS_CHANGED: &str = "chapters.changed";
 
 impl Subject {
     /// A space of the node whose audience's address is this.
     pub(crate) fn new(space: &Space, public_url: &str) -> Self {
         let time = |time: Option<UnixMillis>| time.map(UnixMillis::to_rfc3339);
         let chapters: Vec<_> = space.chapters.iter().map(ChapterJson::from).collect();
-        Self(json!({
+        let told = json!({
             "id": space.id,
             "slug": space.slug.as_str(),
             "title": space.title,
@@ -53,13 +60,14 @@ impl Subject {
             "keep_recording_days": space.keep_recording_days,
             "recording_until": time(space.recording_until()),
             "recording_deleted_at": time(space.recording_deleted.map(|gone| gone.at)),
-            "chapters": chapters,
-        }))
+        });
+        let chapters = serde_json::to_value(chapters).expect("plain fields always serialise");
+        Self { told, chapters }
     }
 
     /// With an alarm that was raised or has ended.
     pub(crate) fn with_alarm(mut self, alarm: &Alarm) -> Self {
-        self.0["alarm"] = serde_json::to_value(alarm).expect("plain fields always serialise");
+        self.told["alarm"] = serde_json::to_value(alarm).expect("plain fields always serialise");
         self
     }
 }
@@ -67,10 +75,14 @@ impl Subject {
 impl Message {
     /// An event of a space.
     pub(crate) fn of(event: &'static str, subject: &Subject, now: UnixMillis) -> Self {
+        let mut data = subject.told.clone();
+        if event == CHAPTERS_CHANGED {
+            data["chapters"] = subject.chapters.clone();
+        }
         Self {
             event,
             timestamp: now.to_rfc3339(),
-            data: subject.0.clone(),
+            data,
         }
     }
 
@@ -106,7 +118,7 @@ pub(crate) fn happened(before: Option<&Space>, after: &Space) -> Vec<&'static st
         events.push("space.changed");
     }
     if before.chapters != after.chapters {
-        events.push("chapters.changed");
+        events.push(CHAPTERS_CHANGED);
     }
     if before.recording_deleted != after.recording_deleted {
         events.push("recording.deleted");
@@ -165,6 +177,26 @@ mod tests {
         cancelled.apply(now, Actor::Host, Act::Cancel).unwrap();
         let before = sample::announced(sample::MOMENT);
         assert_eq!(happened(Some(&before), &cancelled), ["space.cancelled"]);
+    }
+
+    #[test]
+    fn chapters_are_told_with_the_event_that_is_theirs_and_with_no_other() {
+        let mut space = sample::announced(sample::MOMENT);
+        let mark = Act::MarkChapter {
+            at_ms: Some(12_500),
+            title: "Questions".to_owned(),
+        };
+        for (ms, act) in [(0, Act::GoLive), (60_000, mark)] {
+            let now = sample::MOMENT.plus_ms(ms);
+            space.apply(now, Actor::Host, act).unwrap();
+        }
+        let subject = Subject::new(&space, "https://live.example");
+        for event in EVENTS {
+            let message = Message::of(event, &subject, sample::MOMENT);
+            let chapters = (event == "chapters.changed")
+                .then(|| json!([{ "id": 0, "at_seconds": 12.5, "title": "Questions" }]));
+            assert_eq!(message.data.get("chapters"), chapters.as_ref(), "{event}");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(crate) async fn serve(
             Ok((stream, _)) => {
                 let (routes, closing) = (routes.clone(), closing.clone());
                 tokio::spawn(async move {
-                    accept::requests(stream, routes, closing).await;
+                    accept::requests_passed_on(stream, routes, closing).await;
                     drop(place);
                 });
             }

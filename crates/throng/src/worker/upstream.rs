@@ -19,6 +19,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::ConfigVerifierExt;
 use thiserror::Error;
+use throng_air::accept::{Client as Caller, PASSED_ON_FOR, Patience};
 use throng_air::feed::decoder::Message;
 use throng_air::feed::message::Up;
 use throng_air::feed::{FEED_PATH, GREETING, HOUSE_PATH, REPORT_PATH};
@@ -28,6 +29,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::socket;
+use crate::api::spaces::hold;
 use crate::serve::METRICS_PATH;
 
 /// Time to reach the upstream, TLS included.
@@ -58,7 +60,7 @@ pub enum UpstreamError {
     #[error("{0}")]
     Away(#[from] hyper_util::client::legacy::Error),
     /// It was reached and did not answer in time.
-    #[error("it did not answer within 15 s")]
+    #[error("it did not answer in time")]
     Slow,
     /// A message is longer than the upstream takes.
     #[error("the report is too long for the feed")]
@@ -168,12 +170,14 @@ impl Upstream {
             .uri()
             .path_and_query()
             .map_or("/", |path| path.as_str());
+        let answer_timeout = answer_timeout(&request);
         let uri = format!("{}{HOUSE_PATH}{path}", self.base);
         *request.uri_mut() = uri
             .parse()
             .map_err(|_: InvalidUri| UpstreamError::NotAnAddress(uri))?;
         // What the audience speaks ends here.
         *request.version_mut() = Version::HTTP_11;
+        self.name_caller(&mut request);
         if let Some(key) = &self.key {
             request
                 .headers_mut()
@@ -184,7 +188,19 @@ impl Upstream {
             let close = HeaderValue::from_static("close");
             request.headers_mut().insert(header::CONNECTION, close);
         }
-        self.ask(request).await
+        self.ask_within(answer_timeout, request).await
+    }
+
+    /// Says to the origin beside us, which sees only us, from where somebody asks; what he says of it himself counts for
+    /// nothing. It is nobody else's business.
+    fn name_caller(&self, request: &mut Request<Body>) {
+        request.headers_mut().remove(PASSED_ON_FOR);
+        let caller = request.extensions().get::<Caller>();
+        if let Some(Caller(address)) = caller.filter(|_| self.base == LOCAL) {
+            let named = HeaderValue::from_str(&address.to_string());
+            let named = named.expect("an address is visible ASCII");
+            request.headers_mut().insert(PASSED_ON_FOR, named);
+        }
     }
 
     /// Asks for what everybody may read.
@@ -194,11 +210,31 @@ impl Upstream {
     }
 
     async fn ask(&self, request: Request<Body>) -> Result<Response<Incoming>, UpstreamError> {
-        match timeout(ANSWER_TIMEOUT, self.client.request(request)).await {
+        self.ask_within(ANSWER_TIMEOUT, request).await
+    }
+
+    async fn ask_within(
+        &self,
+        answer_timeout: Duration,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        match timeout(answer_timeout, self.client.request(request)).await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(UpstreamError::Slow),
         }
     }
+}
+
+/// How long an answer is waited for. Who sends a file is given that time, too: the desk, which knows his key, says sooner
+/// when it is over.
+fn answer_timeout(request: &Request<Body>) -> Duration {
+    if !hold::is_upload(request.method(), request.uri().path()) {
+        return ANSWER_TIMEOUT;
+    }
+    if let Some(patience) = request.extensions().get::<Patience>() {
+        patience.extend(hold::ANSWER_MAX);
+    }
+    hold::ANSWER_MAX
 }
 
 /// Where the upstream is.
@@ -297,5 +333,72 @@ impl AsyncWrite for Line {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use axum::body::to_bytes;
+    use axum::http::HeaderMap;
+    use axum::routing::any;
+    use axum::{Extension, Router};
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// What the origin makes of a request that a worker passes on.
+    async fn passed_on(request: Request<Body>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let seen = |caller: Option<Extension<Caller>>, headers: HeaderMap| async move {
+            let named = caller.map_or("nobody".to_owned(), |caller| caller.0.0.to_string());
+            format!("{named}, {}", headers.contains_key(PASSED_ON_FOR))
+        };
+        let house = Router::new().route("/api/spaces/{slug}", any(seen));
+        let routes = Router::new().nest(HOUSE_PATH, house);
+        let (open, closing) = watch::channel(false);
+        let listener = socket::bind(folder.path()).unwrap();
+        let serving = tokio::spawn(socket::serve(listener, routes, closing));
+        let upstream = Upstream::local(folder.path().to_owned());
+        let answer = upstream.fetch(request).await.unwrap();
+        let body = to_bytes(Body::new(answer.into_body()), 1_024).await;
+        open.send_replace(true);
+        serving.await.unwrap();
+        String::from_utf8(body.unwrap().into()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_origin_beside_us_is_told_who_asks_and_believes_nobody_else() {
+        let forged = || {
+            let request = Request::get("/api/spaces/a").header(header::HOST, "test");
+            let request = request.header(PASSED_ON_FOR, "203.0.113.9");
+            request.body(Body::empty()).unwrap()
+        };
+        let mut request = forged();
+        let caller: IpAddr = "192.0.2.7".parse().unwrap();
+        request.extensions_mut().insert(Caller(caller));
+        assert_eq!(passed_on(request).await, "192.0.2.7, false");
+        assert_eq!(passed_on(forged()).await, "nobody, false");
+    }
+
+    #[tokio::test]
+    async fn an_origin_from_afar_is_not_told_who_asks() {
+        let upstream = Upstream::remote("http://192.0.2.1", None).unwrap();
+        let mut request = Request::get("/").body(Body::empty()).unwrap();
+        let caller: IpAddr = "192.0.2.7".parse().unwrap();
+        request.extensions_mut().insert(Caller(caller));
+        upstream.name_caller(&mut request);
+        assert!(request.headers().is_empty());
+    }
+
+    #[test]
+    fn a_file_has_longer_than_anything_else() {
+        let asked = |method: Method, path: &str| {
+            let request = Request::builder().method(method).uri(path);
+            answer_timeout(&request.body(Body::empty()).unwrap())
+        };
+        assert_eq!(asked(Method::PUT, "/api/spaces/a/cue"), ANSWER_TIMEOUT);
+        assert_eq!(asked(Method::PUT, "/api/spaces/a/hold"), hold::ANSWER_MAX);
     }
 }

@@ -162,6 +162,45 @@ async fn a_delayed_space_is_live_later_dumps_and_plays_out_before_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_is_deleted_while_its_end_is_played_out_goes_when_that_was_heard() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    edit(&house, &space, &json!({"delay_seconds": 1})).await;
+    for step in ["open-doors", "go-live"] {
+        assert_eq!(house.step(&space, step).await.status, 200);
+    }
+    let full = until(&house, &space, |document| {
+        document["delay"]["full"] == true && document["newest_segment"].is_u64()
+    })
+    .await;
+    let newest = &full["newest_segment"];
+    let segment = format!("/s/{}/hls/o48/{newest}.m4s", space.slug);
+    assert_eq!(house.get(&segment).await.status, 200);
+
+    assert_eq!(house.step(&space, "end").await.status, 200);
+    let path = format!("/api/spaces/{}/recording", space.slug);
+    let deleted = house.call("DELETE", &path, &space.host, "").await;
+    assert_eq!(deleted.status, 204);
+    let status = house.get(&segment).await.status;
+    if told(&house, &space).await["state"] == "live" {
+        assert_eq!(status, 200, "who listens hears the end");
+    }
+    let over = loop {
+        let document = told(&house, &space).await;
+        if document["state"] == "ended" {
+            break document;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(over["recording_deleted_by"], "host");
+    assert_eq!(house.get(&segment).await.status, 410);
+    let archive = house.config.data.join("archive");
+    while archive.join(full["id"].as_str().unwrap()).exists() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn talkback_is_for_hosts_and_says_whom_it_is_for() {
     let house = House::start().await;
     let space = house.announce("A talk").await;

@@ -1,8 +1,9 @@
 //! The desk's API: what it answers, and to whom.
 
 use serde_json::{Value, json};
+use throng::config::Config;
 
-use crate::house::{House, json, problem, send};
+use crate::house::{House, json, key_of, problem, send};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_space_is_created_with_links_that_are_told_once() {
@@ -326,6 +327,83 @@ async fn what_cannot_be_read_is_refused_as_a_problem() {
     problem(&call("POST", &seat).await, 400, "bad-request");
     let not_text = format!("/api/spaces/{}%ff", space.slug);
     problem(&call("GET", &not_text).await, 400, "bad-request");
+}
+
+/// What is noted of a space is found by its path.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_done_under_another_spelling_of_a_path() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let slug = &space.slug;
+    let spelt = format!("%{:02x}{}", slug.as_bytes()[0], &slug[1..]);
+    for (method, path) in [
+        ("POST", format!("/api/spaces/{spelt}/open-doors")),
+        ("POST", format!("/api/spaces/{slug}/open%2Ddoors")),
+        ("DELETE", format!("/api/spaces/{spelt}")),
+    ] {
+        let answer = house.call(method, &path, &space.host, "").await;
+        problem(&answer, 404, "unknown-path");
+    }
+    let path = format!("/api/spaces/{slug}");
+    let shown = json(&house.call("GET", &path, &space.host, "").await);
+    assert_eq!(shown["state"], "announced");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acts_are_told_by_pages_that_there_are() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let page = async |query: &str| {
+        let path = format!("/api/spaces/{}/audit?{query}", space.slug);
+        house.call("GET", &path, &space.host, "").await
+    };
+    for query in ["limit=0", "limit=1001", "before=0", "before=-7"] {
+        problem(&page(query).await, 400, "bad-query");
+    }
+    for (query, acts) in [("limit=1", 1), ("limit=1000&before=1", 0)] {
+        let told = json(&page(query).await);
+        assert_eq!(told["acts"].as_array().unwrap().len(), acts, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_good_key_is_refused_is_counted_like_what_it_does() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let path = format!("/api/spaces/{}", space.slug);
+    let cohosts = format!("{path}/cohosts");
+    let cohost = house.call("POST", &cohosts, &space.host, "").await;
+    let cohost = key_of(json(&cohost)["cohost_url"].as_str().unwrap());
+    let config = Config {
+        calls_max: 1.try_into().unwrap(),
+        ..house.config.clone()
+    };
+    let house = house.restart_with(config).await;
+    let cancel = async || {
+        let path = format!("{path}/cancel");
+        house.call("POST", &path, &cohost, "").await
+    };
+    problem(&cancel().await, 403, "not-allowed");
+    // Four at once, and one more in a second.
+    let mut last = cancel().await;
+    for _ in 0..100 {
+        if last.status == 429 {
+            break;
+        }
+        last = cancel().await;
+    }
+    problem(&last, 429, "too-many-calls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_who_looks_for_what_is_not_there_guesses_no_key() {
+    let house = House::start().await;
+    // More than are let pass of wrong keys.
+    for _ in 0..80 {
+        let path = "/api/spaces/unknown-1";
+        let answer = house.call("GET", path, &house.operator, "").await;
+        problem(&answer, 404, "unknown-space");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
+use crate::hand::{Voice, done, shown, until_shown};
 use crate::house::{Created, House, json, problem};
 
 async fn recorded(house: &House) -> (Created, String) {
@@ -48,6 +49,21 @@ async fn a_recording_that_the_host_deletes_is_gone_and_the_space_stays() {
     let house = house.restart().await;
     assert_eq!(house.get(&file).await.status, 410);
     assert_eq!(house.get(&format!("/s/{}", space.slug)).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tracks_go_with_their_recording() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    done(&house, &space, "PATCH", "", r#"{"tracks":true}"#).await;
+    assert_eq!(house.step(&space, "go-live").await.status, 200);
+    let mut voice = Voice::join(&house, &space, 1, 0.1).await;
+    let has_track = |document: &Value| document["speakers"][0]["has_track"] == true;
+    until_shown(&house, &space, &mut [&mut voice], has_track).await;
+    assert_eq!(house.step(&space, "end").await.status, 200);
+    assert!(has_track(&shown(&house, &space).await));
+    done(&house, &space, "DELETE", "/recording", "").await;
+    assert!(!has_track(&shown(&house, &space).await));
 }
 
 #[tokio::test(flavor = "multi_thread")]

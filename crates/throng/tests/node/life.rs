@@ -225,4 +225,11 @@ async fn a_cancelled_space_ends_its_stream_and_stays_cancelled() {
     let house = house.restart().await;
     let gone = house.get(&format!("/s/{}/live.mp4", space.slug)).await;
     assert_eq!(gone.status, 410);
+    // What was never on air is not made for who names it.
+    for never in ["5000000.m4s", "999999999999998.0.m4s"] {
+        let path = format!("/s/{}/hls/o48/{never}", space.slug);
+        let answer = house.get(&path).await;
+        assert_eq!(answer.status, 404, "{never}");
+        assert_eq!(answer.header("cache-control"), "public, max-age=1");
+    }
 }

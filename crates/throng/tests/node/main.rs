@@ -23,5 +23,6 @@ mod roles;
 mod secrets;
 mod store;
 mod tls;
+mod told;
 mod webrtc;
 mod wires;

@@ -148,10 +148,48 @@ async fn what_is_too_old_or_too_much_is_dropped_from_the_oldest_on() {
     };
     let letters: Vec<_> = of("a").chain(of("b").take(2)).collect();
     store.keep_letters(&letters).await.unwrap();
-    assert_eq!(store.drop_letters(NOW, 3).await.unwrap(), 2);
+    assert_eq!(store.drop_letters(NOW, 3, MANY).await.unwrap(), 2);
     assert_eq!(store.pending_letters().await.unwrap()["a"], 3);
     assert_eq!(due(&store, 9_000).await, ["a2", "b0"]);
-    let dropped = store.drop_letters(NOW.plus_ms(1_000), MANY).await;
+    let dropped = store.drop_letters(NOW.plus_ms(1_000), MANY, MANY).await;
     assert_eq!(dropped.unwrap(), 1, "b0 is too old");
-    assert_eq!(store.drop_letters(NOW, MANY).await.unwrap(), 0);
+    assert_eq!(store.drop_letters(NOW, MANY, MANY).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_letters_of_a_hook_are_bounded_in_bytes() {
+    let (store, _folder) = store().await;
+    for id in ["a", "b"] {
+        store.add_hook(&hook(id)).await.unwrap();
+    }
+    // Three characters, and six bytes.
+    let long = |id: &str, hook: &str, ms: u64| Letter {
+        body: "\u{fc}".repeat(3),
+        ..letter(id, hook, ms)
+    };
+    let letters = [
+        long("a0", "a", 0),
+        long("a1", "a", 10),
+        long("a2", "a", 20),
+        long("b0", "b", 0),
+    ];
+    store.keep_letters(&letters).await.unwrap();
+    assert_eq!(store.drop_letters(NOW, MANY, 18).await.unwrap(), 0);
+    assert_eq!(store.drop_letters(NOW, MANY, 17).await.unwrap(), 1);
+    assert_eq!(due(&store, 20).await, ["a1", "b0"], "the oldest went");
+}
+
+#[tokio::test]
+async fn a_letter_that_is_kept_already_takes_the_new_words() {
+    let (store, _folder) = store().await;
+    store.add_hook(&hook("a")).await.unwrap();
+    store.keep_letters(&[letter("1", "a", 0)]).await.unwrap();
+    let anew = Letter {
+        body: "[]".to_owned(),
+        ..letter("1", "a", 10)
+    };
+    store.keep_letters(&[anew]).await.unwrap();
+    let due = store.due_letters(NOW).await.unwrap();
+    assert_eq!((due.len(), due[0].body.as_str()), (1, "[]"));
+    assert_eq!(store.pending_letters().await.unwrap()["a"], 1);
 }

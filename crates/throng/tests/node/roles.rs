@@ -1,9 +1,10 @@
 //! Who is where, and who runs a space: green room, cohosts, the desk, the cue, and who talked when.
 
 use serde_json::{Value, json};
+use throng_stage::client::{Client, ClientKind, Transport};
 
 use crate::hand::{HEARD_DB, SOON_TURNS, Voice, done, hand, shown, until_shown};
-use crate::house::{Created, House, json, key_of, problem};
+use crate::house::{Created, House, json, key_of, problem, send};
 
 fn places(document: &Value) -> [&str; 2] {
     [0, 1].map(|seat| document["speakers"][seat]["place"].as_str().unwrap())
@@ -191,6 +192,37 @@ async fn cohosts_are_few_and_a_link_that_was_taken_back_opens_nothing() {
     problem(&house.call("GET", &path, &first, "").await, 401, "bad-key");
 }
 
+/// A line to the stage of who has this key, and its resource.
+async fn talk_back(house: &House, space: &Created, key: &str) -> (Client, String) {
+    let (pending, offer) = Client::offer(ClientKind::Speaker, Transport::Udp);
+    let path = format!("/s/{}/talkback", space.slug);
+    let headers = format!("authorization: Bearer {key}\r\ncontent-type: application/sdp\r\n");
+    let answer = send(house.desk, "POST", &path, &headers, &offer).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let sdp = answer.text().to_owned();
+    let connected = tokio::task::spawn_blocking(move || pending.connect(&sdp)).await;
+    let mut client = connected.unwrap().unwrap();
+    client.connected().await.unwrap();
+    (client, answer.header("location").to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cohost_whose_link_was_taken_back_is_heard_on_the_stage_no_more() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let key = cohost(&house, &space).await;
+    let (_cohost, line) = talk_back(&house, &space, &key).await;
+    let (_host, hosts) = talk_back(&house, &space, &space.host).await;
+    done(&house, &space, "DELETE", "/cohosts/1", "").await;
+    problem(
+        &send(house.desk, "DELETE", &line, "", "").await,
+        404,
+        "stage",
+    );
+    let left = send(house.desk, "DELETE", &hosts, "", "").await;
+    assert_eq!(left.status, 200, "the host talks on");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_runs_the_space_and_looks_at_it_is_at_its_desk() {
     let house = House::start().await;
@@ -258,6 +290,26 @@ async fn going_live_by_hand_ends_a_countdown() {
     done(&house, &space, "PUT", "/cue", r#"{"in_seconds":30}"#).await;
     house.step(&space, "go-live").await;
     assert_eq!(shown(&house, &space).await["cue"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_countdown_of_a_cohost_whose_key_is_taken_back_is_stopped() {
+    let house = House::start().await;
+    let space = house.announce("A talk").await;
+    let key = cohost(&house, &space).await;
+    let path = format!("/api/spaces/{}/cue", space.slug);
+    let cue = r#"{"in_seconds":30}"#;
+    let begun = house.call("PUT", &path, &key, cue).await;
+    assert_eq!(begun.status, 200, "{}", begun.text());
+    let gone = hand(&house, &space, "DELETE", "/cohosts/1", "").await;
+    assert!(gone.status < 300, "{}", gone.text());
+    assert_eq!(shown(&house, &space).await["cue"], Value::Null);
+
+    cohost(&house, &space).await;
+    let begun = done(&house, &space, "PUT", "/cue", cue).await;
+    hand(&house, &space, "DELETE", "/cohosts/1", "").await;
+    let kept = shown(&house, &space).await;
+    assert_eq!(kept["cue"], begun["cue"], "the host's own goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -151,6 +151,17 @@ fn what_waits_is_bounded_and_what_is_dropped_is_a_marked_gap() {
 }
 
 #[test]
+fn a_recording_that_is_given_up_is_not_begun_when_the_disk_is_well_again() {
+    let mut world = World::new(false);
+    world.append(12);
+    world.standing.give_up();
+    world.is_well.store(true, Ordering::SeqCst);
+    world.recording.finish();
+    assert!(world.reader.get().is_none());
+    assert!(!world.folder.path().join("1").is_dir());
+}
+
+#[test]
 fn a_recording_that_is_given_up_ends_though_the_disk_never_took_it() {
     let mut world = World::new(false);
     world.append(12);

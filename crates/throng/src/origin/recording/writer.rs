@@ -53,13 +53,14 @@ impl<O: FnMut() -> Result<Archive, ArchiveError>> Writer<O> {
         self.report(opened);
         let mut over = false;
         while !over || self.failing {
-            over = over || self.gather(queue);
-            let written = self.write(over);
-            self.report(written);
+            // Before it is tried again: one that was removed meanwhile must not be made anew.
             if self.failing && self.keeping.standing.is_given_up() {
                 tracing::error!("the disk never took the end of a recording; it is lost");
                 return;
             }
+            over = over || self.gather(queue);
+            let written = self.write(over);
+            self.report(written);
         }
     }
 
