@@ -44,7 +44,8 @@ def test_a_speaker_on_a_lossy_wire_sends_again_and_is_understood_or_the_host_is_
         wait_until(lambda: space.recorded_seconds() >= since + SECONDS + 2, "the speaker has talked for a while")
         heard = space.recording(SECONDS)
         lost, sent = wire.lost, page.evaluate("__sent()")
-        assert space.show()["alarms"] == []
+        # How the node fares is not his line's business.
+        assert [alarm for alarm in space.show()["alarms"] if alarm["kind"] != "ladder"] == []
         wire.loss = BAD_LOSS
         alarm, _ = raised(space, "speaker")
     assert lost > 0

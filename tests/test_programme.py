@@ -12,6 +12,9 @@ import signal_kit
 import throng
 from throng import wait_until
 
+# To the millisecond, on whatever machine: nothing else may take its processors meanwhile.
+pytestmark = pytest.mark.alone
+
 SECONDS = 8
 # The mixer's limiter and the speaker's own encoding at 32 kb/s or more lie between the said and the programme.
 LEVEL_TOLERANCE_DB = 1.5

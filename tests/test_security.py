@@ -125,8 +125,8 @@ def test_markup_of_strangers_is_text_in_every_page(node, chromium):
         at = f"{node.links['desk']}/api/spaces/{space.slug}"
         reason = {"scheduled_at": "2031-12-01T21:00:00Z", "delay_reason": words[:200]}
         assert request("PATCH", at, reason, space.host_key).status == 200
-        # What was tried is listed in the studio.
-        request("POST", f"{at}/{urllib.parse.quote(words, safe='')}", key=space.host_key)
+        refused = request("POST", f"{at}/{urllib.parse.quote(words, safe='')}", key=space.host_key)
+        assert refused.status == 404, "there is one spelling of a path"
         spaces.append(space)
     with chromium.page("about:blank", tapped=False) as page:
         def look(url, words, found):
@@ -142,7 +142,7 @@ def test_markup_of_strangers_is_text_in_every_page(node, chromium):
             host = f"{node.links['desk']}/studio/{space.slug}#key={space.host_key}"
             look(host, words[:200].strip(), "document.getElementById('title').textContent")
             page.click("#audit-box summary")
-            wait_until(lambda: page.locator(".acts li").count() >= 3, "the acts are listed")
+            wait_until(lambda: page.locator(".acts li").count() >= 2, "the acts are listed")
             assert page.evaluate("window.__stranger") is None
             page.goto("about:blank")
         words = MARKUP[2][:200].strip()

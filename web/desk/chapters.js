@@ -17,9 +17,9 @@ export function secondsOf(words) {
 export function takeChapters(key, path, done) {
   const act = async (words, method, at, body) => {
     try {
-      await api(key, method, `${path}/chapters${at}`, body);
+      const answer = await api(key, method, `${path}/chapters${at}`, body);
       showProblem($('problem'));
-      await done(words);
+      await done(typeof words === 'function' ? words(answer) : words);
       return true;
     } catch (problem) { showProblem($('problem'), problem); return false; }
   };
@@ -32,7 +32,13 @@ export function takeChapters(key, path, done) {
     if (await act(`A chapter begins: ${title}.`, 'POST', '', { title, ...(at !== undefined && { at_seconds: at }) })) $('chapters-form').reset();
   });
   $('chapter-at').addEventListener('input', () => $('chapter-at').setCustomValidity(''));
+  $('mark-speeches').addEventListener('click', () => act(wordsOfMarked, 'POST', '/from-turns'));
   touch = act;
+}
+
+function wordsOfMarked({ chapters: { length } }) {
+  if (length === 0) return 'No chapter is marked: nobody else has talked for half a minute.';
+  return length === 1 ? 'A chapter is marked. Rename it as you like.' : `${length} chapters are marked. Rename them as you like.`;
 }
 
 /** Draws what the server tells; a line that is being edited stays as it is. */

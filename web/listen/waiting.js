@@ -30,6 +30,7 @@ export default function room({ base, $, number, sleep, keep, recall, made, leave
   const block = made('div', { id: 'queue', hidden: '' }, position, aloud, way, made('p', { class: 'row' }, later));
   status.after(block);
   later.addEventListener('click', () => isLater ? join() : putOff());
+  $('listen').addEventListener('click', () => { note = undefined; });
 
   function draw({ place, serving, per_minute: perMinute, drawn }) {
     const left = place - serving, before = left - 1;
@@ -114,9 +115,9 @@ export default function room({ base, $, number, sleep, keep, recall, made, leave
 
   /** The state has changed: a reminder, for who listens later. */
   function changed() {
-    if (!isLater) return;
     const { state: now, title, recording } = state();
     if (note) document.title = `${note} · ${title}`;
+    if (!isLater) return;
     if (now === 'cancelled') return done();
     const isHere = now === 'ended' && recording?.seconds > 0;
     if (isHere) remind('The replay is here', title);

@@ -213,6 +213,7 @@ impl Space {
             Act::UnlockStage => self.stage.unlock(),
             Act::Dismiss(seat) => self.stage.dismiss(seat),
             Act::MarkChapter { at_ms, title } => return self.mark_chapter(now, at_ms, &title),
+            Act::MarkSpeeches(speeches) => return self.mark_speeches(now, &speeches),
             Act::EditChapter { id, at_ms, title } => {
                 return self.edit_chapter(now, id, at_ms, title.as_deref());
             }

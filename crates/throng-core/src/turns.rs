@@ -4,7 +4,11 @@
 //! turns at once. What is held is bounded: where there are too many turns, longer pauses are taken into them, so that all
 //! of the talk stays in sight, more coarsely.
 
+mod speeches;
+
 use std::collections::BTreeMap;
+
+pub use self::speeches::{SPEECH_PARTS_MIN, Speech};
 
 use crate::key::SeatNumber;
 use crate::space::SPEAKERS_MAX;

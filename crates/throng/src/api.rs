@@ -119,6 +119,10 @@ fn spaces() -> Router<Arc<Desk>> {
         .route("/api/spaces/{slug}/{act}", post(spaces::act))
         .route("/api/spaces/{slug}/chapters", post(spaces::chapters::mark))
         .route(
+            "/api/spaces/{slug}/chapters/from-turns",
+            post(spaces::chapters::mark_speeches),
+        )
+        .route(
             "/api/spaces/{slug}/chapters/{chapter}",
             patch(spaces::chapters::edit).delete(spaces::chapters::remove),
         )

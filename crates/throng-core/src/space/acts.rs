@@ -15,6 +15,7 @@ use super::{
 use crate::key::SeatNumber;
 use crate::time::UnixMillis;
 use crate::timeline::PartIndex;
+use crate::turns::Speech;
 
 /// Where in its life a space is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +76,10 @@ impl State {
                 matches!(self, Self::Announced | Self::Doors)
             }
             Act::End | Act::PlayOut { .. } => matches!(self, Self::Live),
-            Act::EditChapter { .. } | Act::MarkChapter { .. } | Act::RemoveChapter(_) => {
+            Act::EditChapter { .. }
+            | Act::MarkChapter { .. }
+            | Act::MarkSpeeches(_)
+            | Act::RemoveChapter(_) => {
                 matches!(self, Self::Live | Self::Ended)
             }
             Act::DeleteRecording => matches!(self, Self::Ended),
@@ -154,6 +158,8 @@ pub enum Act {
         /// What it is called.
         title: String,
     },
+    /// A chapter begins wherever somebody takes the word, in this order, but where one does already.
+    MarkSpeeches(Vec<Speech>),
     /// The programme begins, with hold music.
     OpenDoors,
     /// Who sits on a seat is moved.
@@ -229,6 +235,7 @@ impl Act {
             Self::Level(_) => "change the levelling",
             Self::LockStage { .. } => "lock the stage",
             Self::MarkChapter { .. } => "mark a chapter",
+            Self::MarkSpeeches(_) => "mark chapters",
             Self::OpenDoors => "open doors",
             Self::RemoveChapter(_) => "remove a chapter",
             Self::Place { .. } => "move anybody to the stage or the green room",

@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{Change, Refusal, Space, State, line_of, playhead};
 use crate::time::UnixMillis;
 use crate::timeline::{PartIndex, SAMPLE_RATE_HZ};
+use crate::turns::Speech;
 
 /// Most chapters of a recording: one every three minutes of ten hours. More are refused.
 pub const CHAPTERS_MAX: usize = 200;
 /// Longest title, in characters: one line of a player's list.
 pub const CHAPTER_TITLE_CHARS_MAX: usize = 120;
+/// A speech so near to where a chapter begins, 10 s, is what that chapter is about.
+const NEAR_MS: u64 = 10_000;
 
 /// A place in the recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,11 @@ impl Chapters {
     /// Whether there are none, and never were.
     pub fn is_untouched(&self) -> bool {
         self.next_id == 0
+    }
+
+    /// How many more there may be.
+    pub fn room(&self) -> usize {
+        CHAPTERS_MAX.saturating_sub(self.chapters.len())
     }
 
     /// The one that was made last, if it is still there.
@@ -118,6 +126,27 @@ impl Space {
         Ok(Change::Edited)
     }
 
+    /// Marks a chapter wherever a speech begins, but where one does already. All of them, or none.
+    pub(super) fn mark_speeches(
+        &mut self,
+        now: UnixMillis,
+        speeches: &[Speech],
+    ) -> Result<Change, Refusal> {
+        let begin_ms = self.live_part.map_or(0, PartIndex::start_ms);
+        let length_ms = self.recorded_ms(now);
+        let mut chapters = self.chapters.clone();
+        for speech in speeches {
+            let at_ms = speech.from_part.start_ms().saturating_sub(begin_ms);
+            let at_ms = at_ms.min(length_ms);
+            let is_near = |chapter: &Chapter| chapter.at_ms.abs_diff(at_ms) < NEAR_MS;
+            if !self.chapters.iter().any(is_near) {
+                chapters.add(at_ms, format!("Speaker {}", speech.seat.0))?;
+            }
+        }
+        self.chapters = chapters;
+        Ok(Change::Edited)
+    }
+
     /// Moves or renames a chapter; what is not said stays.
     pub(super) fn edit_chapter(
         &mut self,
@@ -162,6 +191,7 @@ mod tests {
     use super::super::tests::{at, space};
     use super::super::{Act, Actor};
     use super::*;
+    use crate::key::SeatNumber;
 
     fn live() -> Space {
         let mut space = space(None);
@@ -234,6 +264,52 @@ mod tests {
         assert_eq!(places(&space), [(2_000, "The second")]);
         let third = mark(&mut space, 60_000, Some(0), "Third").unwrap();
         assert!(third > second);
+    }
+
+    #[test]
+    fn a_chapter_is_marked_where_a_speech_begins_but_where_one_does_already() {
+        let mut space = live();
+        mark(&mut space, 99_000, Some(40_000), "Questions").unwrap();
+        let speech = |ms: u64, seat| Speech {
+            from_part: PartIndex((ms + 1_280) / 320),
+            seat: SeatNumber(seat),
+            parts: 94,
+        };
+        let speeches = vec![
+            speech(320, 1),
+            speech(31_040, 3),
+            speech(52_160, 2),
+            speech(192_000, 1),
+        ];
+        let expected = [
+            (320, "Speaker 1"),
+            (40_000, "Questions"),
+            (52_160, "Speaker 2"),
+            (97_720, "Speaker 1"),
+        ];
+        for _ in 0..2 {
+            let act = Act::MarkSpeeches(speeches.clone());
+            space.apply(at(99_000), Actor::Cohost, act).unwrap();
+            assert_eq!(places(&space), expected, "also when it is asked again");
+        }
+    }
+
+    #[test]
+    fn speeches_for_which_there_is_no_room_are_marked_all_or_none() {
+        let mut space = live();
+        for number in 1..CHAPTERS_MAX {
+            mark(&mut space, 9_000, Some(number as u64), "One").unwrap();
+        }
+        assert_eq!(space.chapters.room(), 1);
+        let speech = |part| Speech {
+            from_part: PartIndex(part),
+            seat: SeatNumber(1),
+            parts: 94,
+        };
+        let act = Act::MarkSpeeches(vec![speech(100), speech(200)]);
+        let full = space.apply(at(99_000), Actor::Host, act);
+        assert_eq!(full, Err(Refusal::ChaptersFull));
+        assert_eq!(space.chapters.room(), 1);
     }
 
     #[test]

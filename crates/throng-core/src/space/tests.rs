@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::timeline::PART_DURATION_MS;
+use crate::turns::Speech;
 
 const EPOCH: UnixMillis = UnixMillis(1_796_155_200_000);
 const HOUR_MS: u64 = 3_600_000;
@@ -268,7 +269,10 @@ fn shadow_next(state: State, act: &Act) -> Option<State> {
         )
         | (
             Live | Ended,
-            Act::MarkChapter { .. } | Act::EditChapter { .. } | Act::RemoveChapter(_),
+            Act::MarkChapter { .. }
+            | Act::MarkSpeeches(_)
+            | Act::EditChapter { .. }
+            | Act::RemoveChapter(_),
         )
         | (Ended, Act::DeleteRecording)
         | (_, Act::Rename(_) | Act::KeepRecording(_)) => state,
@@ -297,6 +301,9 @@ fn acts_on_the_recording() -> impl Strategy<Value = Act> {
         1 => (0..4_u32, place(), proptest::option::of("[a-z ]{0,4}"))
             .prop_map(|(id, at_ms, title)| Act::EditChapter { id, at_ms, title }),
         1 => (0..4_u32).prop_map(Act::RemoveChapter),
+        1 => proptest::collection::vec(0..400_u64, 0..4).prop_map(|parts| Act::MarkSpeeches(
+            parts.into_iter().map(|part| Speech { from_part: PartIndex(part), seat: SeatNumber(1), parts: 94 }).collect(),
+        )),
         1 => proptest::option::of(1..KEEP_DAYS_MAX + 2)
             .prop_map(|days| Act::KeepRecording(days.and_then(NonZeroU32::new))),
         1 => Just(Act::DeleteRecording),

@@ -3,7 +3,7 @@
 use super::desk::{HOST, HOST_ALONE, api};
 use super::operation::{Operation, json_of};
 use super::refused;
-use crate::api::spaces::chapters::{ChapterBody, MarkBody};
+use crate::api::spaces::chapters::{ChapterBody, MarkBody, MarkedJson};
 use crate::chapters::ChapterJson;
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -21,6 +21,18 @@ pub(super) fn operations() -> Vec<Operation> {
             .reads(json_of::<MarkBody>())
             .answers(201, "It.", &[json_of::<ChapterJson>()]),
             &[403, 409, 413, 422],
+        ),
+        refused(
+            api(
+                "post",
+                "/api/spaces/{slug}/chapters/from-turns",
+                "markSpeeches",
+                "A chapter begins wherever somebody takes the word",
+                HOST,
+            )
+            .says("Whoever talks for half a minute or more, while others say a word at most, has it. Where a chapter begins already, none does.")
+            .answers(200, "Those that were marked.", &[json_of::<MarkedJson>()]),
+            &[403, 409],
         ),
         refused(
             api(

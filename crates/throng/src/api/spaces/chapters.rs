@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use throng_core::space::{Act, CHAPTER_TITLE_CHARS_MAX};
 
 use super::refusals::act_problem;
@@ -28,6 +28,14 @@ pub(crate) struct MarkBody {
     /// Where it begins, in seconds of the recording; now, while the space is live.
     #[schemars(range(min = 0.0))]
     at_seconds: Option<f64>,
+}
+
+/// The chapters that were marked.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MarkedChapters")]
+pub(crate) struct MarkedJson {
+    /// In their order; none where nobody has had the word for half a minute, or all are marked already.
+    chapters: Vec<ChapterJson>,
 }
 
 /// What is to be changed of a chapter; an absent field leaves things as they are.
@@ -58,6 +66,24 @@ pub(in crate::api) async fn mark(
     let space = handle.act(actor, act).await.map_err(act_problem)?;
     let marked = space.chapters.newest().map(ChapterJson::from);
     Ok((StatusCode::CREATED, uncached(Json(marked))).into_response())
+}
+
+/// `POST …/chapters/from-turns`.
+pub(in crate::api) async fn mark_speeches(
+    State(desk): State<Arc<Desk>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let handle = desk.space(&slug)?;
+    let actor = desk.actor(&handle, &headers)?;
+    let before = handle.space();
+    let speeches = handle.turns().speeches(before.chapters.room());
+    let space = handle.act(actor, Act::MarkSpeeches(speeches)).await;
+    let space = space.map_err(act_problem)?;
+    let marked = space.chapters.iter();
+    let marked = marked.filter(|chapter| before.chapters.find(chapter.id).is_none());
+    let chapters = marked.map(ChapterJson::from).collect();
+    Ok(uncached(Json(MarkedJson { chapters })).into_response())
 }
 
 /// `PATCH …/chapters/{chapter}`.

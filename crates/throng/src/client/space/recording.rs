@@ -21,6 +21,8 @@ pub enum RecordingCommand {
         #[arg(long, value_name = "SECONDS")]
         at: Option<f64>,
     },
+    /// Mark a chapter wherever somebody takes the word for half a minute or more, but where one begins already.
+    ChaptersFromTurns(Slug),
     /// List the chapters of a space with their numbers.
     Chapters(Slug),
     /// Move or rename a chapter.
@@ -86,6 +88,10 @@ impl RecordingCommand {
                 let path = format!("/{}/chapters", space.slug);
                 ("POST", path, Some(fields(Some(title), *at)))
             }
+            Self::ChaptersFromTurns(space) => {
+                let path = format!("/{}/chapters/from-turns", space.slug);
+                ("POST", path, None)
+            }
             Self::Chapters(space) => ("GET", format!("/{}", space.slug), None),
             Self::EditChapter { chapter, title, at } => {
                 ("PATCH", chapter.path(), Some(fields(title.as_ref(), *at)))
@@ -111,14 +117,12 @@ impl RecordingCommand {
     pub(super) fn in_words(&self, answer: &Value) -> String {
         match self {
             Self::Chapter { .. } | Self::EditChapter { .. } => line_of_chapter(answer),
-            Self::Chapters(_) => {
-                let chapters = answer["chapters"].as_array();
-                let chapters = chapters.map(Vec::as_slice).unwrap_or_default();
-                if chapters.is_empty() {
-                    return "no chapters yet: throng space chapter SLUG --title …\n".to_owned();
-                }
-                chapters.iter().map(line_of_chapter).collect()
-            }
+            Self::Chapters(_) => lines_of_chapters(answer).unwrap_or_else(|| {
+                "no chapters yet: throng space chapter SLUG --title …\n".to_owned()
+            }),
+            Self::ChaptersFromTurns(_) => lines_of_chapters(answer).unwrap_or_else(|| {
+                "none is marked: nobody else has had the word for half a minute\n".to_owned()
+            }),
             Self::RemoveChapter(chapter) => format!("chapter {} is removed\n", chapter.id),
             Self::KeepRecording { days: None, .. } => "the recording is kept for ever\n".to_owned(),
             Self::KeepRecording { days: Some(1), .. } => {
@@ -134,6 +138,13 @@ impl RecordingCommand {
             }
         }
     }
+}
+
+/// A line for each; none without any.
+fn lines_of_chapters(answer: &Value) -> Option<String> {
+    let chapters = answer["chapters"].as_array()?;
+    let lines = chapters.iter().map(line_of_chapter);
+    (!chapters.is_empty()).then(|| lines.collect())
 }
 
 fn line_of_chapter(chapter: &Value) -> String {

@@ -106,6 +106,10 @@ fn what_is_recorded_has_routes_of_its_own() {
             "chapter a --title T --at 12.5",
             "POST /api/spaces/a/chapters",
         ),
+        (
+            "chapters-from-turns a",
+            "POST /api/spaces/a/chapters/from-turns",
+        ),
         ("edit-chapter a 3 --at 1", "PATCH /api/spaces/a/chapters/3"),
         ("remove-chapter a 3", "DELETE /api/spaces/a/chapters/3"),
         ("keep-recording a --days 30", "PATCH /api/spaces/a"),
@@ -281,6 +285,17 @@ fn a_chapter_is_told_with_its_number_and_its_place() {
         1,
         "of a space, its chapters"
     );
+}
+
+#[test]
+fn where_no_chapter_is_marked_it_says_why() {
+    let (_, done, output) = answered(&["chapters-from-turns", "a"], r#"{"chapters":[]}"#);
+    done.unwrap();
+    assert!(output.starts_with("none is marked: "), "{output}");
+    let marked = r#"{"chapters":[{"id":1,"at_seconds":60,"title":"Speaker 2"}]}"#;
+    let (_, done, output) = answered(&["chapters-from-turns", "a"], marked);
+    done.unwrap();
+    assert_eq!(output, "   1  0:01:00.0  Speaker 2\n");
 }
 
 #[test]
