@@ -83,14 +83,15 @@ async fn whoever_follows_a_space_is_not_at_its_desk_thereby() {
             said.push_str(&String::from_utf8(chunk).unwrap());
         }
     };
-    let at_desk = async || shown(&house, &space, &space.speakers[0]).await["at_desk"].take();
+    let host_seen = async || {
+        let shown = shown(&house, &space, &space.speakers[0]).await;
+        let seen = shown["at_desk"][0]["seen_at"].as_str();
+        seen.map(|seen| UnixMillis::parse_rfc3339(seen).unwrap())
+    };
     until_beats(1).await;
-    let asked = at_desk().await;
-    assert_eq!(asked[0]["role"], "host", "he has just asked for it");
+    let asked = host_seen().await.expect("he has just asked for it");
     until_beats(2).await;
-    let later = at_desk().await;
-    assert!(
-        later == asked || later == json!([]),
-        "{later} after {asked}"
-    );
+    // A beat comes after 10 s, and the two clocks of which this is told differ by a millisecond now and then.
+    let later = host_seen().await.unwrap_or(asked);
+    assert!(later < asked.plus_ms(1_000), "{later:?} after {asked:?}");
 }
