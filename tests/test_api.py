@@ -12,8 +12,6 @@ import pytest
 
 from throng import Node, command, request, wait_until
 
-pytestmark = pytest.mark.aside
-
 ANYWHERE = [part for door in ("listen", "desk", "internal") for part in (f"--{door}", "127.0.0.1:0")]
 SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 # One initial window of TCP: everything before the first sound.

@@ -148,7 +148,7 @@ def test_a_node_that_is_pressed_moves_by_itself_and_says_why(tmp_path, voices):
             assert "memory" in state["rung_reason"], state
             assert (shown["reasons"], shown["locked"]) == (["memory"], False), shown
             assert shown["signals"]["memory_of_budget"] == 1, shown
-            assert [alarm["kind"] for alarm in space.show()["alarms"]] == ["ladder"]
+            assert "ladder" in [alarm["kind"] for alarm in space.show()["alarms"]]
             metrics = request("GET", f"{node.links['internal']}/metrics").body.decode()
             assert 'throng_ladder_moves_total{reason="memory"}' in metrics
             assert "moved along the ladder" in node.log_text()
