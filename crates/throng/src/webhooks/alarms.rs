@@ -24,12 +24,12 @@ type Standing = BTreeMap<Name, (Arc<SpaceHandle>, Alarm)>;
 
 /// What became of an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+enum News {
     Ended,
     Raised,
 }
 
-impl Turn {
+impl News {
     const fn event(self) -> &'static str {
         match self {
             Self::Ended => "alarm.ended",
@@ -52,10 +52,10 @@ pub(crate) async fn keep(origin: Weak<Origin>, webhooks: Arc<Webhooks>) {
             told.clear();
             continue;
         }
-        for (turn, name, what) in turns(&mut told, standing(&origin)) {
+        for (news, name, what) in compared(&mut told, standing(&origin)) {
             let (handle, alarm) = &what;
-            if webhooks.tell_alarm(turn.event(), handle, alarm).await {
-                settle(&mut told, turn, name, what);
+            if webhooks.tell_alarm(news.event(), handle, alarm).await {
+                settle(&mut told, news, name, what);
             }
         }
     }
@@ -63,24 +63,27 @@ pub(crate) async fn keep(origin: Weak<Origin>, webhooks: Arc<Webhooks>) {
 
 /// What is to be told, where so much was told and this stands now. Those that were told and still stand are brought up to
 /// date.
-fn turns<A: Clone>(told: &mut BTreeMap<Name, A>, now: BTreeMap<Name, A>) -> Vec<(Turn, Name, A)> {
+fn compared<A: Clone>(
+    told: &mut BTreeMap<Name, A>,
+    now: BTreeMap<Name, A>,
+) -> Vec<(News, Name, A)> {
     let ended = told.iter().filter(|(name, _)| !now.contains_key(name));
-    let ended = ended.map(|(name, what)| (Turn::Ended, name.clone(), what.clone()));
-    let mut turns: Vec<_> = ended.collect();
+    let ended = ended.map(|(name, what)| (News::Ended, name.clone(), what.clone()));
+    let mut all: Vec<_> = ended.collect();
     for (name, what) in now {
         match told.get_mut(&name) {
             Some(standing) => *standing = what,
-            None => turns.push((Turn::Raised, name, what)),
+            None => all.push((News::Raised, name, what)),
         }
     }
-    turns
+    all
 }
 
 /// It was kept, so that it is told.
-fn settle<A>(told: &mut BTreeMap<Name, A>, turn: Turn, name: Name, what: A) {
-    match turn {
-        Turn::Ended => told.remove(&name),
-        Turn::Raised => told.insert(name, what),
+fn settle<A>(told: &mut BTreeMap<Name, A>, news: News, name: Name, what: A) {
+    match news {
+        News::Ended => told.remove(&name),
+        News::Raised => told.insert(name, what),
     };
 }
 
@@ -136,25 +139,25 @@ mod tests {
     #[test]
     fn what_was_not_kept_is_told_at_the_next_look_if_it_is_still_so() {
         let mut told = BTreeMap::new();
-        let raised = |space, detail| (Turn::Raised, name(space), detail);
-        let ended = |space, detail| (Turn::Ended, name(space), detail);
-        let news = turns(&mut told, standing_in(&[("a", 1), ("b", 1)]));
+        let raised = |space, detail| (News::Raised, name(space), detail);
+        let ended = |space, detail| (News::Ended, name(space), detail);
+        let news = compared(&mut told, standing_in(&[("a", 1), ("b", 1)]));
         assert_eq!(news, [raised("a", 1), raised("b", 1)]);
-        settle(&mut told, Turn::Raised, name("a"), 1);
-        let news = turns(&mut told, standing_in(&[("a", 2), ("b", 2)]));
+        settle(&mut told, News::Raised, name("a"), 1);
+        let news = compared(&mut told, standing_in(&[("a", 2), ("b", 2)]));
         assert_eq!(news, [raised("b", 2)], "it was not kept");
-        let news = turns(&mut told, standing_in(&[]));
+        let news = compared(&mut told, standing_in(&[]));
         assert_eq!(news, [ended("a", 2)], "nobody was told of the other");
-        let news = turns(&mut told, standing_in(&[]));
+        let news = compared(&mut told, standing_in(&[]));
         assert_eq!(news, [ended("a", 2)], "it was not kept");
-        settle(&mut told, Turn::Ended, name("a"), 2);
-        assert_eq!(turns(&mut told, standing_in(&[])), []);
+        settle(&mut told, News::Ended, name("a"), 2);
+        assert_eq!(compared(&mut told, standing_in(&[])), []);
     }
 
     #[test]
     fn an_end_that_was_not_kept_is_none_where_it_begins_again() {
         let mut told = standing_in(&[("a", 1)]);
-        assert_eq!(turns(&mut told, standing_in(&[])).len(), 1);
-        assert_eq!(turns(&mut told, standing_in(&[("a", 3)])), []);
+        assert_eq!(compared(&mut told, standing_in(&[])).len(), 1);
+        assert_eq!(compared(&mut told, standing_in(&[("a", 3)])), []);
     }
 }
