@@ -39,13 +39,13 @@ async def main(asked):
 
 def post(url, offer, headers):
     asked = urllib.request.Request(url, data=offer.encode(), method="POST", headers=headers)
-    with urllib.request.urlopen(asked, timeout=20) as answer:
+    with urllib.request.urlopen(asked, timeout=30) as answer:
         assert answer.status == 201, answer.status
         return {"sdp": answer.read().decode(), "resource": urllib.parse.urljoin(url, answer.headers["Location"])}
 
 
 def leave(resource, headers):
-    urllib.request.urlopen(urllib.request.Request(resource, method="DELETE", headers=headers), timeout=20).close()
+    urllib.request.urlopen(urllib.request.Request(resource, method="DELETE", headers=headers), timeout=30).close()
 
 
 async def keep(track, path):

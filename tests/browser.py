@@ -102,7 +102,7 @@ class Browser:
     def page(self, url, tapped=True):
         # Certificates of tests are nobody's.
         context = self.chromium.new_context(ignore_https_errors=True)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(90_000)
         page = context.new_page()
         page.complaints = []
         page.on("console", lambda message: is_complaint(message) and page.complaints.append(message.text))
@@ -145,7 +145,7 @@ def barriers(page, sizes):
 
 def heard(page, seconds):
     """What the page has played, once it has played so long."""
-    wait_until(lambda: page.evaluate("__heard.seconds()") >= seconds, f"{page.url} played {seconds} s", 60)
+    wait_until(lambda: page.evaluate("__heard.seconds()") >= seconds, f"{page.url} played {seconds} s")
     return taken(page)
 
 

@@ -59,7 +59,7 @@ def ended(talking, node, voices):  # noqa: ARG001 (order: the live space settles
     space.step("open-doors")
     with space.speak(1, voices["ada"]):
         space.step("go-live")
-        wait_until(lambda: space.recorded_seconds() >= ENDED_SECONDS, "enough is recorded", 60)
+        wait_until(lambda: space.recorded_seconds() >= ENDED_SECONDS, "enough is recorded")
         space.step("end")
         wait_until(lambda: space.get("hls/o48/replay.m3u8").status == 200, "the replay is there")
     return space
@@ -69,7 +69,7 @@ def ended(talking, node, voices):  # noqa: ARG001 (order: the live space settles
 def live(talking, ended):  # noqa: ARG001 (order: waiting for one is waiting for both)
     """A live space in which Ada has talked for a while."""
     space, since = talking
-    wait_until(lambda: space.recorded_seconds() >= since + SETTLED_SECONDS, "Ada has talked for a while", 60)
+    wait_until(lambda: space.recorded_seconds() >= since + SETTLED_SECONDS, "Ada has talked for a while")
     return space
 
 

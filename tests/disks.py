@@ -170,7 +170,7 @@ def ended(space, kind, seconds=60):
 
 def recorded(node, space, part):
     """Waits until a part is in the journal."""
-    wait_until(lambda: Journal(node, space).parts[-1:] >= [part], f"part {part} is recorded", 60)
+    wait_until(lambda: Journal(node, space).parts[-1:] >= [part], f"part {part} is recorded")
     return Journal(node, space)
 
 

@@ -14,7 +14,7 @@ from throng import ahead_of_others, next_after_makers, wait_until
 
 AIORTC = pathlib.Path(__file__).parent / "aiortc_peer.py"
 # Liveness only: for the first sound, however long the player's own start takes, and then again for all of it.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 90
 BYTES_PER_SAMPLE = 2
 
 

@@ -36,7 +36,7 @@ class Album:
         for size, room in SIZES.items():
             page.set_viewport_size(room)
             page.emulate_media(color_scheme=SCHEMES[size], reduced_motion="reduce")
-            wait_until(lambda: page.evaluate(ready), f"{name} is ready", 60)
+            wait_until(lambda: page.evaluate(ready), f"{name} is ready")
             page.screenshot(path=PICTURES / f"{name}-{size}.png")
             print(f"{name}-{size}.png", flush=True)
 

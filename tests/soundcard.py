@@ -15,7 +15,7 @@ assert shutil.which("pulseaudio"), "these tests need pulseaudio: install what te
 # Half a second, longer than what waits between a player and the card.
 QUIET_BYTES = signal_kit.RATE_HZ
 # Liveness only: for the first sound, however long the player's own start takes, and then again for all of it.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 90
 
 
 class SoundCard:

@@ -84,7 +84,7 @@ def shown(port, protocols=("http/1.1",)):
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(list(protocols))
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as line:
         try:
             with context.wrap_socket(line, server_hostname=DOMAIN) as sealed:
                 return sealed.getpeercert(binary_form=True)
@@ -102,7 +102,7 @@ def described(der):
 
 def test_a_node_gets_its_certificate_by_itself_and_renews_it(house):
     node, port, authority = house
-    first = wait_until(lambda: (got := shown(port)) and isinstance(got, bytes) and got, "a certificate is shown", 60)
+    first = wait_until(lambda: (got := shown(port)) and isinstance(got, bytes) and got, "a certificate is shown")
     said = described(first)
     assert f"DNS:{DOMAIN}" in said
     assert "Pebble" in said, "the authority has signed it"
@@ -119,7 +119,7 @@ def test_a_node_gets_its_certificate_by_itself_and_renews_it(house):
 
 def test_a_challenge_is_answered_only_while_there_is_one(house):
     node, port, _ = house
-    wait_until(lambda: isinstance(shown(port), bytes), "a certificate is shown", 60)
+    wait_until(lambda: isinstance(shown(port), bytes), "a certificate is shown")
     challenge = node.data / "acme" / f"{DOMAIN}.challenge.pem"
     wait_until(lambda: not challenge.exists(), "no order is under way")
     refused = shown(port, ["acme-tls/1"])

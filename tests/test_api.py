@@ -336,7 +336,7 @@ def test_who_is_at_the_wrong_place_meets_a_page(node):
 )
 def test_what_is_no_http_is_refused(node, door, sent, status):
     where = urllib.parse.urlsplit(node.links[door])
-    with socket.create_connection((where.hostname, where.port), timeout=10) as line:
+    with socket.create_connection((where.hostname, where.port), timeout=30) as line:
         line.sendall(sent)
         assert line.recv(64).startswith(f"HTTP/1.1 {status} ".encode())
     assert request("GET", f"{node.links['internal']}/readyz").status == 200
@@ -347,7 +347,7 @@ def test_what_is_no_http_is_refused(node, door, sent, status):
 
 def exchange(url, path, **headers):
     """One GET as it goes over the line: answer and headers as they are, the body unread."""
-    line = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=10)
+    line = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=30)
     line.request("GET", path, headers=headers)
     return line.getresponse()
 

@@ -84,7 +84,7 @@ def test_garbage_is_refused_and_counted_and_nobody_else_notices(node, space):
             assert re.search(rb"HTTP/1.1 4\d\d ", answer), garbage
         slow = strangers.enter_context(socket.create_connection(address(node)))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            wait_until(lambda: slow.send(b"x") == 0 or is_over(slow), "one byte at a time comes to an end", 60)
+            wait_until(lambda: slow.send(b"x") == 0 or is_over(slow), "one byte at a time comes to an end")
         wait_until(lambda: grown(node, before, "silent") >= SILENT, "who never spoke is counted")
         wait_until(lambda: grown(node, before, "unfinished") >= HALF, "who stopped halfway is counted")
     for reason in {reason for _, reason in GARBAGE}:

@@ -61,7 +61,7 @@ class Receiver:
 
     def next(self, secret):
         """The next message but alarms, whose signature is right, and whether it was refused."""
-        headers, body, is_refused = self.calls.get(timeout=30)
+        headers, body, is_refused = self.calls.get(timeout=90)
         headers = {name.lower(): value for name, value in headers.items()}
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         key = base64.b64decode(secret.removeprefix("whsec_"))
@@ -208,7 +208,7 @@ def events_of(node, space, last=None):
     headers = {"Authorization": f"Bearer {space.host_key}"} | ({"Last-Event-ID": str(last)} if last else {})
     asked = urllib.request.Request(f"{node.links['desk']}/api/spaces/{space.slug}/events", headers=headers)
     event = {}
-    with urllib.request.urlopen(asked, timeout=30) as stream:
+    with urllib.request.urlopen(asked, timeout=90) as stream:
         assert stream.headers["content-type"] == "text/event-stream"
         for line in stream:
             name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -249,7 +249,7 @@ def test_events_are_printed_by_command_and_end_with_the_space(own):
     first = json.loads(printed.stdout.readline())
     assert first["event"] == "reset" and first["data"]["title"] == "Printed"
     assert api(own, "DELETE", f"spaces/{space.slug}").status == 204
-    _, complaint = printed.communicate(timeout=30)
+    _, complaint = printed.communicate(timeout=90)
     assert printed.returncode == 1 and "404" in complaint
 
 

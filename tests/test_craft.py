@@ -122,7 +122,7 @@ def test_the_studio_dumps_by_key_tells_what_it_will_remove_and_talks_to_the_stag
 
 def is_told(space, stop):
     """The host talks to the speaker, until `stop`."""
-    wait_until(lambda: space.seat(1)["talked_to"], "the speaker is talked to", 40)
+    wait_until(lambda: space.seat(1)["talked_to"], "the speaker is talked to")
     stop()
     wait_until(lambda: not space.seat(1)["talked_to"], "and not any more")
 

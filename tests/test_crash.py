@@ -23,7 +23,7 @@ SEED = 2026
 ENDINGS = ["kill", "kill while starting", "stop", "kill"]
 LIFE_SECONDS_MAX = 6.0
 # Reconnecting clients draw their pauses at random, and the machine may be busy.
-BACK_SECONDS = 60
+BACK_SECONDS = 90
 PART_SECONDS = 0.32
 PARTS_PER_SEGMENT = 12
 # Less than 1 s of the newest may be lost to a kill, and nothing older.

@@ -18,7 +18,7 @@ LISTENERS = 20
 CUT_SECONDS = [1, 10, 60]
 # The longest that a newcomer begins with.
 BURST_SECONDS = 10
-BACK_SECONDS = 60
+BACK_SECONDS = 90
 
 
 class Edge:

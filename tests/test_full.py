@@ -19,13 +19,13 @@ pytestmark = pytest.mark.aside
 
 SECONDS = 16
 # A player by playlist that has gone keeps his place for 16 s, and is looked for once in 4 s; then the queue is called.
-IN_SECONDS = 60
+IN_SECONDS = 90
 # So many are called at once when they are free.
 PLACES = 100
 # Tickets are over a minute after the last was called.
-OVER_SECONDS = 120
+OVER_SECONDS = 180
 # An edge is asked every few seconds.
-KNOWN_SECONDS = 30
+KNOWN_SECONDS = 90
 
 
 def assert_heard(programme, heard):

@@ -56,7 +56,7 @@ def space(node):
 def told(link, request_bytes):
     """The answer to a request as it stands, whatever a client library would have made of it."""
     where = urllib.parse.urlsplit(link)
-    with socket.create_connection((where.hostname, where.port), timeout=10) as line:
+    with socket.create_connection((where.hostname, where.port), timeout=30) as line:
         line.sendall(request_bytes)
         return b"".join(iter(lambda: line.recv(65536), b""))
 

@@ -55,7 +55,7 @@ def told(page, name):
 
 
 def plays(page, via):
-    wait_until(lambda: told(page, "playing") == "true" and told(page, "via") == via, f"{via} plays", 60)
+    wait_until(lambda: told(page, "playing") == "true" and told(page, "via") == via, f"{via} plays")
 
 
 def listens(page):
@@ -94,7 +94,7 @@ def in_time(talk):
 
 
 def is_old_enough(space):
-    wait_until(lambda: space.recorded_seconds() > OLD_ENOUGH_SECONDS, "the talk is worth starting over", 60)
+    wait_until(lambda: space.recorded_seconds() > OLD_ENOUGH_SECONDS, "the talk is worth starting over")
 
 
 def starts_over(page):
@@ -194,7 +194,7 @@ def test_starting_over_plays_from_go_live_and_now_is_a_key_away(live, chromium):
         listens(page)
         recording = live.recording()
         starts_over(page)
-        wait_until(lambda: page.evaluate("document.querySelector('#at').textContent") == "0:03", "three seconds of it", 60)
+        wait_until(lambda: page.evaluate("document.querySelector('#at').textContent") == "0:03", "three seconds of it")
         heard = browser.taken(page, 1)
         begun = recording[: 8 * signal_kit.RATE_HZ]
         at, likeness = signal_kit.find(heard, begun)
@@ -224,7 +224,7 @@ def test_a_browser_that_cannot_be_fed_starts_over_by_its_own_player(live, chromi
         page.wait_for_selector("#seek")
         wait_until(lambda: page.evaluate("__audio.currentSrc").partition("?")[0].endswith("/event.m3u8"), "the event plays")
         plays(page, "hls")
-        wait_until(lambda: 0.5 < position(page) < 15, "from the beginning", 60)
+        wait_until(lambda: 0.5 < position(page) < 15, "from the beginning")
 
 
 def test_starting_over_is_refused_in_words_while_so_many_listen(node, live, chromium):
@@ -406,7 +406,7 @@ def test_who_started_over_goes_on_in_the_replay_where_he_was(talk, chromium):
     is_old_enough(talk)
     with opened(chromium, talk.listen_url) as page:
         listens(page)
-        page.wait_for_selector("#start-over", timeout=60_000)
+        page.wait_for_selector("#start-over", timeout=90_000)
         starts_over(page)
         rest(1)
         talk.step("end")

@@ -85,7 +85,7 @@ def hoard(space, size):
     head = f"GET {url.path}/recording.mp4 HTTP/1.1\r\nHost: {url.netloc}\r\nRange: bytes=0-1\r\n\r\n".encode()
     connections, said = [], []
     for _ in range(size):
-        connection = socket.create_connection((url.hostname, url.port), timeout=30)
+        connection = socket.create_connection((url.hostname, url.port), timeout=90)
         connection.sendall(head)
         connections.append(connection)
         said.append(connection.recv(4096))
@@ -94,6 +94,6 @@ def hoard(space, size):
 
 def hears(space):
     with contextlib.suppress(OSError):
-        with urllib.request.urlopen(f"{space.listen_url}/live.mp4", timeout=30) as answer:
+        with urllib.request.urlopen(f"{space.listen_url}/live.mp4", timeout=90) as answer:
             return bool(answer.read(1))
     return False

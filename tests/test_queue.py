@@ -67,7 +67,7 @@ class Inside:
 
     def leave(self):
         self.process.send_signal(signals.SIGINT)
-        return self.process.communicate(timeout=30)
+        return self.process.communicate(timeout=90)
 
 
 def held(node):
@@ -78,10 +78,10 @@ def held(node):
 @contextlib.contextmanager
 def full(space, places=PLACES):
     """As many are inside as may be: the house is full. What earlier tests left is gone first."""
-    wait_until(lambda: held(space.node) == 0, "the house is empty", 60)
+    wait_until(lambda: held(space.node) == 0, "the house is empty")
     crowd = [Inside(space) for _ in range(places)]
     try:
-        wait_until(lambda: held(space.node) == places, "the house is full", 60)
+        wait_until(lambda: held(space.node) == places, "the house is full")
         yield crowd
     finally:
         for one in crowd:
@@ -103,7 +103,7 @@ def via(page, word):
 
 def waits(page):
     page.wait_for_selector("#position:visible")
-    wait_until(lambda: via(page, "hold"), "the hold music plays", 60)
+    wait_until(lambda: via(page, "hold"), "the hold music plays")
 
 
 def is_in(page):

@@ -47,7 +47,7 @@ def operations(document, node, slug):
 def begun(url, method):
     """Status and headers of an answer, which may be endless."""
     where = urllib.parse.urlsplit(url)
-    with socket.create_connection((where.hostname, where.port), timeout=20) as line:
+    with socket.create_connection((where.hostname, where.port), timeout=30) as line:
         head = f"{method} {where.path} HTTP/1.1\r\nHost: a\r\nOrigin: {STRANGER['Origin']}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         if method == "GET":
             head = head.replace("Content-Length: 0\r\n", "")

@@ -19,8 +19,8 @@ SECONDS = 6
 # The speaker's codec and the browser's clock lie between the said and the heard.
 STOI_MIN = 0.8
 LEVEL_TOLERANCE_DB = 1.5
-# A session that dies ends within 15 s; as much again for a busy machine.
-SEAT_FREE_SECONDS = 30
+# A session that dies ends within 15 s; the rest is for a busy machine.
+SEAT_FREE_SECONDS = 90
 # Far more than the silence after which a session is lost whose server answers, far less than after which it is over.
 OUT_OF_REACH_SECONDS = 3
 

@@ -44,7 +44,7 @@ def test_openssl_resumes_its_sessions(sealed, version):
     where = urllib.parse.urlsplit(sealed.links["listen"])
     session, reused = None, []
     for _ in range(2):
-        with socket.create_connection((where.hostname, where.port), timeout=10) as line:
+        with socket.create_connection((where.hostname, where.port), timeout=30) as line:
             with context.wrap_socket(line, server_hostname=where.hostname, session=session) as sealed_line:
                 sealed_line.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
                 answer = b""
@@ -67,7 +67,7 @@ def test_http_2_is_never_agreed_on(sealed, door):
         context = ssl.create_default_context()
         if offered:
             context.set_alpn_protocols(offered)
-        with socket.create_connection((where.hostname, where.port), timeout=10) as line:
+        with socket.create_connection((where.hostname, where.port), timeout=30) as line:
             try:
                 with context.wrap_socket(line, server_hostname=where.hostname) as sealed_line:
                     assert sealed_line.selected_alpn_protocol() == agreed

@@ -74,7 +74,7 @@ def test_who_comes_back_goes_on_where_he_stopped(talk):
 
 def hear(space, query, parts):
     """The numbers of the first parts of a stream."""
-    with urllib.request.urlopen(f"{space.listen_url}/live.mp4{query}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{space.listen_url}/live.mp4{query}", timeout=90) as answer:
         return [part for (part, _), _ in zip(chunks(answer), range(parts))]
 
 
@@ -109,7 +109,7 @@ def test_who_is_sent_away_by_a_node_that_stops_is_told_to_come_again(tmp_path, v
 
 def refusal(space):
     try:
-        with urllib.request.urlopen(f"{space.listen_url}/live.mp4", timeout=30):
+        with urllib.request.urlopen(f"{space.listen_url}/live.mp4", timeout=90):
             return None
     except urllib.error.HTTPError as error:
         return Answer(error.code, lowered(error.headers), error.read()) if error.code == 503 else None
@@ -132,7 +132,7 @@ def test_the_version_before_reads_what_a_newer_one_wrote(tmp_path):
         with contextlib.closing(sqlite3.connect(node.data / "throng.db")) as store, store:
             store.execute("PRAGMA user_version = 9999")
         serve = [BINARY, "serve", "--listen", "127.0.0.1:0", "--desk", "127.0.0.1:0", "--internal", "127.0.0.1:0"]
-        refused = subprocess.run([*serve, "--data", node.data], capture_output=True, text=True, timeout=30)
+        refused = subprocess.run([*serve, "--data", node.data], capture_output=True, text=True, timeout=90)
         assert refused.returncode == 1 and "9999" in refused.stderr, refused.stderr
     finally:
         node.close()

@@ -22,7 +22,7 @@ THOUSANDS = 10_000
 NEWCOMERS = 20
 # Enough to know that it plays.
 HOLD_PARTS = 8
-BACK_SECONDS = 60
+BACK_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +264,7 @@ def test_those_inside_come_back_before_newcomers_when_the_whole_node_dies(tmp_pa
 def asked(space, player):
     """Somebody's stream, by the number that his player made up, for as long as he stays; what he was told."""
     where = urllib.parse.urlsplit(space.listen_url)
-    line = http.client.HTTPConnection(where.netloc, timeout=30)
+    line = http.client.HTTPConnection(where.netloc, timeout=90)
     with contextlib.closing(line):
         line.request("GET", f"{where.path}/live.mp4?l={urllib.parse.quote(player)}")
         with line.getresponse() as answer:

@@ -17,7 +17,7 @@ import signal_kit
 
 BINARY = os.environ.get("THRONG_BIN", str(pathlib.Path(__file__).parent.parent / "target" / "release" / "throng"))
 # Liveness only: far more than any step takes on a busy machine, far less than a person would wait for a broken test.
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 POLL_SECONDS = 0.05
 # Whoever begins to listen hears nothing older: the twelve segments of a live playlist, and the one in the making.
 BEHIND_SECONDS = 50
