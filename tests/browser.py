@@ -24,7 +24,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 # Keeps what any media element of the page plays, without the page's knowledge and under its own content policy.
 TAP = """
 (() => {
-  const heard = window.__heard = { pieces: [], samples: 0, rate: 0 };
+  // One ear: 0 is the left, 1 the right where there is one.
+  const heard = window.__heard = { pieces: [], samples: 0, rate: 0, ear: 0 };
   const tapped = new WeakSet();
   async function keep(track) {
     if (tapped.has(track)) return;
@@ -34,7 +35,8 @@ TAP = """
       const { done, value: frame } = await frames.read();
       if (done) return;
       const samples = new Float32Array(frame.numberOfFrames);
-      frame.copyTo(samples, { planeIndex: 0, format: 'f32-planar' });
+      const planeIndex = Math.min(heard.ear, frame.numberOfChannels - 1);
+      frame.copyTo(samples, { planeIndex, format: 'f32-planar' });
       heard.rate = frame.sampleRate;
       heard.samples += samples.length;
       heard.pieces.push(Int16Array.from(samples, x => Math.max(-1, Math.min(1, x)) * 32767));

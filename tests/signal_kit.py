@@ -52,13 +52,14 @@ PRESENT_MIN = 0.4
 ABSENT_MAX = 0.25
 
 
-def decode(source, seconds=None, extra=()):
-    """What ffmpeg decodes from a file or URL, as samples."""
+def decode(source, seconds=None, extra=(), channels=1):
+    """What ffmpeg decodes from a file or URL, as samples; of several channels, a row for each."""
     limit = [] if seconds is None else ["-t", str(seconds)]
-    command = ["ffmpeg", "-v", "error", *extra, "-i", str(source), *limit, "-ac", "1", "-ar", str(RATE_HZ)]
+    command = ["ffmpeg", "-v", "error", *extra, "-i", str(source), *limit, "-ac", str(channels), "-ar", str(RATE_HZ)]
     done = subprocess.run([*command, "-f", "f32le", "-"], capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, f"ffmpeg could not decode {source}: {done.stderr.decode()}"
-    return np.frombuffer(done.stdout, np.float32)
+    samples = np.frombuffer(done.stdout, np.float32)
+    return samples if channels == 1 else samples.reshape(-1, channels).T
 
 
 def read_wav(path):
@@ -67,11 +68,14 @@ def read_wav(path):
 
 
 def write_wav(path, samples, channels=1):
+    """Writes one sound to every channel, or a row to each."""
+    rows = np.atleast_2d(samples)
+    interleaved = np.repeat(rows, channels // len(rows), axis=0).T.ravel()
     with wave.open(str(path), "wb") as out:
         out.setnchannels(channels)
         out.setsampwidth(2)
         out.setframerate(RATE_HZ)
-        out.writeframes((np.clip(np.repeat(samples, channels), -1, 1) * 32767).astype("<i2").tobytes())
+        out.writeframes((np.clip(interleaved, -1, 1) * 32767).astype("<i2").tobytes())
 
 
 @functools.cache

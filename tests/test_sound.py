@@ -19,6 +19,14 @@ SETTLED_SECONDS = 9
 SOFT_DB, LOUD_DB = -10, 3
 TARGET_LUFS, TOLERANCE_LU = -16, 1.5
 SIZES = [{"width": 390, "height": 844}, {"width": 1280, "height": 800}]
+# What a page asks of the microphone.
+WISHES = """
+() => {
+  const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
+  window.__wishes = [];
+  devices.getUserMedia = wish => { window.__wishes.push(wish.audio); return open(wish); };
+}
+"""
 
 
 def loudness_lufs(samples):
@@ -128,6 +136,56 @@ def test_tracks_are_chosen_before_go_live_and_levelling_at_any_time(node):
     assert shown.status == 200 and shown.json()["levelling"] is False
     space.step("end")
     assert request("PATCH", path, {"levelling": True}, space.host_key).status == 409
+
+
+def test_a_space_is_stereo_from_the_beginning_or_never(node):
+    desk = ("--server", node.links["desk"], "--data", node.data)
+    assert node.create("As usual").show()["stereo"] is False
+    concert = node.create("A concert", stereo=True)
+    assert concert.show()["stereo"] is True
+    refused = request("PATCH", f"{concert.desk}/api/spaces/{concert.slug}", {"stereo": False}, concert.host_key)
+    assert refused.status == 400 and "`stereo`" in refused.json()["detail"]
+    for switch, words in (("on", "stereo"), ("off", "mono")):
+        created = command("space", "create", "--title", "By command", "--stereo", switch, *desk, "--json")
+        slug = json.loads(created.stdout)["slug"]
+        assert json.loads(command("space", "show", slug, *desk, "--json").stdout)["stereo"] is (switch == "on")
+        shown = command("space", "show", slug, *desk)
+        assert shown.returncode == 0 and re.search(rf"^sound +{words}$", shown.stdout, re.MULTILINE), shown
+    assert command("space", "sound", slug, "--stereo", "on", *desk).returncode == 2
+
+
+def test_the_studio_makes_a_stereo_space_and_says_so(node, chromium):
+    usual = node.create("In one channel")
+    with chromium.page(usual.created["host_url"], tapped=False) as studio:
+        wait_until(lambda: studio.is_checked("[name=levelling]"), "the studio knows how the space sounds")
+        assert not studio.is_visible("#sound-box .stereo")
+    with chromium.page(node.links["studio"], tapped=False) as studio:
+        studio.fill("#new-title", "A string quartet")
+        studio.check("#new-stereo")
+        assert browser.barriers(studio, SIZES) == []
+        studio.click("#create")
+        studio.click("#open-studio")
+        wait_until(lambda: studio.is_visible("#sound-box .stereo"), "its page says so")
+        assert browser.barriers(studio, SIZES) == [] and studio.complaints == []
+
+
+def test_the_speakers_page_offers_two_channels_of_raw_sound_in_a_stereo_space_alone(node, chromium):
+    for stereo in (True, False):
+        space = node.create("A duo", stereo=stereo)
+        with chromium.page(space.speaker_urls[0], tapped=False) as page:
+            page.evaluate(WISHES)
+            with page.expect_request(lambda asked: asked.url == space.whip_url and asked.method == "POST") as offer:
+                page.click("#join")
+            assert ("sprop-stereo=1" in offer.value.post_data) is stereo, "RFC 7587, section 6.1"
+            wait_until(lambda: page.evaluate("document.documentElement.dataset.connection") == "connected", "it is on stage")
+            page.click("#settings summary")
+            assert page.is_visible("#stereo-word") is stereo
+            page.uncheck("#clean")
+            raw = "__wishes.find(wish => !wish.echoCancellation)"
+            wish = wait_until(lambda: page.evaluate(raw), "the raw sound is asked for")
+            assert wish["channelCount"] == (2 if stereo else 1)
+            assert all(wish["channelCount"] == 1 for wish in page.evaluate("__wishes") if wish["echoCancellation"])
+            assert browser.barriers(page, SIZES) == [] and page.complaints == []
 
 
 def test_a_deleted_space_leaves_no_track(node, voices):

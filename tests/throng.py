@@ -121,7 +121,7 @@ def command(*arguments, timeout=PATIENCE_SECONDS, env=None):
 class Node:
     """`throng serve` on a data folder of its own. A restart keeps folder and addresses."""
 
-    # Of all nodes so far, where the hold loop is once it is encoded.
+    # Of all nodes so far, where the hold loops are once they are encoded.
     hold_loops = []
 
     def __init__(self, data, *flags, listen="127.0.0.1:0", desk="127.0.0.1:0", env=None, binary=BINARY):
@@ -151,12 +151,14 @@ class Node:
 
     def find_hold_loop(self):
         """A node finds the hold loop as after a restart, where one before it has made it: that takes a core for a while."""
-        own = self.data / "hold" / "loop.bin"
-        made = next(filter(pathlib.Path.exists, self.hold_loops), None)
-        if made and not own.exists():
-            own.parent.mkdir(parents=True)
-            shutil.copy(made, own)
-        self.hold_loops.append(own)
+        folder = self.data / "hold"
+        for name in ("loop.bin", "loop-stereo.bin"):
+            own = folder / name
+            made = next((other / name for other in self.hold_loops if (other / name).exists()), None)
+            if made and not own.exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(made, own)
+        self.hold_loops.append(folder)
 
     def log_text(self):
         return self.data.with_suffix(".log").read_text(errors="replace")

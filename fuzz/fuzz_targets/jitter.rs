@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use throng_core::rendition::Channels;
 use throng_fuzz::{Script, VOICE};
+use throng_media::SILENCE;
 use throng_media::jitter::{JitterBuffer, PacketKind, SpeakerPacket};
 
 const TICK: Duration = Duration::from_millis(20);
@@ -16,7 +18,7 @@ const TICKS_MAX: u8 = 8;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut script = Script::new(bytes);
-    let mut buffer = JitterBuffer::new();
+    let mut buffer = JitterBuffer::of(Channels::Stereo);
     let mut now = Duration::from_secs(1);
     let (mut sequence, mut timestamp) = (script.short(), script.long());
     for _ in 0..ACTS_MAX {
@@ -59,10 +61,12 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn tick(buffer: &mut JitterBuffer, now: &mut Duration) {
-    let frame = buffer.pull(*now);
+    let frame = buffer.pull_wide(*now);
+    let side = frame.side.map_or(SILENCE, |side| *side);
+    let mut ears = frame.mid.iter().zip(side);
     assert!(
-        frame.iter().all(|sample| sample.abs() <= 1.001),
-        "sound within [-1, 1]"
+        ears.all(|(mid, side)| mid.abs() + side.abs() <= 1.001),
+        "sound within [-1, 1] in both ears"
     );
     assert!(buffer.counters().target_delay_samples <= DELAY_MAX_SAMPLES);
     *now += TICK;

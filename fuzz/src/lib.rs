@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::rendition::{Channels, RENDITION_COUNT, Rendition};
 use throng_core::timeline::PartIndex;
 use throng_core::window::{Packaged, Part};
 use throng_media::FRAME_LEN;
@@ -92,7 +92,7 @@ pub fn small_part(index: PartIndex) -> Part {
 
 /// What precedes the first part in each rendition.
 pub fn inits() -> [Bytes; RENDITION_COUNT] {
-    Rendition::ALL.map(|rendition| init(rendition, None))
+    Rendition::ALL.map(|rendition| init(rendition, Channels::Mono, None))
 }
 
 /// A form of the journal with the right CRC at its end.

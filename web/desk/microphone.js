@@ -17,8 +17,8 @@ export class Microphone {
   get label() { return this.#stream?.getAudioTracks()[0]?.label ?? ''; }
   get deviceId() { return this.#stream?.getAudioTracks()[0]?.getSettings().deviceId; }
 
-  /** Asks for the microphone; `clean` lets the browser cancel echo and noise and even the level. */
-  async open(deviceId, clean) {
+  /** Asks for the microphone; `clean` lets the browser cancel echo and noise and even the level, which leaves one channel of it. */
+  async open(deviceId, clean, stereo = false) {
     if (!navigator.mediaDevices) {
       throw new Problem(0, 'The microphone needs a secure page', 'Open this link with https, or on the machine itself at 127.0.0.1.');
     }
@@ -26,7 +26,7 @@ export class Microphone {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: {
         deviceId: deviceId ? { exact: deviceId } : undefined,
-        echoCancellation: clean, noiseSuppression: clean, autoGainControl: clean, channelCount: 1,
+        echoCancellation: clean, noiseSuppression: clean, autoGainControl: clean, channelCount: stereo && !clean ? 2 : 1,
       } });
     } catch (error) { throw microphoneProblem(error); }
     this.close(); // whatever was open before, or was opened meanwhile

@@ -1,4 +1,4 @@
-// How the space sounds, and what each speaker said alone: two settings, and after go-live the files.
+// How the space sounds, and what each speaker said alone: its channels, two settings, and after go-live the files.
 import { fetched } from './api.js';
 import { make, text } from './words.js';
 
@@ -21,6 +21,7 @@ export function drawSound(box, space, { set, save }) {
     input.disabled = over || (name === 'tracks' && started);
   }
   settings.hidden = over;
+  box.querySelector('.stereo').hidden = !space.stereo;
   const seats = space.speakers.filter(speaker => speaker.has_track).map(speaker => speaker.seat);
   text(box.querySelector('.says'), wordsFor(space, started, seats.length));
   if (list.dataset.print !== `${seats}`) {

@@ -29,7 +29,7 @@ let space, polls = 0;
 // ---- Microphone ---------------------------------------------------------------------------
 
 async function openMicrophone() {
-  const track = await microphone.open($('device').value, $('clean').checked);
+  const track = await microphone.open($('device').value, $('clean').checked, space.stereo);
   microphone.onLost(() => {
     say('The microphone is gone. Choose another one in the settings.');
     $('settings').open = true;
@@ -67,7 +67,7 @@ async function join() {
   if (navigator.audioSession) navigator.audioSession.type = 'play-and-record';
   const opened = (microphone.isOpen && !microphone.isLost) || await attempt(openMicrophone);
   $('join').disabled = false;
-  if (opened) whip.join(microphone.sent);
+  if (opened) whip.join(microphone.sent, space.stereo);
 }
 
 function leave() {
@@ -143,6 +143,7 @@ async function look() {
   text('mark', MARKS[space.state] ?? '');
   drawSeats($('seats'), space.speakers, space.seat);
   $('kept').hidden = !space.tracks;
+  $('stereo-word').hidden = !space.stereo;
   text('crowd', space.listening ? `${count(space.listening)} listening` : '');
   if (isWaiting() !== wasWaiting) drawConnection();
   drawLamp();

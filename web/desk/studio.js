@@ -59,6 +59,7 @@ async function create(event) {
       ...(time && { scheduled_at: new Date(time).toISOString() }),
       speakers: Number($('new-speakers').value),
       ...($('new-expected').value && { expected_listeners: Number($('new-expected').value) }),
+      ...($('new-stereo').checked && { stereo: true }),
     });
     showCreated(title, made);
     $('create-form').reset();

@@ -23,8 +23,14 @@ const sleep = ms => new Promise(done => setTimeout(done, ms));
 /** Offers to send a packet again that got lost: browsers can, and offer it for video alone. */
 const resending = sdp => sdp.replace(/^a=rtpmap:(\d+) opus\/48000\/2\r\n/im, '$&a=rtcp-fb:$1 nack\r\n');
 
+/** Offers to send two channels (RFC 7587 section 6.1). Whether they are sent, the answer says. */
+function inStereo(sdp) {
+  const [, opus] = /^a=rtpmap:(\d+) opus\/48000/im.exec(sdp) ?? [];
+  return sdp.replace(new RegExp(`^a=fmtp:${opus} (?!.*sprop-stereo).*`, 'm'), '$&;sprop-stereo=1');
+}
+
 export class Whip extends EventTarget {
-  #url; #key; #track; #link;
+  #url; #key; #track; #stereo = false; #link;
   #run = 0; // every join has a number; whatever belongs to an older one stops
   isLean = false; // whether the link bears little
   state = 'idle'; // idle, connecting, connected, reconnecting, replaced, removed
@@ -35,10 +41,12 @@ export class Whip extends EventTarget {
     this.#key = key;
   }
 
-  /** Joins and stays joined; 'state', 'heard' (a MediaStream) and 'problem' events tell the rest. */
-  async join(track) {
+  /** Joins and stays joined; `stereo` where the stage takes two channels. 'state', 'heard' (a MediaStream) and 'problem' events
+      tell the rest. */
+  async join(track, stereo = false) {
     const run = ++this.#run;
     this.#track = track;
+    this.#stereo = stereo;
     this.#tell('connecting');
     let lost; // the session that we had, until the server has said what became of it
     for (let tries = 0; run === this.#run;) {
@@ -92,7 +100,7 @@ export class Whip extends EventTarget {
       this.dispatchEvent(new CustomEvent('heard', { detail }));
     });
     link.pc.addTransceiver(this.#track, { direction: 'sendrecv' });
-    await offers(link.pc);
+    await offers(link.pc, this.#stereo);
     const answer = link.answer = await this.#offer(link);
     if (this.#link !== link) this.#close(link); // left meanwhile: give the seat back
     else await link.pc.setRemoteDescription({ type: 'answer', sdp: answer });
@@ -145,7 +153,7 @@ export class Whip extends EventTarget {
     const [sender] = pc.getSenders();
     try {
       if (isLean) await sender.replaceTrack(null);
-      await agree(pc, isLean ? leaned(answer) : answer);
+      await agree(pc, this.#stereo, isLean ? leaned(answer) : answer);
       if (isLean) await sleep(queueMs);
     } catch { /* better too much than nothing */ }
     if (isLean) await sender.replaceTrack(this.#track).catch(() => {}); // closed by us
@@ -183,14 +191,14 @@ export class Whip extends EventTarget {
   }
 }
 
-async function offers(pc) {
-  const offer = await pc.createOffer();
-  await pc.setLocalDescription({ type: 'offer', sdp: resending(offer.sdp) });
+async function offers(pc, stereo) {
+  const { sdp } = await pc.createOffer();
+  await pc.setLocalDescription({ type: 'offer', sdp: resending(stereo ? inStereo(sdp) : sdp) });
 }
 
 /** Goes on with another answer than the stage gave: it is told nothing, as it takes whatever was agreed on first. */
-async function agree(pc, answer) {
-  await offers(pc);
+async function agree(pc, stereo, answer) {
+  await offers(pc, stereo);
   await pc.setRemoteDescription({ type: 'answer', sdp: answer });
 }
 

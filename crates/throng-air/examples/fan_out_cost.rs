@@ -297,7 +297,7 @@ fn house() -> (Arc<Air>, Arc<OnAir>, String) {
         stream: Rendition::ALL.map(|_| Bytes::new()),
     };
     let air = Air::new(
-        headers,
+        [headers.clone(), headers],
         Pages {
             not_found: page(),
             files: PageFile::ALL.map(|_| page()),

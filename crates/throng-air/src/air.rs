@@ -14,7 +14,7 @@ use bytes::Bytes;
 use throng_core::admission::Share;
 use throng_core::caching::{BRIEF, NEVER};
 use throng_core::network::TrustedProxies;
-use throng_core::rendition::RENDITION_COUNT;
+use throng_core::rendition::{Channels, RENDITION_COUNT};
 use throng_core::space;
 use throng_core::time::UnixMillis;
 use tokio::sync::{Semaphore, watch};
@@ -41,8 +41,8 @@ use crate::room::{Follower, Room};
 use crate::space_file::{PAGE_FILE_COUNT, PageFile, SpaceFile};
 use crate::state::{Told, state_json};
 
-/// What precedes the parts of each rendition; Air links no codec, so it is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What precedes the parts of each rendition, in spaces of one channel or of two; Air links no codec, so it is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     /// CMAF initialisation segments by [`Rendition::index`](throng_core::rendition::Rendition::index).
     pub init: [Bytes; RENDITION_COUNT],
@@ -66,13 +66,15 @@ pub struct Air {
     spaces: watch::Sender<BTreeMap<String, Arc<OnAir>>>,
     /// Absent where nobody has told it yet.
     index: watch::Sender<Option<Arc<Document>>>,
-    headers: Headers,
+    /// By [`Channels::index`].
+    headers: [Headers; 2],
     pages: Pages,
     held: Semaphore,
     room: Arc<Room>,
     ladder: Ladder,
     budget: Arc<Budget>,
-    hold: watch::Sender<Option<Arc<HoldParts>>>,
+    /// By [`Channels::index`].
+    hold: [watch::Sender<Option<Arc<HoldParts>>>; 2],
     hold_file: watch::Sender<Option<Arc<HoldFile>>>,
     ledger: Arc<Ledger>,
     reports: Reports,
@@ -83,14 +85,18 @@ pub struct Air {
 
 impl Air {
     /// An empty house; who does not know yet what there is has no index either.
-    pub fn new(headers: Headers, pages: Pages, index: impl Into<Option<Document>>) -> Arc<Self> {
+    pub fn new(
+        headers: [Headers; 2],
+        pages: Pages,
+        index: impl Into<Option<Document>>,
+    ) -> Arc<Self> {
         Self::behind(Room::alone(), headers, pages, index)
     }
 
     /// The same behind a door that other processes of the node share.
     pub fn behind(
         room: Arc<Room>,
-        headers: Headers,
+        headers: [Headers; 2],
         pages: Pages,
         index: impl Into<Option<Document>>,
     ) -> Arc<Self> {
@@ -103,7 +109,7 @@ impl Air {
             room,
             ladder: Ladder::default(),
             budget: Arc::default(),
-            hold: watch::Sender::new(None),
+            hold: Default::default(),
             hold_file: watch::Sender::new(None),
             ledger: Arc::default(),
             reports: Reports::default(),
@@ -157,21 +163,29 @@ impl Air {
         self.proxies.get().filter(|proxies| !proxies.is_empty())
     }
 
-    /// What precedes the parts.
-    pub fn headers(&self) -> &Headers {
+    /// What precedes the parts, by [`Channels::index`].
+    pub fn headers(&self) -> &[Headers; 2] {
         &self.headers
     }
 
-    /// Keeps the hold loop, to stand in for parts that do not come and for those who wait.
-    pub fn set_hold(&self, hold: HoldParts) {
-        let file = HoldFile::new(&self.headers, &hold);
-        self.hold_file.send_replace(Some(Arc::new(file)));
-        self.hold.send_replace(Some(Arc::new(hold)));
+    /// What precedes the parts of a space.
+    pub(crate) fn headers_of(&self, on_air: &OnAir) -> &Headers {
+        &self.headers[on_air.channels().index()]
     }
 
-    /// The hold loop, once it is there.
-    pub fn hold(&self) -> watch::Receiver<Option<Arc<HoldParts>>> {
-        self.hold.subscribe()
+    /// Keeps the hold loop of spaces with so many channels, to stand in for parts that do not come; the loop of one channel
+    /// also for those who wait.
+    pub fn set_hold(&self, channels: Channels, hold: HoldParts) {
+        if !channels.is_stereo() {
+            let file = HoldFile::new(&self.headers[channels.index()], &hold);
+            self.hold_file.send_replace(Some(Arc::new(file)));
+        }
+        self.hold[channels.index()].send_replace(Some(Arc::new(hold)));
+    }
+
+    /// The hold loop of spaces with so many channels, once it is there.
+    pub fn hold(&self, channels: Channels) -> watch::Receiver<Option<Arc<HoldParts>>> {
+        self.hold[channels.index()].subscribe()
     }
 
     /// The hold loop as a file, once it is there.
@@ -439,8 +453,8 @@ async fn live(
     };
     let player = Player::Connection(connection.0);
     progressive::live(
-        on_air,
-        &air.headers,
+        Arc::clone(&on_air),
+        air.headers_of(&on_air),
         format,
         rendition,
         (player, inside),
@@ -496,7 +510,8 @@ async fn hls_file(
                 return reply.into();
             }
             let player = Player::of(&query, connection.0);
-            hls::ordinary::answer(on_air, &air.headers, &air.held, ask, player).await
+            let headers = air.headers_of(&on_air);
+            hls::ordinary::answer(Arc::clone(&on_air), headers, &air.held, ask, player).await
         }
     }
 }

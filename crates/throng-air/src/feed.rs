@@ -29,7 +29,7 @@ pub const HOUSE_PATH: &str = "/feed/house";
 /// What every feed begins with, before its version.
 pub const MAGIC: &[u8; 7] = b"THRFEED";
 /// The version of the framing, the messages and the init headers; any change of them changes it.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 /// The first bytes in either direction.
 pub const GREETING: [u8; 8] = {
     let mut greeting = [VERSION; 8];

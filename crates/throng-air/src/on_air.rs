@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use throng_core::rendition::Channels;
 use throng_core::space::Space;
 use throng_core::timeline::PartIndex;
 use throng_core::window::Window;
@@ -210,6 +211,11 @@ impl OnAir {
     /// The part that comes next, as the window stands.
     pub(crate) fn next_part(&self) -> PartIndex {
         self.window.borrow().next()
+    }
+
+    /// How many channels its programme has.
+    pub fn channels(&self) -> Channels {
+        self.facts.borrow().space.sound.channels
     }
 
     /// What the origin last said about the space.

@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use throng_archive::{Archive, Flags};
-use throng_core::rendition::{Codec, Rendition};
+use throng_core::rendition::{Channels, Codec, Rendition};
 use throng_core::timeline::{PARTS_PER_SEGMENT, PartIndex};
 use throng_core::window::Part;
 use throng_media::package;
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let asked = std::env::args().nth(1);
     let segments = asked.map_or(Ok(SEGMENTS), |number| number.parse())?;
     let folder = tempfile::tempdir()?;
-    let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
+    let inits = Rendition::ALL.map(|rendition| package::init(rendition, Channels::Mono, None));
     let mut archive = Archive::create(folder.path(), PartIndex(0), &inits)?;
     for index in 0..segments * PARTS_PER_SEGMENT {
         archive.append(&part(index), 0, Flags::NONE)?;

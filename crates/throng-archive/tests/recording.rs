@@ -7,7 +7,7 @@ use std::io::Cursor;
 use bytes::Bytes;
 use mp4_atom::{Any, Moof, ReadFrom, Sidx};
 use throng_archive::{Archive, Flags, Recording};
-use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::rendition::{Channels, RENDITION_COUNT, Rendition};
 use throng_core::timeline::{PART_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
 use throng_core::window::Part;
 use throng_media::Frame;
@@ -23,7 +23,7 @@ const END: u64 = FIRST + 60;
 
 /// Three parts of a tone, which then repeat.
 fn rendered() -> Vec<Part> {
-    let mut renderer = Renderer::new(PartIndex(0), &[]);
+    let mut renderer = Renderer::new(Channels::Mono, PartIndex(0), &[]);
     let mut parts = Vec::new();
     let mut phase = 0.0_f32;
     while parts.len() < 3 {
@@ -31,13 +31,13 @@ fn rendered() -> Vec<Part> {
             phase += 440.0 / 48_000.0;
             0.3 * (phase * std::f32::consts::TAU).sin()
         });
-        parts.extend(renderer.push(&frame).part);
+        parts.extend(renderer.push(&frame.into()).part);
     }
     parts
 }
 
 fn inits() -> [Bytes; RENDITION_COUNT] {
-    Rendition::ALL.map(|rendition| init(rendition, None))
+    Rendition::ALL.map(|rendition| init(rendition, Channels::Mono, None))
 }
 
 fn programme() -> impl Iterator<Item = Part> {
@@ -87,7 +87,7 @@ fn the_recording_is_what_the_packager_would_have_written_at_time_zero() {
             let bytes = segment.iter().map(|chunk| chunk.len() as u64).sum();
             (bytes, segment.len() as u64 * PART_SAMPLES)
         });
-        let mut expected = init(rendition, Some(recording.samples())).to_vec();
+        let mut expected = init(rendition, Channels::Mono, Some(recording.samples())).to_vec();
         expected.extend(sidx(0, segments).unwrap());
         expected.extend(chunks.into_iter().flatten());
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One encoding of the programme. All are mono, 48 kHz, and cut at the same instants.
+/// One encoding of the programme. All of a space have its channels, 48 kHz, and are cut at the same instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rendition {
     /// Opus, 48 kb/s: the default.
@@ -27,6 +27,45 @@ pub enum Codec {
     Aac,
     /// Opus (RFC 6716).
     Opus,
+}
+
+/// How many channels the programme of a space has, from its announcement to its replay: what a player has set itself up for
+/// does not change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channels {
+    /// One: speech.
+    #[default]
+    Mono,
+    /// Two, left and right: music, and a room.
+    Stereo,
+}
+
+impl Channels {
+    /// Both, the usual one first; `ALL[c.index()] == c`.
+    pub const ALL: [Self; 2] = [Self::Mono, Self::Stereo];
+
+    /// Place in [`Channels::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// 1 or 2.
+    pub const fn count(self) -> u8 {
+        match self {
+            Self::Mono => 1,
+            Self::Stereo => 2,
+        }
+    }
+
+    /// Those of a space that is stereo, or is not.
+    pub const fn of(stereo: bool) -> Self {
+        if stereo { Self::Stereo } else { Self::Mono }
+    }
+
+    /// Whether there are two.
+    pub const fn is_stereo(self) -> bool {
+        matches!(self, Self::Stereo)
+    }
 }
 
 impl Rendition {
@@ -55,6 +94,12 @@ impl Rendition {
         Self::ALL
             .into_iter()
             .find(|rendition| rendition.name() == name)
+    }
+
+    /// Whether it carries left and right in a space that is stereo. Below 48 kb/s two channels are worse than a good one:
+    /// the others carry the middle, framed for two.
+    pub const fn carries_side(self) -> bool {
+        matches!(self, Self::O48 | Self::A64)
     }
 
     /// The rendition so many steps below in the same codec; the lowest where there are no more.

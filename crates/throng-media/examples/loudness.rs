@@ -22,7 +22,7 @@ use symphonia::core::meta::MetadataOptions;
 use throng_media::hold::HoldLoop;
 use throng_media::levelling::{Leveller, TARGET_LUFS};
 use throng_media::limiter::Limiter;
-use throng_media::{FRAME_LEN, Frame};
+use throng_media::{FRAME_LEN, WideFrame};
 
 const SECOND: usize = 48_000;
 /// What a levelled voice is measured from: by then its gain has come to rest.
@@ -131,10 +131,10 @@ fn programme(sound: &[f32]) -> Vec<f32> {
     let (mut leveller, mut limiter) = (Leveller::default(), Limiter::new());
     let frames = sound.as_chunks::<FRAME_LEN>().0;
     let out = frames.iter().flat_map(|frame| {
-        let mut frame: Frame = *frame;
+        let mut frame = WideFrame::from(*frame);
         leveller.level(&mut frame);
-        limiter.process(&mut frame);
-        frame
+        limiter.process_wide(&mut frame);
+        frame.mid
     });
     out.collect()
 }

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
+use throng_core::rendition::Channels;
 use throng_core::timeline::PartIndex;
-use throng_media::SILENCE;
+use throng_media::WideFrame;
 use throng_media::codec::{OpusEncode, OpusEncoder, OpusSettings, opus_encoder};
 use throng_media::jitter::{PacketKind, SpeakerPacket};
 use throng_media::mixer::{Mixer, SeatId};
@@ -44,10 +45,12 @@ fn main() {
             .join(SeatId(seat.into()))
             .expect("no more seats than the mixer has");
     }
-    let mut programme = Programme::resume_live(0);
-    let mut renderer = Renderer::new(PartIndex(0), &[]);
-    let silence = Silence::new();
-    let mut tracks: Vec<_> = (0..seats).map(|_| Track::new(PartIndex(0))).collect();
+    let mut programme = Programme::resume_live(Channels::Mono, 0);
+    let mut renderer = Renderer::new(Channels::Mono, PartIndex(0), &[]);
+    let silence = Silence::new(Channels::Mono);
+    let mut tracks: Vec<_> = (0..seats)
+        .map(|_| Track::new(Channels::Mono, PartIndex(0)))
+        .collect();
     let [mut mixing, mut limiting, mut rendering, mut tracking] = [Duration::ZERO; 4];
     for frame in 0..FRAMES {
         let now = frame_time(frame);
@@ -62,12 +65,15 @@ fn main() {
             }
             mixer.tick(now)
         });
-        let heard = spend(&mut limiting, || programme.tick(&mixed.stage));
+        let heard = spend(&mut limiting, || programme.tick(mixed.stage.clone()));
         spend(&mut rendering, || renderer.push(&heard));
         spend(&mut tracking, || {
             for (seat, track) in (0..).zip(&mut tracks) {
                 let sent = mixed.tracks.iter().find(|(id, _)| *id == SeatId(seat));
-                track.push(sent.map_or(&SILENCE, |(_, frame)| frame), &silence);
+                track.push(
+                    sent.map_or(&WideFrame::SILENCE, |(_, frame)| frame),
+                    &silence,
+                );
             }
         });
     }

@@ -1,6 +1,6 @@
 //! Opus and AAC behind traits of our own, so that no other file knows whose codec is at work.
 //!
-//! Sound is 48 kHz mono. A decoder takes whatever a speaker sends (RFC 6716: 2.5 to 120 ms, mono or stereo) and answers
+//! Sound is 48 kHz, of one channel or two. A decoder takes whatever a speaker sends (RFC 6716: 2.5 to 120 ms, mono or stereo) and answers
 //! with samples in [-1, 1] or an error, never a panic. An encoder takes one frame and answers with one packet.
 //! Both Opus codecs run here: `opus-pure` by default, libopus with the feature `libopus`, and each is tested against the
 //! other.
@@ -12,6 +12,7 @@
 mod aac;
 #[cfg(feature = "libopus")]
 pub mod libopus;
+mod planes;
 pub mod pure;
 #[cfg(test)]
 pub(crate) mod signal;
@@ -23,6 +24,7 @@ use pure as opus;
 
 use bytes::Bytes;
 use thiserror::Error;
+use throng_core::rendition::Channels;
 use throng_core::timeline::AAC_FRAME_SAMPLES;
 
 use crate::{FRAME_LEN, Frame};
@@ -34,9 +36,14 @@ pub type OpusDecoder = opus::Decoder;
 /// The default Opus encoder.
 pub type OpusEncoder = opus::Encoder;
 
-/// A decoder for one speaker.
+/// A decoder of one channel, for one speaker.
 pub fn opus_decoder() -> OpusDecoder {
-    OpusDecoder::new()
+    opus_decoder_of(Channels::Mono)
+}
+
+/// A decoder of one channel or two.
+pub fn opus_decoder_of(channels: Channels) -> OpusDecoder {
+    OpusDecoder::new(channels)
 }
 
 /// An encoder for one listener or rendition.
@@ -45,11 +52,12 @@ pub fn opus_encoder(settings: OpusSettings) -> OpusEncoder {
 }
 
 /// An AAC-LC encoder of the given bit rate, bits per second.
-pub fn aac_encoder(bit_rate: u32) -> AacEncoder {
-    AacEncoder::new(bit_rate)
+pub fn aac_encoder(channels: Channels, bit_rate: u32) -> AacEncoder {
+    AacEncoder::new(channels, bit_rate)
 }
 
-/// Decodes one stream of Opus packets to mono. Every answer borrows the decoder's own buffer: nothing is allocated.
+/// Decodes one stream of Opus packets: answers with the middle, and beside it the [side](OpusDecode::side). Every answer
+/// borrows the decoder's own buffer: nothing is allocated.
 pub trait OpusDecode {
     /// The samples of a packet: 120 to 5,760 of them. After an error the decoder goes on as if the packet were lost.
     fn decode(&mut self, packet: &[u8]) -> Result<&[f32], CodecError>;
@@ -61,12 +69,20 @@ pub trait OpusDecode {
     /// A guess at `samples` lost samples, continuing what was heard: at most [`MAX_PACKET_SAMPLES`], and silence in
     /// what is beyond a whole number of 2.5 ms.
     fn conceal(&mut self, samples: usize) -> &[f32];
+
+    /// The side of the last answer, as long as that; `None` where the decoder has one channel.
+    fn side(&self) -> Option<&[f32]> {
+        None
+    }
 }
 
 /// Encodes one stream of frames, a packet for each.
 pub trait OpusEncode {
-    /// The packet of the next frame.
+    /// The packet of the next frame, the same in both ears.
     fn encode(&mut self, frame: &Frame) -> Result<Bytes, CodecError>;
+
+    /// The packet of the next frame by its middle and side. An encoder of one channel leaves the side out.
+    fn encode_wide(&mut self, mid: &Frame, side: &Frame) -> Result<Bytes, CodecError>;
 
     /// One packet of three frames, for a link on which headers weigh more than sound.
     fn encode_long(&mut self, frames: &LongFrame) -> Result<Bytes, CodecError>;
@@ -80,8 +96,11 @@ pub trait OpusEncode {
 
 /// Encodes one stream of AAC-LC access units.
 pub trait AacEncode {
-    /// The access unit that is ready after these samples: raw, without a header.
+    /// The access unit that is ready after these samples, the same in both ears: raw, without a header.
     fn encode(&mut self, samples: &AacFrame) -> Result<Bytes, CodecError>;
+
+    /// The same by middle and side. An encoder of one channel leaves the side out.
+    fn encode_wide(&mut self, mid: &AacFrame, side: &AacFrame) -> Result<Bytes, CodecError>;
 
     /// By how many samples the decoded sound lags the input.
     fn delay_samples(&self) -> usize;
@@ -99,6 +118,8 @@ pub type AacFrame = [f32; AAC_FRAME_LEN];
 /// How an Opus encoder works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpusSettings {
+    /// One channel or two.
+    pub channels: Channels,
     /// Bits per second on average.
     pub bit_rate: u32,
     /// What is mostly encoded.
@@ -119,6 +140,7 @@ impl OpusSettings {
     /// For listeners: over TCP nothing is lost, so every bit goes into the sound.
     pub const fn programme(bit_rate: u32, content: Content, complexity: u8) -> Self {
         Self {
+            channels: Channels::Mono,
             bit_rate,
             content,
             complexity,
@@ -132,6 +154,7 @@ impl OpusSettings {
     /// For speakers and WHEP: over UDP, where packets get lost and one that is late is worth nothing.
     pub const fn conversation() -> Self {
         Self {
+            channels: Channels::Mono,
             bit_rate: 32_000,
             content: Content::Speech,
             complexity: 5,
@@ -140,6 +163,22 @@ impl OpusSettings {
             dtx: false,
             rate_control: RateControl::Constrained,
         }
+    }
+
+    /// For a speaker whose sound has two channels: music, most of the time.
+    pub const fn wide_conversation() -> Self {
+        Self {
+            channels: Channels::Stereo,
+            bit_rate: 96_000,
+            content: Content::Mixed,
+            ..Self::conversation()
+        }
+    }
+
+    /// The same for so many channels.
+    #[must_use]
+    pub const fn of(self, channels: Channels) -> Self {
+        Self { channels, ..self }
     }
 
     /// For speakers on a link that bears no more: intelligible, and nothing beside it. As long frames, with all headers,
@@ -214,16 +253,5 @@ fn admit(packet: &[u8]) -> Result<(), CodecError> {
         0 => Err(CodecError::Malformed),
         1..=MAX_PACKET_BYTES => Ok(()),
         bytes => Err(CodecError::Oversize { bytes }),
-    }
-}
-
-/// Brings decoded samples into [-1, 1]: codecs ring above it, and a hostile packet may decode to anything.
-fn tame(samples: &mut [f32]) {
-    for sample in samples {
-        *sample = if sample.is_finite() {
-            sample.clamp(-1.0, 1.0)
-        } else {
-            0.0
-        };
     }
 }

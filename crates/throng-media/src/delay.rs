@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use throng_core::space::DELAY_SECONDS_MAX;
 
-use crate::{Frame, SILENCE};
+use crate::{Frame, WideFrame};
 
 /// Samples of a frame, to reckon with.
 const FRAME_SAMPLES: f32 = 960.0;
@@ -40,7 +40,7 @@ pub struct DelayLine {
     held: VecDeque<Held>,
     mode: Mode,
     /// What was heard last of the stage.
-    last: Frame,
+    last: WideFrame,
     /// How far the bridge has come in, 0 to 1.
     bridge: f32,
     /// The power of the talk.
@@ -53,7 +53,7 @@ pub struct DelayLine {
 
 #[derive(Debug)]
 struct Held {
-    frame: Frame,
+    frame: WideFrame,
     power: f32,
 }
 
@@ -90,7 +90,7 @@ impl DelayLine {
                 said_from: u64::MAX,
                 heard_from: u64::MAX,
             },
-            last: SILENCE,
+            last: WideFrame::SILENCE,
             bridge: 0.0,
             talk: 0.0,
             waited: 0,
@@ -165,7 +165,12 @@ impl DelayLine {
     }
 
     /// Takes the stage's frame of that number, and gives what is heard of it now. `music` is the bridge's frame.
-    pub fn tick(&mut self, number: u64, stage: &Frame, music: impl FnOnce() -> Frame) -> Frame {
+    pub fn tick(
+        &mut self,
+        number: u64,
+        stage: WideFrame,
+        music: impl FnOnce() -> Frame,
+    ) -> WideFrame {
         if let Mode::Announced {
             said_from,
             heard_from,
@@ -175,7 +180,7 @@ impl DelayLine {
                 self.hold(stage);
             }
             if number < heard_from {
-                return SILENCE;
+                return WideFrame::SILENCE;
             }
             self.mode = Mode::Playing;
         } else {
@@ -185,20 +190,20 @@ impl DelayLine {
         self.with_bridge(voice, music)
     }
 
-    fn hold(&mut self, stage: &Frame) {
+    fn hold(&mut self, stage: WideFrame) {
         if self.held.len() > HELD_FRAMES_MAX {
             self.held.pop_front();
         }
-        let power = stage.iter().map(|x| x * x).sum::<f32>() / FRAME_SAMPLES;
+        let power = stage.mid.iter().map(|x| x * x).sum::<f32>() / FRAME_SAMPLES;
         self.talk = (self.talk * FORGETTING).max(power);
         self.held.push_back(Held {
-            frame: *stage,
+            frame: stage,
             power,
         });
     }
 
     /// What is heard of the stage now.
-    fn voice(&mut self) -> Frame {
+    fn voice(&mut self) -> WideFrame {
         if self.mode == Mode::Playing && self.is_time_to_bridge() {
             self.mode = Mode::Bridging;
         }
@@ -213,9 +218,7 @@ impl DelayLine {
         self.mode = Mode::Playing;
         let mut voice = self.play();
         ramp(&mut voice, |to_one| to_one);
-        for (sample, tail) in voice.iter_mut().zip(tail) {
-            *sample += tail;
-        }
+        voice.add(&tail);
         voice
     }
 
@@ -230,33 +233,32 @@ impl DelayLine {
     }
 
     /// The oldest frame; where too much is held and nobody talks, the oldest two in one.
-    fn play(&mut self) -> Frame {
+    fn play(&mut self) -> WideFrame {
         let Some(oldest) = self.held.pop_front() else {
-            return SILENCE;
+            return WideFrame::SILENCE;
         };
         let mut frame = oldest.frame;
         let is_too_much = !self.is_ending && self.held.len() > self.wanted;
         if is_too_much && self.is_pause(oldest.power) && self.is_pause_ahead(1) {
-            let next = self.held.pop_front().expect("there are more than wanted");
-            for ((sample, later), at) in frame.iter_mut().zip(next.frame).zip(0_u16..) {
-                *sample += (later - *sample) * f32::from(at) / FRAME_SAMPLES;
-            }
+            let mut next = self.held.pop_front().expect("there are more than wanted");
+            ramp(&mut frame, |to_one| 1.0 - to_one);
+            ramp(&mut next.frame, |to_one| to_one);
+            frame.add(&next.frame);
         }
-        self.last = frame;
+        self.last = frame.clone();
         frame
     }
 
     /// Leads what was heard last to silence without a click, by itself alone: what follows it may have been dumped.
-    fn fade_out(&mut self) -> Frame {
-        let mut tail = self.last;
-        self.last = SILENCE;
+    fn fade_out(&mut self) -> WideFrame {
+        let mut tail = core::mem::replace(&mut self.last, WideFrame::SILENCE);
         tail.reverse();
         ramp(&mut tail, |to_one| 1.0 - to_one);
         tail
     }
 
     /// Mixes the bridge in as far as it has come.
-    fn with_bridge(&mut self, mut voice: Frame, music: impl FnOnce() -> Frame) -> Frame {
+    fn with_bridge(&mut self, mut voice: WideFrame, music: impl FnOnce() -> Frame) -> WideFrame {
         let goal = if self.mode == Mode::Bridging {
             1.0
         } else {
@@ -266,7 +268,7 @@ impl DelayLine {
             return voice;
         }
         let step = 1.0 / BRIDGE_FADE_SAMPLES;
-        for (sample, music) in voice.iter_mut().zip(music()) {
+        for (sample, music) in voice.mid.iter_mut().zip(music()) {
             self.bridge += (goal - self.bridge).clamp(-step, step);
             *sample += music * self.bridge;
         }
@@ -284,10 +286,12 @@ impl DelayLine {
 }
 
 /// Multiplies with a gain that is made of the way through the frame, 0 to 1.
-fn ramp(frame: &mut Frame, gain: impl Fn(f32) -> f32) {
-    for (sample, at) in frame.iter_mut().zip(0_u16..) {
-        *sample *= gain(f32::from(at) / FRAME_SAMPLES);
-    }
+fn ramp(frame: &mut WideFrame, gain: impl Fn(f32) -> f32) {
+    let mut at = 0_u16;
+    frame.scale(|| {
+        at += 1;
+        gain(f32::from(at - 1) / FRAME_SAMPLES)
+    });
 }
 
 fn bounded(frames: u64) -> usize {

@@ -20,15 +20,16 @@ mod voice;
 use core::time::Duration;
 
 use bytes::Bytes;
+use throng_core::rendition::Channels;
 
 use self::arrivals::{Arrivals, Place, Sound};
 use self::delay::{Delay, Filled};
 use self::playout::State;
 use self::stretch::Loudness;
 use self::voice::Voice;
-use crate::codec::{OpusDecode, OpusDecoder, opus_decoder};
+use crate::codec::{OpusDecode, OpusDecoder, opus_decoder_of};
 use crate::red::{self, Block};
-use crate::{FRAME_LEN, Frame};
+use crate::{FRAME_LEN, Frame, WideFrame};
 
 /// A sender all of whose packets come too late for this long, 3 s, has moved its clock, or the way has become longer: the
 /// stream begins anew. A queue that fills before a narrow place is shorter again by then, as the sender hears of it.
@@ -114,9 +115,14 @@ pub struct JitterBuffer<D = OpusDecoder> {
 }
 
 impl JitterBuffer {
-    /// A buffer that has heard nothing, with the default decoder.
+    /// A buffer that has heard nothing, with the default decoder of one channel.
     pub fn new() -> Self {
-        Self::with_decoder(opus_decoder())
+        Self::of(Channels::Mono)
+    }
+
+    /// The same of one channel or two.
+    pub fn of(channels: Channels) -> Self {
+        Self::with_decoder(opus_decoder_of(channels))
     }
 }
 
@@ -199,15 +205,20 @@ impl<D: OpusDecode> JitterBuffer<D> {
         self.keep_own(arrival, timestamp, Sound { sequence, ..own });
     }
 
-    /// The frame of the tick at `now`. Call it once per frame; `now` is best the frame's nominal time.
+    /// The frame of the tick at `now`, in one channel. Call it once per frame; `now` is best the frame's nominal time.
     pub fn pull(&mut self, now: Duration) -> Frame {
+        self.pull_wide(now).mid
+    }
+
+    /// The same in as many channels as the decoder has.
+    pub fn pull_wide(&mut self, now: Duration) -> WideFrame {
         let now = samples_of(now);
         self.delay.tick();
         self.fill(now);
         self.adapt(now);
         self.counters.target_delay_samples = u32::try_from(self.delay.target()).unwrap_or(u32::MAX);
         let frame = self.voice.take_frame();
-        self.loudness.hear(&frame);
+        self.loudness.hear(&frame.mid);
         frame
     }
 

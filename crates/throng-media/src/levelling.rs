@@ -12,7 +12,9 @@ mod tests;
 
 use self::activity::Activity;
 use self::loudness::{KWeighting, TalkLoudness, lufs};
-use crate::Frame;
+use throng_core::rendition::Channels;
+
+use crate::{SILENCE, WideFrame};
 
 /// Where talk is brought to: what podcasts and streams are mixed for (AES TD1008 asks for -18 to -16 where people talk).
 pub const TARGET_LUFS: f32 = -16.0;
@@ -43,7 +45,9 @@ const RAMP_SAMPLES: u8 = 240;
 /// What levels one speaker.
 #[derive(Clone, Debug, Default)]
 pub struct Leveller {
+    channels: Channels,
     weighting: KWeighting,
+    side_weighting: KWeighting,
     activity: Activity,
     loudness: TalkLoudness,
     /// The gain of his talk.
@@ -53,14 +57,23 @@ pub struct Leveller {
 }
 
 impl Leveller {
+    /// One for a programme of one channel or two. Two ears count twice (BS.1770-4): a voice in the middle of a stereo
+    /// programme is as loud as one that sends half the power in mono.
+    pub fn of(channels: Channels) -> Self {
+        Self {
+            channels,
+            ..Self::default()
+        }
+    }
+
     /// The gain that his talk has now.
     pub fn gain_db(&self) -> f32 {
         self.gain_db
     }
 
     /// Levels his next frame.
-    pub fn level(&mut self, frame: &mut Frame) {
-        let power = self.weighting.power(frame);
+    pub fn level(&mut self, frame: &mut WideFrame) {
+        let power = self.power(frame);
         let talks = self.activity.hear(power);
         self.loudness.hear(power, talks);
         if talks {
@@ -76,7 +89,7 @@ impl Leveller {
     }
 
     /// Lets a frame pass as it is; where it was levelled before, the gain goes back without a jump.
-    pub fn pass(&mut self, frame: &mut Frame) {
+    pub fn pass(&mut self, frame: &mut WideFrame) {
         if self.applied_db == 0.0 {
             return;
         }
@@ -96,16 +109,30 @@ impl Leveller {
         }
     }
 
-    fn apply(&mut self, to_db: f32, frame: &mut Frame) {
+    /// The K-weighted power of all ears.
+    fn power(&mut self, frame: &WideFrame) -> f32 {
+        let mid = self.weighting.power(&frame.mid);
+        match self.channels {
+            Channels::Mono => mid,
+            Channels::Stereo => {
+                let side = frame.side.as_deref().unwrap_or(&SILENCE);
+                // Left and right together are twice the middle and the side.
+                2.0 * (mid + self.side_weighting.power(side))
+            }
+        }
+    }
+
+    fn apply(&mut self, to_db: f32, frame: &mut WideFrame) {
         let (from, to) = (amplitude(self.applied_db), amplitude(to_db));
         self.applied_db = to_db;
-        let (ramp, rest) = frame.split_at_mut(RAMP_SAMPLES.into());
-        for (sample, at) in ramp.iter_mut().zip(0..RAMP_SAMPLES) {
-            *sample *= from + (to - from) * f32::from(at) / f32::from(RAMP_SAMPLES);
-        }
-        for sample in rest {
-            *sample *= to;
-        }
+        let mut at = 0;
+        frame.scale(|| {
+            if at == RAMP_SAMPLES {
+                return to;
+            }
+            at += 1;
+            from + (to - from) * f32::from(at - 1) / f32::from(RAMP_SAMPLES)
+        });
     }
 }
 

@@ -3,9 +3,14 @@
 //! Sound below the ceiling passes bit for bit, late by [`LATENCY_SAMPLES`]. A peak, also one between two samples (found
 //! by fourfold interpolation), is met by a gain that is down in time: the least gain needed by any sample ahead,
 //! smoothed over the look-ahead. Gain is held in whole numbers, so that it returns to exactly one. Input may be
-//! anything, NaN and infinity too; output is always within the ceiling.
+//! anything, NaN and infinity too; output is always within the ceiling. Both ears have one gain, so that nothing moves
+//! from its place.
 
 use std::collections::VecDeque;
+
+use throng_core::rendition::Channels;
+
+use crate::{SILENCE, WideFrame};
 
 /// By how much the output is later than the input, 5 ms.
 pub const LATENCY_SAMPLES: usize = 240;
@@ -36,6 +41,8 @@ const RELEASE_SHIFT: u32 = 13;
 pub struct Limiter {
     /// The input that is not put out yet.
     delayed: VecDeque<f32>,
+    /// Its side, in stereo; else empty.
+    delayed_side: VecDeque<f32>,
     taps: [[f32; TAPS]; BETWEEN],
     /// (sample number, needed gain) rising in both: the first is the least of the held.
     needed: VecDeque<(u64, u32)>,
@@ -52,10 +59,21 @@ impl Default for Limiter {
 }
 
 impl Limiter {
-    /// A limiter that has heard silence.
+    /// A limiter of one channel that has heard silence.
     pub fn new() -> Self {
+        Self::of(Channels::Mono)
+    }
+
+    /// The same of one channel or two.
+    pub fn of(channels: Channels) -> Self {
+        let side = if channels.is_stereo() {
+            LATENCY_SAMPLES
+        } else {
+            0
+        };
         Self {
             delayed: VecDeque::from(vec![0.0; LATENCY_SAMPLES]),
+            delayed_side: VecDeque::from(vec![0.0; side]),
             taps: interpolator(),
             needed: VecDeque::with_capacity(SMOOTHED + 2),
             released: UNITY,
@@ -72,30 +90,66 @@ impl Limiter {
         }
     }
 
+    /// Limits a frame in place, in as many channels as the limiter has.
+    pub fn process_wide(&mut self, frame: &mut WideFrame) {
+        if self.delayed_side.is_empty() {
+            frame.side = None;
+            return self.process(&mut frame.mid);
+        }
+        let mut side = frame.side.take().map_or(SILENCE, |side| *side);
+        for (mid, side) in frame.mid.iter_mut().zip(&mut side) {
+            (*mid, *side) = self.step_wide(*mid, *side);
+        }
+        *frame = WideFrame::new(frame.mid, side);
+    }
+
     fn step(&mut self, input: f32) -> f32 {
-        let input = if input.is_nan() {
-            0.0
-        } else {
-            input.clamp(-INPUT_MAX, INPUT_MAX)
-        };
-        self.delayed.push_back(input);
-        let output = self.delayed.pop_front().unwrap_or(0.0);
+        let output = later(&mut self.delayed, input);
         let needed = needed_gain(self.peak());
         let gain = self.smooth(needed);
         (output * gain).clamp(-CEILING, CEILING)
     }
 
-    /// The highest point between the sample that now has its look-ahead and the one after it.
+    fn step_wide(&mut self, mid: f32, side: f32) -> (f32, f32) {
+        let mid = later(&mut self.delayed, mid);
+        let side = later(&mut self.delayed_side, side);
+        let needed = needed_gain(self.peak());
+        let gain = self.smooth(needed);
+        let (mid, side) = (mid * gain, side * gain);
+        if mid.abs() + side.abs() <= CEILING {
+            return (mid, side);
+        }
+        let left = (mid + side).clamp(-CEILING, CEILING);
+        let right = (mid - side).clamp(-CEILING, CEILING);
+        (f32::midpoint(left, right), (left - right) / 2.0)
+    }
+
+    /// The highest point of either ear between the sample that now has its look-ahead and the one after it: of `m + s` and
+    /// `m - s` the higher is `|m| + |s|`.
     fn peak(&self) -> f32 {
-        let newest = self.delayed.len();
+        let mut points = self.points(&self.delayed);
+        if !self.delayed_side.is_empty() {
+            let side = self.points(&self.delayed_side);
+            for (point, side) in points.iter_mut().zip(side) {
+                *point += side;
+            }
+        }
+        points.into_iter().fold(0.0, f32::max)
+    }
+
+    /// How high the sample is that now has its look-ahead, and the points between it and the next.
+    fn points(&self, delayed: &VecDeque<f32>) -> [f32; BETWEEN + 1] {
+        let newest = delayed.len();
         let mut around = [0.0; TAPS];
-        for (to, &from) in around.iter_mut().zip(self.delayed.range(newest - TAPS..)) {
+        for (to, &from) in around.iter_mut().zip(delayed.range(newest - TAPS..)) {
             *to = from;
         }
-        let sample = around[TAPS - 1 - TAPS_AHEAD].abs();
-        self.taps.iter().fold(sample, |peak, taps| {
-            let point: f32 = taps.iter().zip(&around).map(|(tap, x)| tap * x).sum();
-            peak.max(point.abs())
+        core::array::from_fn(|point| match point.checked_sub(1) {
+            None => around[TAPS - 1 - TAPS_AHEAD].abs(),
+            Some(between) => {
+                let taps = self.taps[between].iter().zip(&around);
+                taps.map(|(tap, x)| tap * x).sum::<f32>().abs()
+            }
         })
     }
 
@@ -130,6 +184,17 @@ impl Limiter {
         let gain = self.sum as f32 / (u64::from(UNITY) * SMOOTHED as u64) as f32;
         gain
     }
+}
+
+/// Takes a sample, and gives that of [`LATENCY_SAMPLES`] before.
+fn later(delayed: &mut VecDeque<f32>, input: f32) -> f32 {
+    let input = if input.is_nan() {
+        0.0
+    } else {
+        input.clamp(-INPUT_MAX, INPUT_MAX)
+    };
+    delayed.push_back(input);
+    delayed.pop_front().unwrap_or(0.0)
 }
 
 fn needed_gain(peak: f32) -> u32 {
@@ -218,6 +283,31 @@ mod tests {
             10.0 * (residue.sum::<f32>() / steady.iter().map(|y| y * y).sum::<f32>()).log10();
         assert!(amplitude > 0.87, "{amplitude}");
         assert!(distortion_db < -50.0, "{distortion_db}");
+    }
+
+    #[test]
+    fn in_stereo_the_louder_ear_decides_and_both_are_turned_down_alike() {
+        // All of it in the left ear, 6 dB over full scale.
+        let tone = |i: usize| (i as f32 * 997.0 / 48_000.0 * std::f32::consts::TAU).sin();
+        let mut limiter = Limiter::of(Channels::Stereo);
+        let mut loudest = 0.0_f32;
+        for frame in 0..100 {
+            let half = core::array::from_fn(|i| tone(frame * 960 + i));
+            let mut wide = WideFrame::new(half, half);
+            limiter.process_wide(&mut wide);
+            let side = wide.side.as_deref().unwrap();
+            for (mid, side) in wide.mid.iter().zip(side) {
+                assert_eq!(mid.to_bits(), side.to_bits(), "the right ear is silent");
+                loudest = loudest.max(mid + side);
+            }
+        }
+        assert!((0.86..=CEILING).contains(&loudest), "{loudest}");
+        let mut rest = [WideFrame::SILENCE, WideFrame::SILENCE];
+        for frame in &mut rest {
+            limiter.process_wide(frame);
+        }
+        assert!(rest[0].side.is_some(), "what was late comes still");
+        assert!(rest[1].is_silent() && rest[1].side.is_none());
     }
 
     #[test]

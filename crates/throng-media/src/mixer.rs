@@ -7,6 +7,8 @@
 //! so that the change is not heard, and kept for a while after he has gone silent. Who sends lean, in packets of 60 ms, has
 //! a link that bears no more, and is answered alike.
 //!
+//! In a stereo space seats are heard in two channels; what seats hear, returns and talkback, has one.
+//!
 //! The stage's mix is a plain sum, over full scale where many talk at once: the programme's limiter sees to it. Returns
 //! are bent softly into full scale.
 
@@ -20,6 +22,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use thiserror::Error;
+use throng_core::rendition::Channels;
 
 use self::returns::{OwnReturn, SharedReturn};
 use self::talkback::Talkbacks;
@@ -27,7 +30,7 @@ pub use self::talkback::{Ears, MAX_TALKBACKS, TalkbackState};
 use crate::jitter::{Counters, JitterBuffer, SpeakerPacket};
 use crate::level::{Meter, Talk, Thresholds};
 use crate::levelling::Leveller;
-use crate::{Frame, SILENCE};
+use crate::{Frame, WideFrame};
 
 /// Most seats of a stage. Bounds the decoding, 60 us each: 2 ms of a tick. A further seat is refused.
 pub const MAX_SPEAKERS: usize = 32;
@@ -63,12 +66,12 @@ pub struct StageFull;
 #[derive(Clone, Debug)]
 pub struct Mixed {
     /// All who are heard, summed; may exceed full scale.
-    pub stage: Frame,
+    pub stage: WideFrame,
     /// What the seats hear; equal packets share their bytes.
     pub returns: Vec<Return>,
     /// What each seat sent that is heard, before levelling and gain; where tracks are kept, and without silent ones. One
     /// seat is here twice where somebody leaves it as somebody takes it.
-    pub tracks: Vec<(SeatId, Box<Frame>)>,
+    pub tracks: Vec<(SeatId, Box<WideFrame>)>,
 }
 
 /// One Opus packet of a seat's return; it ends with this tick's frame.
@@ -101,6 +104,7 @@ pub struct SeatState {
 
 /// The mixer.
 pub struct Mixer {
+    channels: Channels,
     seats: BTreeMap<SeatId, Seat>,
     /// Who has left since the last tick, and is faded out in the next. At most as many as sit; beyond, they are cut.
     leaving: Vec<(SeatId, Seat)>,
@@ -122,10 +126,10 @@ struct Seat {
     /// Where he is on the way there, or out of the mix.
     gain: f32,
     /// His part of the mix.
-    part: Frame,
+    part: WideFrame,
     leveller: Leveller,
     /// What he sent.
-    sent: Frame,
+    sent: WideFrame,
     /// Where he is on the way into his track or out of it, which has no volume.
     presence: f32,
     own_return: Option<OwnReturn>,
@@ -138,9 +142,15 @@ impl Default for Mixer {
 }
 
 impl Mixer {
-    /// A mixer of an empty stage.
+    /// A mixer of an empty stage, of one channel.
     pub fn new() -> Self {
+        Self::of(Channels::Mono)
+    }
+
+    /// The same of one channel or two.
+    pub fn of(channels: Channels) -> Self {
         Self {
+            channels,
             seats: BTreeMap::new(),
             leaving: Vec::new(),
             shared: SharedReturn::new(),
@@ -166,7 +176,7 @@ impl Mixer {
             return Err(StageFull);
         }
         self.leave(seat);
-        self.seats.insert(seat, Seat::new());
+        self.seats.insert(seat, Seat::new(self.channels));
         Ok(())
     }
 
@@ -246,20 +256,18 @@ impl Mixer {
         }
         self.hush_beyond_bound();
         let tracks = self.tracks();
-        let mut stage = SILENCE;
+        let mut stage = WideFrame::SILENCE;
         let leaving = self.leaving.iter_mut().map(|(_, seat)| seat);
         for seat in self.seats.values_mut().chain(leaving) {
             seat.fade();
-            for (sum, part) in stage.iter_mut().zip(&seat.part) {
-                *sum += part;
-            }
+            stage.add(&seat.part);
         }
         self.leaving.clear();
         // Only now: the stage is complete, and off air nothing is added to it.
         self.talkbacks.hear(now);
         Mixed {
+            returns: self.encode_returns(&stage.mid),
             stage,
-            returns: self.encode_returns(&stage),
             tracks,
         }
     }
@@ -297,7 +305,7 @@ impl Mixer {
         }
     }
 
-    fn tracks(&mut self) -> Vec<(SeatId, Box<Frame>)> {
+    fn tracks(&mut self) -> Vec<(SeatId, Box<WideFrame>)> {
         if !self.keeps_tracks {
             return Vec::new();
         }
@@ -332,9 +340,9 @@ impl Mixer {
             let (packet, frames) = match &mut place.own_return {
                 Some(own) => match self.talkbacks.to_seat(seat).as_ref().or(to_all.as_ref()) {
                     Some(whisper) => {
-                        own.encode(&whisper.over(stage), &whisper.of_part(&place.part))?
+                        own.encode(&whisper.over(stage), &whisper.of_part(&place.part.mid))?
                     }
-                    None => own.encode(stage, &place.part)?,
+                    None => own.encode(stage, &place.part.mid)?,
                 },
                 None => (shared.clone()?, 1),
             };
@@ -358,9 +366,9 @@ impl Mixer {
 }
 
 impl Seat {
-    fn new() -> Self {
+    fn new(channels: Channels) -> Self {
         Self {
-            jitter: JitterBuffer::new(),
+            jitter: JitterBuffer::of(channels),
             meter: Meter::default(),
             talk: Talk::new(GATE),
             muted: false,
@@ -368,9 +376,9 @@ impl Seat {
             heard: false,
             volume: 1.0,
             gain: 0.0,
-            part: SILENCE,
-            leveller: Leveller::default(),
-            sent: SILENCE,
+            part: WideFrame::SILENCE,
+            leveller: Leveller::of(channels),
+            sent: WideFrame::SILENCE,
             presence: 0.0,
             own_return: None,
         }
@@ -378,10 +386,10 @@ impl Seat {
 
     /// Decodes his frame and decides whether he is heard.
     fn hear(&mut self, now: Duration, levelling: bool) {
-        self.sent = self.jitter.pull(now);
-        self.meter.hear(&self.sent);
-        self.heard = self.talk.hear(&self.sent) && !self.muted && self.on_stage;
-        self.part = self.sent;
+        self.sent = self.jitter.pull_wide(now);
+        self.meter.hear(&self.sent.mid);
+        self.heard = self.talk.hear(&self.sent.mid) && !self.muted && self.on_stage;
+        self.part = self.sent.clone();
         if levelling {
             self.leveller.level(&mut self.part);
         } else {
@@ -390,31 +398,31 @@ impl Seat {
     }
 
     /// What he sent, while he is heard; nothing where that is silence.
-    fn track(&mut self) -> Option<Box<Frame>> {
+    fn track(&mut self) -> Option<Box<WideFrame>> {
         if !self.heard && self.presence <= 0.0 {
             return None;
         }
         let goal = if self.heard { 1.0 } else { 0.0 };
-        let mut frame = Box::new(self.sent);
-        for sample in frame.iter_mut() {
+        let mut frame = Box::new(self.sent.clone());
+        frame.scale(|| {
             self.presence += (goal - self.presence).clamp(-1.0 / RAMP_SAMPLES, 1.0 / RAMP_SAMPLES);
-            *sample *= self.presence;
-        }
-        frame.iter().any(|&sample| sample != 0.0).then_some(frame)
+            self.presence
+        });
+        (!frame.is_silent()).then_some(frame)
     }
 
     /// Brings him into the mix, out of it, or to another volume, without a click.
     fn fade(&mut self) {
         let goal = if self.heard { self.volume } else { 0.0 };
         let step = 1.0 / RAMP_SAMPLES;
-        for sample in &mut self.part {
+        self.part.scale(|| {
             self.gain += (goal - self.gain).clamp(-step, step);
-            *sample *= self.gain;
-        }
+            self.gain
+        });
     }
 
     /// Whether this frame of the mix may hold anything of him.
     fn in_mix(&self) -> bool {
-        self.heard || self.part.iter().any(|&sample| sample != 0.0)
+        self.heard || !self.part.is_silent()
     }
 }

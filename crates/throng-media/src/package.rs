@@ -16,7 +16,7 @@ mod webm;
 mod tests;
 
 use bytes::Bytes;
-use throng_core::rendition::{Codec, Rendition};
+use throng_core::rendition::{Channels, Codec, RENDITION_COUNT, Rendition};
 use throng_core::timeline::{
     AAC_FRAME_SAMPLES, AAC_FRAMES_PER_PART, FRAME_SAMPLES, FRAMES_PER_PART, PartIndex,
 };
@@ -50,11 +50,16 @@ pub fn package(rendition: Rendition, index: PartIndex, packets: &[Bytes]) -> Pac
     }
 }
 
+/// The initialisation segments of what still grows, by [`Rendition::index`].
+pub fn inits(channels: Channels) -> [Bytes; RENDITION_COUNT] {
+    Rendition::ALL.map(|rendition| init(rendition, channels, None))
+}
+
 /// What precedes the first part of a rendition in its plain stream: the `WebM` header; nothing for ADTS.
-pub fn stream_header(rendition: Rendition) -> Bytes {
+pub fn stream_header(rendition: Rendition, channels: Channels) -> Bytes {
     match rendition.codec() {
         Codec::Aac => Bytes::new(),
-        Codec::Opus => webm::header(),
+        Codec::Opus => webm::header(channels),
     }
 }
 
@@ -114,5 +119,6 @@ const _: () = {
     assert!(samples_per_packet(Codec::Opus) as u64 == FRAME_SAMPLES);
 };
 
-/// Longest packet of a part: the largest Opus frame has 1,275 bytes, a mono AAC access unit 768; more is refused.
-pub const MAX_PACKET_BYTES: usize = 1_500;
+/// Longest packet of a part: the largest Opus frame has 1,275 bytes, an AAC access unit 768 for each channel; more is
+/// refused.
+pub const MAX_PACKET_BYTES: usize = 1_536;

@@ -10,7 +10,9 @@
 use std::sync::Arc;
 
 use crate::limiter::{LATENCY_SAMPLES, Limiter};
-use crate::{FRAME_LEN, Frame};
+use throng_core::rendition::Channels;
+
+use crate::{FRAME_LEN, WideFrame};
 
 /// The crossfade from hold to stage, 1 s.
 pub const CROSSFADE_SAMPLES: u64 = 48_000;
@@ -30,8 +32,9 @@ struct Hold {
 }
 
 impl Programme {
-    /// A programme that begins on hold with frame `first_frame`. Sample s of the hold is `hold[s % hold.len()]`.
-    pub fn new(hold: Arc<[f32]>, first_frame: u64) -> Self {
+    /// A programme that begins on hold with frame `first_frame`. Sample s of the hold is `hold[s % hold.len()]`, in both
+    /// ears.
+    pub fn new(channels: Channels, hold: Arc<[f32]>, first_frame: u64) -> Self {
         let hold = Hold {
             loop_pcm: hold,
             before: None,
@@ -39,7 +42,7 @@ impl Programme {
         };
         let mut programme = Self {
             hold: Some(hold),
-            ..Self::resume_live(first_frame)
+            ..Self::resume_live(channels, first_frame)
         };
         // What the limiter would have heard before.
         let mut ahead = [0.0; LATENCY_SAMPLES];
@@ -49,11 +52,11 @@ impl Programme {
     }
 
     /// A programme that was live already, as after a restart: the stage at once.
-    pub fn resume_live(first_frame: u64) -> Self {
+    pub fn resume_live(channels: Channels, first_frame: u64) -> Self {
         Self {
             next_frame: first_frame,
             hold: None,
-            limiter: Limiter::new(),
+            limiter: Limiter::of(channels),
         }
     }
 
@@ -87,11 +90,14 @@ impl Programme {
     }
 
     /// The next frame, with what is on stage now.
-    pub fn tick(&mut self, stage: &Frame) -> Frame {
-        let mut frame = *stage;
+    pub fn tick(&mut self, stage: WideFrame) -> WideFrame {
+        let mut frame = stage;
         let first_sample = self.next_frame * FRAME_LEN as u64 + LATENCY_SAMPLES as u64;
-        self.mix(first_sample, &mut frame);
-        self.limiter.process(&mut frame);
+        self.mix(first_sample, &mut frame.mid);
+        if let Some(side) = &mut frame.side {
+            self.mix_side(first_sample, &mut side[..]);
+        }
+        self.limiter.process_wide(&mut frame);
         self.next_frame += 1;
         self.forget(first_sample + FRAME_LEN as u64);
         frame
@@ -111,14 +117,21 @@ impl Programme {
     fn mix(&self, first_sample: u64, stage: &mut [f32]) {
         let Some(hold) = &self.hold else { return };
         for (sample, at) in stage.iter_mut().zip(first_sample..) {
-            *sample = hold.mix(at, *sample);
+            *sample = hold.mix(hold.sample(at), at, *sample);
+        }
+    }
+
+    /// The same for the side, of which the hold has none.
+    fn mix_side(&self, first_sample: u64, stage: &mut [f32]) {
+        let Some(hold) = &self.hold else { return };
+        for (sample, at) in stage.iter_mut().zip(first_sample..) {
+            *sample = hold.mix(0.0, at, *sample);
         }
     }
 }
 
 impl Hold {
-    fn mix(&self, at: u64, stage: f32) -> f32 {
-        let held = self.sample(at);
+    fn mix(&self, held: f32, at: u64, stage: f32) -> f32 {
         match self.live_at_sample.and_then(|live| at.checked_sub(live)) {
             Some(into) => crossfade(held, stage, into),
             None => held,
@@ -160,6 +173,7 @@ mod tests {
     )]
 
     use super::*;
+    use crate::Frame;
     use throng_core::timeline::SEGMENT_SAMPLES;
 
     /// Two segments of a loop in which every sample differs from its neighbours.
@@ -173,9 +187,9 @@ mod tests {
     fn on_hold_every_sample_is_the_loop_at_its_place_on_the_clock_and_the_stage_is_unheard() {
         let hold = hold();
         let first_frame = 123_457;
-        let mut programme = Programme::new(Arc::clone(&hold), first_frame);
+        let mut programme = Programme::new(Channels::Mono, Arc::clone(&hold), first_frame);
         for frame in first_frame..first_frame + 1_000 {
-            let heard = programme.tick(&[0.9; FRAME_LEN]);
+            let heard = programme.tick([0.9; FRAME_LEN].into()).mid;
             for (sample, at) in heard.into_iter().zip(frame as usize * FRAME_LEN..) {
                 assert_eq!(sample.to_bits(), hold[at % hold.len()].to_bits());
             }
@@ -185,13 +199,14 @@ mod tests {
     #[test]
     fn go_live_begins_with_the_very_sample_keeps_the_power_and_ends_with_the_stage_alone() {
         let hold = hold();
-        let mut programme = Programme::new(Arc::clone(&hold), 0);
+        let mut programme = Programme::new(Channels::Mono, Arc::clone(&hold), 0);
         assert_eq!(programme.go_live(10), 10);
         assert_eq!(programme.go_live(20), 10, "once said, it stands");
         let tone = |at: usize| (at as f32 * 0.1).sin() * 0.3;
         let mut heard = Vec::new();
         for frame in 0..100 {
-            heard.extend(programme.tick(&std::array::from_fn(|i| tone(frame * FRAME_LEN + i))));
+            let stage: Frame = std::array::from_fn(|i| tone(frame * FRAME_LEN + i));
+            heard.extend(programme.tick(stage.into()).mid);
         }
         let (live, end) = (10 * FRAME_LEN, 10 * FRAME_LEN + CROSSFADE_SAMPLES as usize);
         assert_eq!(heard[..live], hold[..live]);
@@ -209,14 +224,30 @@ mod tests {
     }
 
     #[test]
+    fn the_side_of_the_stage_comes_with_go_live_and_the_hold_has_none() {
+        let mut programme = Programme::new(Channels::Stereo, hold(), 0);
+        programme.go_live(10);
+        let wide = || WideFrame::new([0.2; FRAME_LEN], [0.1; FRAME_LEN]);
+        for frame in 0..70 {
+            let heard = programme.tick(wide());
+            match frame {
+                0..10 => assert!(heard.side.is_none(), "{frame}"),
+                // The limiter is late by a part of a frame.
+                61.. => assert_eq!(heard, wide(), "{frame}"),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
     fn another_hold_takes_over_by_a_crossfade_at_its_place_on_the_clock() {
         let hold = hold();
         let other: Arc<[f32]> = hold.iter().map(|x| -x).collect();
-        let mut programme = Programme::new(Arc::clone(&hold), 0);
-        let mut heard = programme.tick(&[0.0; FRAME_LEN]).to_vec();
+        let mut programme = Programme::new(Channels::Mono, Arc::clone(&hold), 0);
+        let mut heard = programme.tick(WideFrame::SILENCE).mid.to_vec();
         programme.change_hold(Arc::clone(&other));
         for _ in 1..60 {
-            heard.extend(programme.tick(&[0.0; FRAME_LEN]));
+            heard.extend(programme.tick(WideFrame::SILENCE).mid);
         }
         let (from, until) = (2 * FRAME_LEN, 2 * FRAME_LEN + CROSSFADE_SAMPLES as usize);
         assert_eq!(heard[..from], hold[..from]);
@@ -228,16 +259,16 @@ mod tests {
 
     #[test]
     fn going_live_in_the_past_is_going_live_now() {
-        let mut programme = Programme::new(hold(), 50);
-        programme.tick(&[0.0; FRAME_LEN]);
+        let mut programme = Programme::new(Channels::Mono, hold(), 50);
+        programme.tick(WideFrame::SILENCE);
         assert_eq!(programme.go_live(3), 52);
     }
 
     #[test]
     fn a_restart_in_mid_programme_is_the_stage_at_once() {
-        let mut programme = Programme::resume_live(77);
+        let mut programme = Programme::resume_live(Channels::Mono, 77);
         assert_eq!(
-            programme.tick(&[0.25; FRAME_LEN])[LATENCY_SAMPLES..],
+            programme.tick([0.25; FRAME_LEN].into()).mid[LATENCY_SAMPLES..],
             [0.25; FRAME_LEN - LATENCY_SAMPLES]
         );
         assert_eq!(programme.next_frame(), 78);

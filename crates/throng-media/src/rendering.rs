@@ -12,12 +12,12 @@ mod track;
 pub use self::track::{TRACK_RENDITION, Track};
 
 use bytes::Bytes;
-use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::rendition::{Channels, RENDITION_COUNT, Rendition};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 use throng_core::window::Part;
 
 use crate::package::{package, packets, renumber};
-use crate::{Frame, SILENCE};
+use crate::{Frame, WideFrame};
 use lane::Lane;
 
 /// Renders one programme, frame by frame, from a part's first sample on.
@@ -42,12 +42,13 @@ pub struct Rendered {
 impl Renderer {
     /// Begins with part `first`. `preroll` is what was on air just before it (its end counts, at most
     /// [`PREROLL_FRAMES`]): encoders that know it begin as if they had always been running.
-    pub fn new(first: PartIndex, preroll: &[Frame]) -> Self {
+    pub fn new(channels: Channels, first: PartIndex, preroll: &[Frame]) -> Self {
         let preroll = &preroll[preroll.len().saturating_sub(PREROLL_FRAMES)..];
-        let mut lanes = Rendition::ALL.map(|rendition| Lane::new(rendition, preroll.len()));
+        let mut lanes =
+            Rendition::ALL.map(|rendition| Lane::new(rendition, channels, preroll.len()));
         for frame in preroll {
             for lane in &mut lanes {
-                lane.push(frame);
+                lane.push(frame, None);
             }
         }
         Self {
@@ -58,8 +59,10 @@ impl Renderer {
     }
 
     /// Takes the next frame of the programme.
-    pub fn push(&mut self, frame: &Frame) -> Rendered {
-        let mut packets = self.lanes.each_mut().map(|lane| lane.push(frame));
+    pub fn push(&mut self, frame: &WideFrame) -> Rendered {
+        let side = frame.side.as_deref();
+        let lanes = self.lanes.each_mut();
+        let mut packets = lanes.map(|lane| lane.push(&frame.mid, side));
         let o48_packet = packets[Rendition::O48.index()].take().map(|packet| {
             self.next_frame += 1;
             (self.next_frame - 1, packet)
@@ -73,7 +76,7 @@ impl Renderer {
     /// Completes the last part whose frames were all pushed, if it is not out yet. Frames of an incomplete part are
     /// dropped: an end falls on a part's boundary.
     pub fn finish(mut self) -> Option<Part> {
-        (0..LAG_FRAMES).find_map(|_| self.push(&SILENCE).part)
+        (0..LAG_FRAMES).find_map(|_| self.push(&WideFrame::SILENCE).part)
     }
 
     fn take_part(&mut self) -> Option<Part> {
@@ -94,22 +97,16 @@ pub struct Silence {
     part: Part,
 }
 
-impl Default for Silence {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Silence {
     /// Encodes it.
     ///
     /// # Panics
     ///
     /// Never: the frames of two parts make two parts.
-    pub fn new() -> Self {
-        let mut renderer = Renderer::new(PartIndex(0), &[]);
+    pub fn new(channels: Channels) -> Self {
+        let mut renderer = Renderer::new(channels, PartIndex(0), &[]);
         for _ in 0..2 * FRAMES_PER_PART {
-            renderer.push(&SILENCE);
+            renderer.push(&WideFrame::SILENCE);
         }
         // The second part, by which no encoder remembers that it has just begun.
         Self {

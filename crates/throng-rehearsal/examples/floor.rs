@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::event::{Timespec, epoll};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
-use throng_core::rendition::Rendition;
+use throng_core::rendition::{Channels, Rendition};
 use throng_core::timeline::{PART_DURATION_MS, PartIndex};
 use throng_media::package::{init, package};
 
@@ -127,7 +127,7 @@ impl Floor {
         let from = self.next_part;
         self.next_part += self.span_parts;
         let burst = parts(self.next_part.saturating_sub(BURST_PARTS), self.next_part);
-        self.welcome = [HEAD, &init(Rendition::O48, None)].concat();
+        self.welcome = [HEAD, &init(Rendition::O48, Channels::Mono, None)].concat();
         self.welcome.extend(burst);
         parts(from, self.next_part).collect()
     }

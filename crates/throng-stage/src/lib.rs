@@ -35,6 +35,6 @@ pub use counters::Snapshot;
 pub use error::{OfferRefusal, StageError};
 pub use event::{Event, EventSink, PacketKind, SpeakerPacket};
 pub use reachable::{TcpDoor, begins_frame};
-pub use sdp::{FRAGMENT_MAX_BYTES, OFFER_MAX_BYTES};
+pub use sdp::{FRAGMENT_MAX_BYTES, OFFER_MAX_BYTES, asking_for_stereo, asks_for_stereo};
 pub use session::{CONNECT_LIMIT, EndReason, ProgrammeKey, SILENCE_LIMIT, SeatKey, SessionId};
 pub use stage::{Answer, LISTENERS_MAX_DEFAULT, Patched, SPEAKERS_MAX, Stage, StageConfig};

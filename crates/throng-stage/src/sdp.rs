@@ -24,6 +24,9 @@ const WAYS_MAX: usize = 8;
 const UFRAG_CHARS: std::ops::RangeInclusive<usize> = 4..=256;
 const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 22..=256;
 
+/// How SDP names Opus, whatever its channels (RFC 7587 section 7).
+const OPUS: &str = "opus/48000/2";
+
 /// What the offer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -157,6 +160,35 @@ pub(crate) fn restart_fragment(answer: &str, ours: &Credentials) -> String {
     format!("a=ice-lite\r\n{}a=end-of-candidates\r\n", joined(lines))
 }
 
+/// The answer of one who wants to hear two channels: without `stereo=1` a sender sends one (RFC 7587 section 6.1).
+pub fn asking_for_stereo(answer: &str) -> String {
+    let opus = opus_payload(answer).map(|pt| format!("a=fmtp:{pt} "));
+    joined(answer.lines().map(|line| match &opus {
+        Some(opus) if line.starts_with(opus.as_str()) => format!("{line};stereo=1"),
+        _ => line.to_owned(),
+    }))
+}
+
+/// Whether who answers so wants to hear two channels.
+pub fn asks_for_stereo(answer: &str) -> bool {
+    let Some(pt) = opus_payload(answer) else {
+        return false;
+    };
+    let parameters = values(answer, "a=fmtp:").filter_map(|value| value.split_once(' '));
+    parameters
+        .filter(|(of, _)| *of == pt)
+        .flat_map(|(_, parameters)| parameters.split(';'))
+        .any(|parameter| parameter.trim() == "stereo=1")
+}
+
+/// The payload type of Opus.
+fn opus_payload(text: &str) -> Option<&str> {
+    let mut payloads = values(text, "a=rtpmap:").filter_map(|value| value.split_once(' '));
+    payloads
+        .find(|(_, codec)| codec.trim_end().eq_ignore_ascii_case(OPUS))
+        .map(|(pt, _)| pt)
+}
+
 /// The answer with only those candidates that travel by `transport`, and the first of them.
 pub(crate) fn narrow(answer: &str, transport: Protocol) -> Option<(String, SocketAddr)> {
     let first = *ways(answer, transport).first()?;
@@ -215,15 +247,9 @@ fn check_media(text: &str) -> Result<(), OfferRefusal> {
             limit: SOURCE_LINES_MAX,
         });
     }
-    let opus = |value: &str| {
-        value
-            .split_once(' ')
-            .is_some_and(|(_, codec)| codec.eq_ignore_ascii_case("opus/48000/2"))
-    };
-    if values(text, "a=rtpmap:").any(|value| opus(value.trim_end())) {
-        Ok(())
-    } else {
-        Err(OfferRefusal::NoOpus)
+    match opus_payload(text) {
+        Some(_) => Ok(()),
+        None => Err(OfferRefusal::NoOpus),
     }
 }
 

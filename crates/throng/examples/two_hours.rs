@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use throng::sound_file;
 use throng::store::Store;
 use throng_archive::{Archive, Flags};
-use throng_core::rendition::Rendition;
+use throng_core::rendition::{Channels, Rendition};
 use throng_core::slug::Slug;
 use throng_core::space::{Act, Actor, Announcement, Space, playhead};
 use throng_core::time::UnixMillis;
@@ -63,7 +63,7 @@ fn live_for_two_hours() -> anyhow::Result<Space> {
 fn record(space: &Space, folder: &Path) -> anyhow::Result<u64> {
     let talk = talk()?;
     let first = space.live_part.context("a live space has a live part")?;
-    let inits = Rendition::ALL.map(|rendition| init(rendition, None));
+    let inits = Rendition::ALL.map(|rendition| init(rendition, Channels::Mono, None));
     let mut archive = Archive::create(folder, first, &inits)?;
     for part in talk.iter().cycle() {
         let next = archive.next();
@@ -92,11 +92,11 @@ fn talk() -> anyhow::Result<Vec<Part>> {
     for file in &files {
         samples.extend(sound_file::read(file)?);
     }
-    let mut renderer = Renderer::new(PartIndex(0), &[]);
+    let mut renderer = Renderer::new(Channels::Mono, PartIndex(0), &[]);
     let (frames, _) = samples.as_chunks::<FRAME_LEN>();
     let parts: Vec<Part> = frames
         .iter()
-        .filter_map(|frame| renderer.push(frame).part)
+        .filter_map(|&frame| renderer.push(&frame.into()).part)
         .collect();
     if parts.is_empty() {
         bail!("{} has no voices", voices.display());

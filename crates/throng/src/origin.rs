@@ -4,6 +4,7 @@ mod clock;
 mod dead_air;
 mod encoding;
 mod hold;
+mod layout;
 mod mixing;
 mod own_hold;
 mod owner;
@@ -26,26 +27,23 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use thiserror::Error;
 use throng_air::air::Air;
 use throng_air::ladder::Ladder;
 use throng_air::state::Told;
 use throng_core::key::{Key, Role, SeatNumber};
 use throng_core::ladder::Rung;
-use throng_core::rendition::RENDITION_COUNT;
 use throng_core::slug::Slug;
 use throng_core::space::{Act, Actor, Announcement, Refusal, SoundSetting, Space};
 use throng_core::time::UnixMillis;
 use throng_core::turns::Turns;
 use throng_media::hold::HoldLoop;
-use throng_media::rendering::Silence;
 use throng_stage::Stage;
 use tokio::sync::{Mutex, watch};
 use tokio::time::MissedTickBehavior;
 
 pub(crate) use self::clock::{now, unix_seconds, wall};
-use self::hold::Hold;
+use self::layout::Layouts;
 use self::own_hold::OwnHolds;
 pub(crate) use self::own_hold::{BYTES_MAX as HOLD_BYTES_MAX, OwnHoldError};
 pub(crate) use self::roles::CohostError;
@@ -129,7 +127,6 @@ pub(crate) struct Parts {
     pub(crate) webhooks: Arc<Webhooks>,
     /// The operator's own hold programme.
     pub(crate) hold: Option<HoldLoop>,
-    pub(crate) inits: [Bytes; RENDITION_COUNT],
 }
 
 impl Origin {
@@ -142,20 +139,16 @@ impl Origin {
             air,
             webhooks,
             hold,
-            inits,
         } = parts;
         let keeper = clock::resume(data);
         let kept = store.load().await?;
-        let cache = data.join("hold").join("loop.bin");
-        let hold = Hold::start(hold, cache, None).map_err(OriginError::Hold)?;
+        let layouts = Layouts::start(hold, Arc::clone(&air), data).map_err(OriginError::Hold)?;
         let shared = Arc::new(Shared {
             store,
             stage,
-            hold,
+            layouts,
             own_holds: Arc::new(OwnHolds::in_folder(data.join("hold").join("spaces"))),
-            silence: Arc::new(Silence::new()),
             mixers,
-            inits,
             archives: data.join("archive"),
             clock: Arc::default(),
             webhooks: Arc::clone(&webhooks),
@@ -173,10 +166,6 @@ impl Origin {
                 tracing::error!(slug = slug.as_str(), %error, "a space could not be taken up; its data is untouched");
             }
         }
-        tokio::spawn(hold::keep_for_feed(
-            Arc::clone(&origin.shared.hold),
-            Arc::clone(&origin.air),
-        ));
         tokio::spawn(webhooks::keep_alarms(Arc::downgrade(&origin), webhooks));
         tokio::spawn(watch_clock(Arc::downgrade(&origin)));
         tokio::spawn(keep_clock(Arc::downgrade(&origin), keeper));

@@ -17,7 +17,6 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rustls::ServerConfig;
 use throng_air::accept::Aside;
 use throng_air::air::{Air, Headers, Pages};
@@ -29,7 +28,7 @@ use throng_air::space_file::PageFile;
 use throng_air::tls::tickets::TicketSecret;
 use throng_archive::DataLock;
 use throng_core::admission::Lane;
-use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::rendition::{Channels, Rendition};
 use throng_media::hold::HoldLoop;
 use throng_media::package;
 use throng_stage::{Stage, StageConfig, TcpDoor};
@@ -184,8 +183,7 @@ impl Node {
         let speakers = speakers_at_the_desk(&stage);
         let listen = listeners.listen_address().unwrap_or(Ok(config.listen))?;
         let links = links(&config, listen, &addresses, &operator);
-        let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let air = own_air(&config, room, inits.clone());
+        let air = own_air(&config, room);
         let webhooks = own_webhooks(&config, &store, &links).await?;
         let parts = Parts {
             store,
@@ -194,7 +192,6 @@ impl Node {
             air: Arc::clone(&air),
             webhooks,
             hold: own_hold(config.hold.clone()).await?,
-            inits,
         };
         let desk = Arc::new(Desk {
             origin: Origin::start(parts, &config.data).await?,
@@ -302,8 +299,8 @@ fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> 
 }
 
 /// The audience's side of this node, before any space is on air.
-fn own_air(config: &Config, room: Arc<Room>, inits: [Bytes; RENDITION_COUNT]) -> Arc<Air> {
-    let air = empty_air(room, inits, Some(pages::index(std::iter::empty())));
+fn own_air(config: &Config, room: Arc<Room>) -> Arc<Air> {
+    let air = empty_air(room, Some(pages::index(std::iter::empty())));
     if let RungChoice::Fixed(rung) = config.rung {
         air.ladder().lock(rung);
     }
@@ -376,15 +373,11 @@ fn start_stage(config: &Config, desk: Option<SocketAddr>) -> Result<(Stage, Mixe
 }
 
 /// The audience's side before any space is on air; without a list where that is told from elsewhere.
-pub(crate) fn empty_air(
-    room: Arc<Room>,
-    init: [Bytes; RENDITION_COUNT],
-    index: Option<Document>,
-) -> Arc<Air> {
-    let headers = Headers {
-        init,
-        stream: Rendition::ALL.map(package::stream_header),
-    };
+pub(crate) fn empty_air(room: Arc<Room>, index: Option<Document>) -> Arc<Air> {
+    let headers = Channels::ALL.map(|channels| Headers {
+        init: package::inits(channels),
+        stream: Rendition::ALL.map(|rendition| package::stream_header(rendition, channels)),
+    });
     let pages = Pages {
         not_found: pages::not_found(),
         files: PageFile::ALL.map(pages::file),

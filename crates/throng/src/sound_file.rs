@@ -1,9 +1,10 @@
-//! Sound files in and out: any common format becomes 48 kHz mono, and 48 kHz mono becomes WAV.
+//! Sound files in and out: any common format becomes 48 kHz of one channel or two, and 48 kHz mono becomes WAV.
 //!
-//! [`read`] takes a whole file (WAV, FLAC, Ogg with Vorbis or Opus, MP3); [`WavStream`] takes WAV as it comes, such as
+//! [`read`] and [`read_wide`] take a whole file (WAV, FLAC, Ogg with Vorbis or Opus, MP3); [`WavStream`] takes WAV as it comes, such as
 //! from standard input; [`WavWriter`] writes what is heard while it is heard. Not here: levelling, looping, real time.
 
 mod decode;
+mod planes;
 mod resample;
 mod wav_stream;
 mod wav_writer;
@@ -12,12 +13,16 @@ use std::fs::File;
 use std::io::{self, Cursor};
 use std::path::Path;
 
+use throng_core::rendition::Channels;
+
+pub use planes::WideSound;
+pub(crate) use planes::mix_down;
 pub use wav_stream::WavStream;
 pub use wav_writer::WavWriter;
 
 /// Sample rate of everything in Throng.
 const RATE_HZ: u32 = 48_000;
-/// The longest sound that [`read`] holds in memory: 4 hours, 2.8 GB. Longer ones are refused: cut them, or pipe them as
+/// The longest sound that [`read`] holds in memory: 4 hours, 2.8 GB, and of two channels twice that. Longer ones are refused: cut them, or pipe them as
 /// WAV, which [`WavStream`] takes at any length.
 const LONGEST_SAMPLES: usize = 4 * 3_600 * RATE_HZ as usize;
 /// Sample rates that can be converted; beyond them a header is wrong rather than unusual.
@@ -25,6 +30,15 @@ const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 
 /// Reads a sound file as 48 kHz mono.
 pub fn read(path: &Path) -> Result<Vec<f32>, SoundFileError> {
+    Ok(read_as(path, Channels::Mono)?.mid)
+}
+
+/// Reads a sound file at 48 kHz, in two channels if it has two.
+pub fn read_wide(path: &Path) -> Result<WideSound, SoundFileError> {
+    read_as(path, Channels::Stereo)
+}
+
+fn read_as(path: &Path, wanted: Channels) -> Result<WideSound, SoundFileError> {
     let name = path.display().to_string();
     let broken = |source| SoundFileError::Io {
         name: name.clone(),
@@ -40,6 +54,7 @@ pub fn read(path: &Path) -> Result<Vec<f32>, SoundFileError> {
     }
     decode::decode(
         &name,
+        wanted,
         Box::new(file),
         path.extension().and_then(|extension| extension.to_str()),
         LONGEST_SAMPLES,
@@ -48,7 +63,8 @@ pub fn read(path: &Path) -> Result<Vec<f32>, SoundFileError> {
 
 /// Reads a sound file that is in memory, such as one that is built into the program. `name` is for errors.
 pub fn from_bytes(name: &str, bytes: &'static [u8]) -> Result<Vec<f32>, SoundFileError> {
-    decode::decode(name, Box::new(Cursor::new(bytes)), None, LONGEST_SAMPLES)
+    let source = Box::new(Cursor::new(bytes));
+    Ok(decode::decode(name, Channels::Mono, source, None, LONGEST_SAMPLES)?.mid)
 }
 
 /// Reads a sound file that somebody has sent, of at most so many samples. `name` is for errors.
@@ -57,7 +73,8 @@ pub(crate) fn from_upload(
     bytes: Vec<u8>,
     longest: usize,
 ) -> Result<Vec<f32>, SoundFileError> {
-    decode::decode(name, Box::new(Cursor::new(bytes)), None, longest)
+    let source = Box::new(Cursor::new(bytes));
+    Ok(decode::decode(name, Channels::Mono, source, None, longest)?.mid)
 }
 
 /// Why a sound cannot be used: which file, what is wrong, what to do.
@@ -121,16 +138,6 @@ pub enum SoundFileError {
         /// The file.
         name: String,
     },
-}
-
-/// One channel out of many, interleaved. What is not a number becomes silence.
-fn mix_down(interleaved: &[f32], channels: usize, mono: &mut Vec<f32>) {
-    #[expect(clippy::cast_precision_loss, reason = "channels are few")]
-    let share = 1.0 / channels as f32;
-    mono.extend(interleaved.chunks_exact(channels).map(|frame| {
-        let mixed = frame.iter().sum::<f32>() * share;
-        if mixed.is_finite() { mixed } else { 0.0 }
-    }));
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqlSafeStr};
 use thiserror::Error;
 use throng_core::dates::{Correction, Corrections};
 use throng_core::key::{Grant, KeyDigest, REVOKED_KEPT, Role, SeatNumber};
+use throng_core::rendition::Channels;
 use throng_core::slug::Slug;
 use throng_core::space::{GreenRoom, ProgrammeSetting, SoundSetting, Space, StageSetting, State};
 use throng_core::time::UnixMillis;
@@ -62,6 +63,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (8, "api", include_str!("../migrations/0008_api.sql")),
     (10, "audit", include_str!("../migrations/0010_audit.sql")),
+    (11, "stereo", include_str!("../migrations/0011_stereo.sql")),
 ];
 /// A newer version that only added to the schema leaves what we read; one that did more notes in the file who may read it
 /// (`PRAGMA user_version`): the newest of these steps that a reader has to know.
@@ -195,13 +197,14 @@ impl Store {
         grants: &[Grant],
         letters: &[Letter],
     ) -> Result<(), StoreError> {
-        let row = sqlx::query("INSERT INTO spaces (id, slug, title, state, speakers, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
+        let row = sqlx::query("INSERT INTO spaces (id, slug, title, state, speakers, created_at, stereo) VALUES ($1, $2, $3, $4, $5, $6, $7)")
             .bind(&space.id)
             .bind(space.slug.as_str())
             .bind(&space.title)
             .bind(space.state.name())
             .bind(i64::from(space.speakers))
-            .bind(space.created_at.0);
+            .bind(space.created_at.0)
+            .bind(i64::from(space.sound.channels.is_stereo()));
         let grants = grants.iter().map(|grant| insert_grant(&space.id, grant));
         let rows = iter::once(row).chain(grants).chain([update_space(space)]);
         let change = rows.chain(letters.iter().map(insert_letter));
@@ -487,6 +490,7 @@ fn space(row: &SqliteRow) -> Result<Space, StoreError> {
         keep_recording_days: recording_rows::days(row)?,
         recording_deleted: recording_rows::deletion(row)?,
         sound: SoundSetting {
+            channels: Channels::of(row.try_get::<i64, _>("stereo")? != 0),
             levelling: row.try_get::<i64, _>("levelling")? != 0,
             tracks: row.try_get::<i64, _>("tracks")? != 0,
         },

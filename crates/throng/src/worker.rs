@@ -24,7 +24,7 @@ use throng_air::feed::mirror::{Mirror, StandIn};
 use throng_air::room::Room;
 use throng_air::tls::tickets::TicketSecret;
 use throng_core::network::TrustedProxies;
-use throng_core::rendition::Rendition;
+use throng_core::rendition::Channels;
 use throng_media::package;
 use throng_media::rendering::Silence;
 use tokio::sync::watch;
@@ -74,8 +74,7 @@ struct Worker {
 impl Worker {
     /// Begins to follow the feed. Nothing is served until [`Worker::open`].
     fn start(identity: Identity, room: Arc<Room>, proxies: TrustedProxies) -> Self {
-        let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
-        let air = empty_air(room, inits, None);
+        let air = empty_air(room, None);
         let mirror = Mirror::new(Arc::clone(&air), stand_in(&air));
         let (listed, filled) = (mirror.listed(), mirror.filled());
         let following = Following::start(
@@ -157,8 +156,9 @@ impl Worker {
 
 /// The hold loop at its place on the clock; silence before the loop was told.
 fn stand_in(air: &Arc<Air>) -> StandIn {
-    let (hold, silence) = (air.hold(), Silence::new());
-    Box::new(move |index| {
+    let layouts = Channels::ALL.map(|channels| (air.hold(channels), Silence::new(channels)));
+    Box::new(move |channels, index| {
+        let (hold, silence) = &layouts[channels.index()];
         let hold = hold.borrow().clone();
         hold.as_ref()
             .and_then(|hold| package::renumber(hold.at(index)?, index))

@@ -289,7 +289,8 @@ impl<P: Port> Shard<P> {
                 listener.heard_ms = self.now_ms;
                 listener.is_ending = span.last;
                 let is_late = is_late && !seat.is_rushed();
-                let bytes = self.spans.of(key, &seat.window, self.air.headers());
+                let headers = self.air.headers_of(&seat.on_air);
+                let bytes = self.spans.of(key, &seat.window, headers);
                 self.slots[place as usize] = Slot::Listening(listener);
                 self.tally.sent(bytes.len(), span.parts, missed, is_late);
                 return self.send(place, &bytes, span.last);
@@ -329,7 +330,8 @@ impl<P: Port> Shard<P> {
             span,
             first: true,
         };
-        let bytes = self.spans.of(key, &seat.window, self.air.headers());
+        let headers = self.air.headers_of(&seat.on_air);
+        let bytes = self.spans.of(key, &seat.window, headers);
         self.slots[place as usize] = Slot::Listening(Listener {
             cursor,
             seat: index,

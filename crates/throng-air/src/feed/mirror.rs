@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use throng_core::rendition::Channels;
 use throng_core::slug::Slug;
 use throng_core::timeline::{PART_DURATION_MS, PartIndex};
 use throng_core::window::{OutOfOrder, Part, Window};
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 
 use super::hold::HoldParts;
 use super::message::{Down, Hello, Here};
-use crate::air::{Air, Headers};
+use crate::air::Air;
 use crate::metric;
 use crate::on_air::{Facts, OnAir};
 use crate::past::{KeptElsewhere, Recorded};
@@ -38,8 +39,8 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 /// Who is no farther behind than this has caught up: waiting costs listeners less than more of the hold loop would.
 const CAUGHT_UP_PARTS: u64 = 2;
 
-/// Makes the part that stands in for a number.
-pub type StandIn = Box<dyn Fn(PartIndex) -> Part + Send + Sync>;
+/// Makes the part that stands in for a number in a space of so many channels.
+pub type StandIn = Box<dyn Fn(Channels, PartIndex) -> Part + Send + Sync>;
 
 /// Why a line is given up. The next one begins afresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -59,8 +60,8 @@ pub struct Mirror {
     spaces: BTreeMap<Slug, Mirrored>,
     /// What this line has told of so far; `None` once it has told of all.
     listing: Option<BTreeSet<Slug>>,
-    /// The parts of a hold loop that is not whole yet.
-    hold: Vec<Part>,
+    /// The parts of hold loops that are not whole yet, by [`Channels::index`].
+    hold: [Vec<Part>; 2],
     listed: watch::Sender<bool>,
     filled: watch::Sender<bool>,
 }
@@ -92,7 +93,7 @@ impl Mirror {
             stand_in,
             spaces: BTreeMap::new(),
             listing: None,
-            hold: Vec::new(),
+            hold: Default::default(),
             listed: watch::Sender::new(false),
             filled: watch::Sender::new(false),
         }
@@ -111,7 +112,7 @@ impl Mirror {
     /// Begins a new line: what we have.
     pub fn hello(&mut self) -> Hello {
         self.listing = Some(BTreeSet::new());
-        self.hold.clear();
+        self.hold = Default::default();
         let mut here = Vec::new();
         for (slug, mirrored) in &mut self.spaces {
             mirrored.filling = None;
@@ -123,12 +124,11 @@ impl Mirror {
                 });
             }
         }
-        let hold = self
-            .air
-            .hold()
-            .borrow()
-            .as_ref()
-            .map_or(0, |hold| hold.fingerprint());
+        let hold = Channels::ALL.map(|channels| {
+            let hold = self.air.hold(channels);
+            let hold = hold.borrow();
+            hold.as_ref().map_or(0, |hold| hold.fingerprint())
+        });
         Hello {
             hold,
             decision: self.air.ladder().told(),
@@ -141,12 +141,12 @@ impl Mirror {
         match message {
             Down::Beat => {}
             Down::Decided(decision) => self.air.ladder().tell(decision, now.into_std()),
-            Down::Headers { init, stream } => {
-                if *self.air.headers() != (Headers { init, stream }) {
+            Down::Headers(headers) => {
+                if *self.air.headers() != *headers {
                     return Err(MirrorError::OtherHeaders);
                 }
             }
-            Down::Hold { of, part } => self.take_hold(of, part),
+            Down::Hold { channels, of, part } => self.take_hold(channels, of, part),
             Down::Index(index) => self.air.set_index(index),
             Down::Listed => self.end_listing(),
             Down::Removed(slug) => self.remove(&slug),
@@ -256,17 +256,18 @@ impl Mirror {
         self.listed.send_replace(true);
     }
 
-    fn take_hold(&mut self, of: u32, part: Part) {
+    fn take_hold(&mut self, channels: Channels, of: u32, part: Part) {
+        let hold = &mut self.hold[channels.index()];
         if part.index == PartIndex(0) {
-            self.hold.clear();
+            hold.clear();
         }
         // A loop that begins in its middle is not taken; the next line tells it whole.
-        if part.index.0 == self.hold.len() as u64 {
-            self.hold.push(part);
+        if part.index.0 == hold.len() as u64 {
+            hold.push(part);
         }
-        if self.hold.len() == of as usize {
-            self.air
-                .set_hold(HoldParts::new(std::mem::take(&mut self.hold)));
+        if hold.len() == of as usize {
+            let whole = HoldParts::new(std::mem::take(hold));
+            self.air.set_hold(channels, whole);
         }
     }
 }
@@ -365,8 +366,9 @@ impl Mirrored {
             );
         }
         let from = next.0.max(until.0.saturating_sub(STAND_INS_AT_ONCE));
+        let channels = self.on_air.channels();
         let parts: Vec<_> = (from..until.0)
-            .map(|index| Arc::new(make(PartIndex(index))))
+            .map(|index| Arc::new(make(channels, PartIndex(index))))
             .collect();
         metrics::counter!(metric::STAND_INS).increment(parts.len() as u64);
         self.on_air.change_window(|window| {

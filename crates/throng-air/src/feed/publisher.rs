@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use throng_core::rendition::Channels;
 use throng_core::slug::Slug;
 use throng_core::timeline::PartIndex;
 use throng_core::window::{Part, Window};
@@ -105,11 +106,10 @@ struct Following {
 impl Publisher {
     async fn run(mut self, hello: Hello) -> Result<(), Lost> {
         self.line.send(Bytes::from_static(&GREETING)).await?;
-        let headers = self.air.headers().clone();
-        let (init, stream) = (headers.init, headers.stream);
-        self.line.tell(&Down::Headers { init, stream }).await?;
+        let headers = Box::new(self.air.headers().clone());
+        self.line.tell(&Down::Headers(headers)).await?;
         let (mut spaces, mut index) = (self.air.spaces(), self.air.watch_index());
-        let mut hold = self.air.hold();
+        let [mut hold, mut wide_hold] = Channels::ALL.map(|channels| self.air.hold(channels));
         self.air.ladder().learn(hello.decision);
         let mut here: BTreeMap<Slug, Here> = hello
             .here
@@ -121,14 +121,18 @@ impl Publisher {
         self.tell_index(&mut index).await?;
         self.line.tell(&Down::Listed).await?;
         self.tell_decision().await?;
-        self.tell_hold(&mut hold, hello.hold).await?;
+        let [known, wide_known] = hello.hold;
+        self.tell_hold(Channels::Mono, &mut hold, known).await?;
+        self.tell_hold(Channels::Stereo, &mut wide_hold, wide_known)
+            .await?;
         let (mut beat, mut closed) = (interval(BEAT_EVERY), self.air.closed());
         // A sender lives as long as the Air that is held here, so that `changed` fails for none of them.
         loop {
             tokio::select! {
                 _ = spaces.changed() => self.tell_spaces(&mut spaces, &mut here).await?,
                 _ = index.changed() => self.tell_index(&mut index).await?,
-                _ = hold.changed() => self.tell_hold(&mut hold, 0).await?,
+                _ = hold.changed() => self.tell_hold(Channels::Mono, &mut hold, 0).await?,
+                _ = wide_hold.changed() => self.tell_hold(Channels::Stereo, &mut wide_hold, 0).await?,
                 _ = beat.tick() => self.beat().await?,
                 Some(Ok(ended)) = self.followers.join_next() => ended?,
                 () = over(&mut closed) => return Ok(()),
@@ -235,6 +239,7 @@ impl Publisher {
     /// Tells the hold loop to who has another.
     async fn tell_hold(
         &self,
+        channels: Channels,
         hold: &mut watch::Receiver<Option<Arc<HoldParts>>>,
         known: u64,
     ) -> Result<(), Lost> {
@@ -247,7 +252,7 @@ impl Publisher {
         let of = u32::try_from(hold.parts().len()).expect("a loop has few parts");
         for part in hold.parts() {
             let part = part.clone();
-            self.line.tell(&Down::Hold { of, part }).await?;
+            self.line.tell(&Down::Hold { channels, of, part }).await?;
         }
         Ok(())
     }

@@ -198,14 +198,11 @@ mod tests {
     use crate::on_air::tests::on_air;
 
     async fn ask(on_air: &Arc<OnAir>, held: &Semaphore, name: &str) -> Response {
-        let headers = Headers {
-            init: Default::default(),
-            stream: Default::default(),
-        };
         let ask = Name::parse(name)
             .unwrap()
             .ask("_HLS_msn=0", Rung::default())
             .unwrap();
+        let headers = Headers::default();
         answer(Arc::clone(on_air), &headers, held, ask, Player::Chosen(1)).await
     }
 

@@ -2,7 +2,7 @@
 
 use throng_air::feed::hold::HoldParts;
 use throng_air::space_file::SpaceFile;
-use throng_core::rendition::Rendition;
+use throng_core::rendition::{Channels, Rendition};
 use throng_core::space::State;
 
 use crate::house::{Front, House, cmaf, part};
@@ -16,7 +16,9 @@ async fn house(front: Front) -> (House, String) {
     let house = House::start_on(front, State::Live, 40).await;
     assert_eq!(house.get("hold.mp4").await.status, 503, "it is being made");
     let parts = (0..PARTS).map(|index| (*part(index, PADDING)).clone());
-    house.air.set_hold(HoldParts::new(parts.collect()));
+    house
+        .air
+        .set_hold(Channels::Mono, HoldParts::new(parts.collect()));
     let spaces = " ".repeat(PADDING);
     let chunks = (0..PARTS).map(|index| cmaf(Rendition::A32, index..index + 1) + &spaces);
     let whole = format!("init a32;{}", chunks.collect::<String>());
@@ -61,7 +63,7 @@ async fn who_has_the_hold_music_is_not_sent_it_again_until_it_changes() {
         assert_eq!((known.status, known.body.len()), (304, 0), "{front:?}");
         assert_kept(&known);
         let other = vec![(*part(7, 0)).clone()];
-        house.air.set_hold(HoldParts::new(other));
+        house.air.set_hold(Channels::Mono, HoldParts::new(other));
         let changed = house.fetch("GET", "hold.mp4", &tags).await;
         assert_eq!(changed.text(), "init a32;<a32 7>", "{front:?}");
         assert_ne!(changed.header("etag"), etag);

@@ -164,7 +164,7 @@ impl House {
             not_found: page("not here"),
             files: PageFile::ALL.map(|file| page(&format!("{file:?}"))),
         };
-        let air = Air::new(headers, pages, page("the list"));
+        let air = Air::new([headers.clone(), headers], pages, page("the list"));
         air.add(space.slug.as_str(), Arc::clone(&on_air));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

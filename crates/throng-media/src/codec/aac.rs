@@ -2,40 +2,34 @@
 
 use bytes::Bytes;
 use syom::{EncodeOptions, Encoder};
+use throng_core::rendition::Channels;
 
+use super::planes::left_right;
 use super::{AAC_FRAME_LEN, AacEncode, AacFrame, CodecError};
 
-/// Encodes mono AAC-LC.
+/// Encodes AAC-LC of one channel or two.
 pub struct AacEncoder {
     inner: Encoder,
+    channels: Channels,
 }
 
 impl AacEncoder {
     /// An encoder at the beginning of its stream, with the bit rate in bits per second.
-    pub fn new(bit_rate: u32) -> Self {
+    pub fn new(channels: Channels, bit_rate: u32) -> Self {
         let bit_rate = bit_rate.clamp(MIN_BIT_RATE, MAX_BIT_RATE);
         let options = EncodeOptions::raw()
             .with_bitrate_bps(bit_rate)
             .with_band_refine(bit_rate >= REFINING_PAYS_FROM_BIT_RATE);
-        let inner = Encoder::new(SAMPLE_RATE_HZ, 1, &options)
-            .expect("48 kHz mono is a legal configuration");
-        Self { inner }
+        let inner = Encoder::new(SAMPLE_RATE_HZ, channels.count().into(), &options)
+            .expect("48 kHz of one channel or two is a legal configuration");
+        Self { inner, channels }
     }
-}
 
-impl AacEncode for AacEncoder {
-    fn encode(&mut self, samples: &AacFrame) -> Result<Bytes, CodecError> {
-        // The crate refuses, and then for good, what is not in [-1, 1].
-        let bounded = samples.map(|sample| {
-            if sample.is_nan() {
-                0.0
-            } else {
-                sample.clamp(-1.0, 1.0)
-            }
-        });
+    /// The access unit that is ready after these samples of each channel.
+    fn feed(&mut self, planes: &[&[f32]]) -> Result<Bytes, CodecError> {
         let mut unit = Bytes::new();
         self.inner
-            .feed(&[&bounded], |frame| {
+            .feed(planes, |frame| {
                 unit = Bytes::copy_from_slice(frame.payload);
                 Ok(())
             })
@@ -43,6 +37,37 @@ impl AacEncode for AacEncoder {
             // After a refusal the crate wants to be started anew; the next unit then begins from silence.
             .inspect_err(|_| drop(self.inner.reset()))?;
         Ok(unit)
+    }
+}
+
+/// The crate refuses, and then for good, what is not in [-1, 1].
+fn bounded(sample: f32) -> f32 {
+    if sample.is_nan() {
+        0.0
+    } else {
+        sample.clamp(-1.0, 1.0)
+    }
+}
+
+impl AacEncode for AacEncoder {
+    fn encode(&mut self, samples: &AacFrame) -> Result<Bytes, CodecError> {
+        let plane = samples.map(bounded);
+        match self.channels {
+            Channels::Mono => self.feed(&[&plane]),
+            Channels::Stereo => self.feed(&[&plane, &plane]),
+        }
+    }
+
+    fn encode_wide(&mut self, mid: &AacFrame, side: &AacFrame) -> Result<Bytes, CodecError> {
+        if !self.channels.is_stereo() {
+            return self.encode(mid);
+        }
+        let (mut left, mut right) = ([0.0; AAC_FRAME_LEN], [0.0; AAC_FRAME_LEN]);
+        let planes = left.iter_mut().zip(&mut right);
+        for ((left, right), (l, r)) in planes.zip(left_right(mid, side)) {
+            (*left, *right) = (bounded(l), bounded(r));
+        }
+        self.feed(&[&left, &right])
     }
 
     fn delay_samples(&self) -> usize {

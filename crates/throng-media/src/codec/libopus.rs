@@ -8,42 +8,38 @@ use std::ptr::NonNull;
 
 use bytes::Bytes;
 use opusic_sys as sys;
+use throng_core::rendition::Channels;
 
 use super::{
     CONCEALED_STEP_SAMPLES, CodecError, Content, LongFrame, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES,
-    OpusDecode, OpusEncode, OpusSettings, RateControl, admit, tame,
+    OpusDecode, OpusEncode, OpusSettings, RateControl, admit,
 };
+use crate::codec::planes::{Decoded, left_right};
 use crate::{FRAME_LEN, Frame};
 
 const SAMPLE_RATE_HZ: i32 = 48_000;
 
-/// Decodes to mono.
+/// Decodes to one channel or two, whatever a packet has.
 #[derive(Debug)]
 pub struct Decoder {
     inner: NonNull<sys::OpusDecoder>,
-    pcm: Box<[f32]>,
+    decoded: Decoded,
 }
 
 // SAFETY: the C state is owned by this value alone and holds no reference to the thread that made it.
 unsafe impl Send for Decoder {}
 
-impl Default for Decoder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Decoder {
     /// A decoder that has heard nothing yet.
-    pub fn new() -> Self {
-        let mut error = 0;
+    pub fn new(channels: Channels) -> Self {
+        let (mut error, count) = (0, channels.count().into());
         // SAFETY: `error` outlives the call.
-        let inner = unsafe { sys::opus_decoder_create(SAMPLE_RATE_HZ, 1, &raw mut error) };
+        let inner = unsafe { sys::opus_decoder_create(SAMPLE_RATE_HZ, count, &raw mut error) };
         let inner = NonNull::new(inner)
-            .expect("48 kHz mono is a legal configuration and memory does not run out");
+            .expect("48 kHz of one channel or two is legal and memory does not run out");
         Self {
             inner,
-            pcm: vec![0.0; MAX_PACKET_SAMPLES].into_boxed_slice(),
+            decoded: Decoded::new(channels),
         }
     }
 
@@ -54,21 +50,20 @@ impl Decoder {
         } else {
             packet.as_ptr()
         };
-        let capacity = capacity.min(self.pcm.len());
-        // SAFETY: `data` is null or points to as many bytes as stated; `pcm` holds at least `capacity` mono samples.
+        let capacity = capacity.min(MAX_PACKET_SAMPLES);
+        let room = self.decoded.room(capacity);
+        // SAFETY: `data` is null or points to as many bytes as stated; `room` holds `capacity` samples of each channel.
         let samples = unsafe {
             sys::opus_decode_float(
                 self.inner.as_ptr(),
                 data,
                 c_len(packet.len()),
-                self.pcm.as_mut_ptr(),
+                room.as_mut_ptr(),
                 c_len(capacity),
                 fec.into(),
             )
         };
-        let samples = usize::try_from(samples).map_err(|_| CodecError::Malformed)?;
-        tame(&mut self.pcm[..samples]);
-        Ok(samples)
+        usize::try_from(samples).map_err(|_| CodecError::Malformed)
     }
 }
 
@@ -76,21 +71,24 @@ impl OpusDecode for Decoder {
     fn decode(&mut self, packet: &[u8]) -> Result<&[f32], CodecError> {
         admit(packet)?;
         let samples = self.run(packet, MAX_PACKET_SAMPLES, false)?;
-        Ok(&self.pcm[..samples])
+        Ok(self.decoded.take(samples, samples))
     }
 
     fn recover(&mut self, following: &[u8]) -> Result<&[f32], CodecError> {
         admit(following)?;
         let samples = self.run(following, FRAME_LEN, true)?;
-        Ok(&self.pcm[..samples])
+        Ok(self.decoded.take(samples, samples))
     }
 
     fn conceal(&mut self, samples: usize) -> &[f32] {
         let samples = samples.min(MAX_PACKET_SAMPLES);
         let whole = samples - samples % CONCEALED_STEP_SAMPLES;
         let done = self.run(&[], whole, false).unwrap_or(0);
-        self.pcm[done..samples].fill(0.0);
-        &self.pcm[..samples]
+        self.decoded.take(done, samples)
+    }
+
+    fn side(&self) -> Option<&[f32]> {
+        self.decoded.side()
     }
 }
 
@@ -101,10 +99,11 @@ impl Drop for Decoder {
     }
 }
 
-/// Encodes mono.
+/// Encodes one channel or two.
 #[derive(Debug)]
 pub struct Encoder {
     inner: NonNull<sys::OpusEncoder>,
+    channels: Channels,
     packet: [u8; MAX_ENCODED_BYTES],
 }
 
@@ -118,14 +117,16 @@ impl Encoder {
             Content::Mixed => sys::OPUS_APPLICATION_AUDIO,
             Content::Speech => sys::OPUS_APPLICATION_VOIP,
         };
-        let mut error = 0;
+        let (mut error, channels) = (0, settings.channels);
+        let count = channels.count().into();
         // SAFETY: `error` outlives the call.
         let inner =
-            unsafe { sys::opus_encoder_create(SAMPLE_RATE_HZ, 1, application, &raw mut error) };
+            unsafe { sys::opus_encoder_create(SAMPLE_RATE_HZ, count, application, &raw mut error) };
         let inner = NonNull::new(inner)
-            .expect("48 kHz mono is a legal configuration and memory does not run out");
+            .expect("48 kHz of one channel or two is legal and memory does not run out");
         let mut encoder = Self {
             inner,
+            channels,
             packet: [0; MAX_ENCODED_BYTES],
         };
         encoder.set(
@@ -163,13 +164,24 @@ impl Encoder {
 }
 
 impl Encoder {
-    fn encode_samples(&mut self, samples: &[f32]) -> Result<Bytes, CodecError> {
-        // SAFETY: as many mono samples and bytes are there as stated.
+    fn encode_mid(&mut self, mid: &[f32]) -> Result<Bytes, CodecError> {
+        match self.channels {
+            Channels::Mono => self.encode_samples(mid, mid.len()),
+            Channels::Stereo => {
+                let both: Vec<f32> = mid.iter().flat_map(|&sample| [sample, sample]).collect();
+                self.encode_samples(&both, mid.len())
+            }
+        }
+    }
+
+    fn encode_samples(&mut self, pcm: &[f32], samples: usize) -> Result<Bytes, CodecError> {
+        assert_eq!(pcm.len(), samples * usize::from(self.channels.count()));
+        // SAFETY: as many samples of each channel, and bytes, are there as stated.
         let bytes = unsafe {
             sys::opus_encode_float(
                 self.inner.as_ptr(),
-                samples.as_ptr(),
-                c_len(samples.len()),
+                pcm.as_ptr(),
+                c_len(samples),
                 self.packet.as_mut_ptr(),
                 c_len(MAX_ENCODED_BYTES),
             )
@@ -181,11 +193,22 @@ impl Encoder {
 
 impl OpusEncode for Encoder {
     fn encode(&mut self, frame: &Frame) -> Result<Bytes, CodecError> {
-        self.encode_samples(frame)
+        self.encode_mid(frame)
+    }
+
+    fn encode_wide(&mut self, mid: &Frame, side: &Frame) -> Result<Bytes, CodecError> {
+        if !self.channels.is_stereo() {
+            return self.encode_mid(mid);
+        }
+        let mut both = [0.0; 2 * FRAME_LEN];
+        for (pair, (left, right)) in both.chunks_exact_mut(2).zip(left_right(mid, side)) {
+            pair.copy_from_slice(&[left, right]);
+        }
+        self.encode_samples(&both, FRAME_LEN)
     }
 
     fn encode_long(&mut self, frames: &LongFrame) -> Result<Bytes, CodecError> {
-        self.encode_samples(frames)
+        self.encode_mid(frames)
     }
 
     fn lookahead_samples(&self) -> usize {

@@ -4,36 +4,32 @@
 
 use bytes::Bytes;
 use opus_pure::Application;
+use throng_core::rendition::Channels;
 
 use super::{
     CONCEALED_STEP_SAMPLES, CodecError, Content, LongFrame, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES,
-    OpusDecode, OpusEncode, OpusSettings, RateControl, admit, tame,
+    OpusDecode, OpusEncode, OpusSettings, RateControl, admit,
 };
+use crate::codec::planes::{Decoded, left_right};
 use crate::{FRAME_LEN, Frame};
 
 const SAMPLE_RATE_HZ: i32 = 48_000;
 
-/// Decodes to mono.
+/// Decodes to one channel or two, whatever a packet has.
 #[derive(Debug)]
 pub struct Decoder {
     inner: opus_pure::OpusDecoder,
-    pcm: Box<[f32]>,
-}
-
-impl Default for Decoder {
-    fn default() -> Self {
-        Self::new()
-    }
+    decoded: Decoded,
 }
 
 impl Decoder {
     /// A decoder that has heard nothing yet.
-    pub fn new() -> Self {
-        let inner = opus_pure::OpusDecoder::new(SAMPLE_RATE_HZ, 1)
-            .expect("48 kHz mono is a legal configuration");
+    pub fn new(channels: Channels) -> Self {
+        let inner = opus_pure::OpusDecoder::new(SAMPLE_RATE_HZ, channels.count().into())
+            .expect("48 kHz of one channel or two is a legal configuration");
         Self {
             inner,
-            pcm: vec![0.0; MAX_PACKET_SAMPLES].into_boxed_slice(),
+            decoded: Decoded::new(channels),
         }
     }
 }
@@ -43,39 +39,45 @@ impl OpusDecode for Decoder {
         admit(packet)?;
         let samples = self
             .inner
-            .decode(packet, MAX_PACKET_SAMPLES, &mut self.pcm)
+            .decode(
+                packet,
+                MAX_PACKET_SAMPLES,
+                self.decoded.room(MAX_PACKET_SAMPLES),
+            )
             .map_err(|_| CodecError::Malformed)?;
-        tame(&mut self.pcm[..samples]);
-        Ok(&self.pcm[..samples])
+        Ok(self.decoded.take(samples, samples))
     }
 
     fn recover(&mut self, following: &[u8]) -> Result<&[f32], CodecError> {
         admit(following)?;
         self.inner
-            .decode_fec(following, FRAME_LEN, &mut self.pcm[..FRAME_LEN])
+            .decode_fec(following, FRAME_LEN, self.decoded.room(FRAME_LEN))
             .map_err(|_| CodecError::Malformed)?;
-        tame(&mut self.pcm[..FRAME_LEN]);
-        Ok(&self.pcm[..FRAME_LEN])
+        Ok(self.decoded.take(FRAME_LEN, FRAME_LEN))
     }
 
     fn conceal(&mut self, samples: usize) -> &[f32] {
-        let pcm = &mut self.pcm[..samples.min(MAX_PACKET_SAMPLES)];
+        let samples = samples.min(MAX_PACKET_SAMPLES);
         // The crate panics on lengths that Opus does not know.
-        let whole = pcm.len() - pcm.len() % CONCEALED_STEP_SAMPLES;
+        let whole = samples - samples % CONCEALED_STEP_SAMPLES;
         let done = if whole > 0 {
-            self.inner.decode(&[], whole, pcm).unwrap_or(0)
+            let room = self.decoded.room(whole);
+            self.inner.decode(&[], whole, room).unwrap_or(0)
         } else {
             0
         };
-        pcm[done..].fill(0.0);
-        tame(pcm);
-        pcm
+        self.decoded.take(done, samples)
+    }
+
+    fn side(&self) -> Option<&[f32]> {
+        self.decoded.side()
     }
 }
 
-/// Encodes mono.
+/// Encodes one channel or two.
 pub struct Encoder {
     inner: opus_pure::OpusEncoder,
+    channels: Channels,
     packet: [u8; MAX_ENCODED_BYTES],
 }
 
@@ -86,8 +88,10 @@ impl Encoder {
             Content::Mixed => Application::Audio,
             Content::Speech => Application::Voip,
         };
-        let mut inner = opus_pure::OpusEncoder::new(SAMPLE_RATE_HZ, 1, application)
-            .expect("48 kHz mono is a legal configuration");
+        let channels = settings.channels;
+        let count = channels.count().into();
+        let mut inner = opus_pure::OpusEncoder::new(SAMPLE_RATE_HZ, count, application)
+            .expect("48 kHz of one channel or two is a legal configuration");
         inner.bitrate_bps = settings.bit_rate.min(MAX_BIT_RATE).cast_signed();
         inner.complexity = settings.complexity.min(10).into();
         inner.use_inband_fec = settings.in_band_fec;
@@ -100,16 +104,27 @@ impl Encoder {
         };
         Self {
             inner,
+            channels,
             packet: [0; MAX_ENCODED_BYTES],
         }
     }
 }
 
 impl Encoder {
-    fn encode_samples(&mut self, samples: &[f32]) -> Result<Bytes, CodecError> {
+    fn encode_mid(&mut self, mid: &[f32]) -> Result<Bytes, CodecError> {
+        match self.channels {
+            Channels::Mono => self.encode_samples(mid, mid.len()),
+            Channels::Stereo => {
+                let both: Vec<f32> = mid.iter().flat_map(|&sample| [sample, sample]).collect();
+                self.encode_samples(&both, mid.len())
+            }
+        }
+    }
+
+    fn encode_samples(&mut self, pcm: &[f32], samples: usize) -> Result<Bytes, CodecError> {
         let bytes = self
             .inner
-            .encode(samples, samples.len(), &mut self.packet)
+            .encode(pcm, samples, &mut self.packet)
             .map_err(|_| CodecError::Encoder)?;
         Ok(Bytes::copy_from_slice(&self.packet[..bytes]))
     }
@@ -117,11 +132,22 @@ impl Encoder {
 
 impl OpusEncode for Encoder {
     fn encode(&mut self, frame: &Frame) -> Result<Bytes, CodecError> {
-        self.encode_samples(frame)
+        self.encode_mid(frame)
+    }
+
+    fn encode_wide(&mut self, mid: &Frame, side: &Frame) -> Result<Bytes, CodecError> {
+        if !self.channels.is_stereo() {
+            return self.encode_mid(mid);
+        }
+        let mut both = [0.0; 2 * FRAME_LEN];
+        for (pair, (left, right)) in both.chunks_exact_mut(2).zip(left_right(mid, side)) {
+            pair.copy_from_slice(&[left, right]);
+        }
+        self.encode_samples(&both, FRAME_LEN)
     }
 
     fn encode_long(&mut self, frames: &LongFrame) -> Result<Bytes, CodecError> {
-        self.encode_samples(frames)
+        self.encode_mid(frames)
     }
 
     fn lookahead_samples(&self) -> usize {

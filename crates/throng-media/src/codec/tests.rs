@@ -126,7 +126,7 @@ fn what_no_decoder_needs_to_see_is_refused() {
 #[test]
 fn aac_decodes_after_its_stated_delay() {
     let sound = speech(5, 96_000);
-    let mut encoder = aac_encoder(64_000);
+    let mut encoder = aac_encoder(Channels::Mono, 64_000);
     let mut adts = Vec::new();
     for samples in sound.as_chunks().0 {
         adts.extend(syom::wrap_adts_au(&encoder.encode(samples).unwrap(), 48_000, 1).unwrap());
@@ -201,7 +201,7 @@ proptest! {
             *sample = f32::from_bits(bits);
         }
         let mut opus = opus_encoder(OpusSettings::conversation());
-        let mut aac = aac_encoder(32_000);
+        let mut aac = aac_encoder(Channels::Mono, 32_000);
         let mut samples = [0.0; AAC_FRAME_LEN];
         samples[..FRAME_LEN].copy_from_slice(&frame);
         for _ in 0..3 {
@@ -257,8 +257,8 @@ mod against_libopus {
             let ours = packets(&mut pure::Encoder::new(settings), &sound);
             let theirs = packets(&mut libopus::Encoder::new(settings), &sound);
             for packets in [ours, theirs] {
-                let a = decoded(&mut pure::Decoder::new(), &packets);
-                let b = decoded(&mut libopus::Decoder::new(), &packets);
+                let a = decoded(&mut pure::Decoder::new(Channels::Mono), &packets);
+                let b = decoded(&mut libopus::Decoder::new(Channels::Mono), &packets);
                 let snr = snr_db(&b, &a);
                 assert!(snr > 80.0, "{snr:.1} dB at {settings:?}");
             }
@@ -290,8 +290,8 @@ mod against_libopus {
         /// Which packets are Opus at all is settled by their framing (RFC 6716, section 3.4), not by their sound.
         #[test]
         fn both_refuse_and_accept_the_same_packets(packet in vec(any::<u8>(), 0..120)) {
-            let ours = pure::Decoder::new().decode(&packet).map(<[f32]>::len);
-            let theirs = libopus::Decoder::new().decode(&packet).map(<[f32]>::len);
+            let ours = pure::Decoder::new(Channels::Mono).decode(&packet).map(<[f32]>::len);
+            let theirs = libopus::Decoder::new(Channels::Mono).decode(&packet).map(<[f32]>::len);
             prop_assert_eq!(ours, theirs);
         }
     }

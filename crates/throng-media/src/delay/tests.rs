@@ -10,7 +10,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use super::*;
-use crate::FRAME_LEN;
+use crate::{FRAME_LEN, SILENCE};
 
 /// The first frame of the stage that may be heard.
 const LIVE: u64 = 100;
@@ -71,8 +71,9 @@ impl Stage {
             } else {
                 mark(self.number)
             };
-            let heard = self.line.tick(self.number, &said, || [BRIDGE; FRAME_LEN]);
-            self.heard.push((self.number, heard));
+            let bridge = || [BRIDGE; FRAME_LEN];
+            let heard = self.line.tick(self.number, said.into(), bridge);
+            self.heard.push((self.number, heard.mid));
             self.number += 1;
         }
         self
@@ -101,6 +102,30 @@ fn without_a_delay_the_stage_passes_as_it_is() {
         assert_eq!(*frame, expected);
     }
     assert_eq!(stage.line.dump(), 0, "nothing is held");
+}
+
+#[test]
+fn two_channels_are_held_together_and_the_bridge_is_in_both_ears() {
+    let mut line = DelayLine::new(100);
+    line.go_live(0, 100);
+    let said = |number| WideFrame::new(mark(number), mark(number + 7));
+    for number in 0..200 {
+        let heard = line.tick(number, said(number), || [BRIDGE; FRAME_LEN]);
+        match number.checked_sub(100) {
+            Some(before) => assert_eq!(heard, said(before)),
+            None => assert!(heard.is_silent()),
+        }
+    }
+    line.dump();
+    for number in 200..260 {
+        let heard = line.tick(number, said(number), || [BRIDGE; FRAME_LEN]);
+        let is_over = number > 200;
+        assert_eq!(
+            heard.side.is_none(),
+            is_over,
+            "{number}: nothing of what was said"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::array;
 
 use bytes::{Buf, BufMut, Bytes};
-use throng_core::rendition::{RENDITION_COUNT, Rendition};
+use throng_core::rendition::{Channels, RENDITION_COUNT, Rendition};
 use throng_core::timeline::{FRAMES_PER_PART, PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
 use throng_core::window::Part;
 
@@ -27,11 +27,11 @@ pub struct LoopEncoder {
 
 impl LoopEncoder {
     /// Begins with the first part of the loop.
-    pub fn new(sound: &HoldLoop) -> Self {
+    pub fn new(channels: Channels, sound: &HoldLoop) -> Self {
         let parts = parts_of(sound);
         let mut encoder = Self {
             sound: sound.clone(),
-            renderer: Renderer::new(PartIndex(0), &[]),
+            renderer: Renderer::new(channels, PartIndex(0), &[]),
             next_frame: (parts - LEAD_IN_PARTS) * FRAMES_PER_PART,
             parts_left: parts,
         };
@@ -49,7 +49,8 @@ impl LoopEncoder {
 
     fn encode_part(&mut self) -> LoopPart {
         loop {
-            let rendered = self.renderer.push(&self.sound.frame(self.next_frame));
+            let frame = self.sound.frame(self.next_frame);
+            let rendered = self.renderer.push(&frame.into());
             self.next_frame += 1;
             if let Some(part) = rendered.part {
                 return LoopPart::of(&part);
@@ -137,10 +138,10 @@ impl EncodedLoop {
         self.parts.len() as u64
     }
 
-    /// The loop as a file, to be read back by [`EncodedLoop::from_bytes`] for the same sound.
-    pub fn to_bytes(&self, sound: &HoldLoop) -> Vec<u8> {
+    /// The loop as a file, to be read back by [`EncodedLoop::from_bytes`] for the same channels and sound.
+    pub fn to_bytes(&self, channels: Channels, sound: &HoldLoop) -> Vec<u8> {
         let mut bytes = Vec::new();
-        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(magic(channels));
         bytes.put_u64(sound.fingerprint());
         for part in &self.parts {
             part.write(&mut bytes);
@@ -150,8 +151,13 @@ impl EncodedLoop {
 
     /// Reads what [`EncodedLoop::to_bytes`] wrote, if it is the encoding of this very sound. Whoever keeps the file
     /// guards it against rot (the packets themselves carry no checksum); anything that does not read is refused.
-    pub fn from_bytes(mut bytes: Bytes, sound: &HoldLoop) -> Result<Self, EncodedLoopError> {
-        if bytes.len() < MAGIC.len() + 8 || bytes.split_to(MAGIC.len()) != MAGIC[..] {
+    pub fn from_bytes(
+        channels: Channels,
+        mut bytes: Bytes,
+        sound: &HoldLoop,
+    ) -> Result<Self, EncodedLoopError> {
+        let magic = magic(channels);
+        if bytes.len() < magic.len() + 8 || bytes.split_to(magic.len()) != magic[..] {
             return Err(EncodedLoopError::ForeignFormat);
         }
         if bytes.get_u64() != sound.fingerprint() {
@@ -200,7 +206,12 @@ fn read_packet(bytes: &mut Bytes) -> Result<Bytes, EncodedLoopError> {
 const LEAD_IN_PARTS: u64 = PARTS_PER_SEGMENT;
 
 /// Name and version of the file format, renditions and encoder settings included: change it with any of them.
-const MAGIC: &[u8; 8] = b"THRHOLD1";
+const fn magic(channels: Channels) -> &'static [u8; 8] {
+    match channels {
+        Channels::Mono => b"THRHOLD1",
+        Channels::Stereo => b"THRHOLW1",
+    }
+}
 
 const _: () = assert!(
     LONGEST_FILE_SAMPLES as u64 / PART_SAMPLES / PARTS_PER_SEGMENT < 256,
@@ -230,7 +241,7 @@ mod tests {
             (tone(220.0) + tone(277.2) + tone(329.6)) * (1.2 + tone(0.7))
         };
         let sound = HoldLoop::from_pcm((0..200_000).map(chord).collect()).unwrap();
-        let mut encoder = LoopEncoder::new(&sound);
+        let mut encoder = LoopEncoder::new(Channels::Mono, &sound);
         let parts = std::iter::from_fn(|| encoder.next_part()).collect();
         (sound, EncodedLoop::new(parts))
     });
@@ -291,26 +302,26 @@ mod tests {
     #[test]
     fn an_encoded_loop_is_read_back_for_its_own_sound_only() {
         let (sound, encoded) = &*SHORT;
-        let bytes = Bytes::from(encoded.to_bytes(sound));
+        let bytes = Bytes::from(encoded.to_bytes(Channels::Mono, sound));
         assert_eq!(
-            EncodedLoop::from_bytes(bytes.clone(), sound).as_ref(),
+            EncodedLoop::from_bytes(Channels::Mono, bytes.clone(), sound).as_ref(),
             Ok(encoded)
         );
         let other =
             HoldLoop::from_pcm((0..200_000).map(|at| (at % 100) as f32 / 100.0).collect()).unwrap();
         assert_eq!(
-            EncodedLoop::from_bytes(bytes.clone(), &other),
+            EncodedLoop::from_bytes(Channels::Mono, bytes.clone(), &other),
             Err(EncodedLoopError::OtherSound)
         );
         for len in (0..bytes.len()).step_by(1_009) {
             assert!(
-                EncodedLoop::from_bytes(bytes.slice(..len), sound).is_err(),
+                EncodedLoop::from_bytes(Channels::Mono, bytes.slice(..len), sound).is_err(),
                 "cut to {len} bytes"
             );
         }
         let longer = [&bytes[..], &[0]].concat();
         assert_eq!(
-            EncodedLoop::from_bytes(longer.into(), sound),
+            EncodedLoop::from_bytes(Channels::Mono, longer.into(), sound),
             Err(EncodedLoopError::Damaged)
         );
     }
@@ -320,12 +331,12 @@ mod tests {
         #[test]
         fn bytes_from_anywhere_never_panic(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20)) {
             let (sound, encoded) = &*SHORT;
-            let mut bytes = encoded.to_bytes(sound);
+            let mut bytes = encoded.to_bytes(Channels::Mono, sound);
             for (place, value) in flips {
                 let place = place.index(bytes.len());
                 bytes[place] = value;
             }
-            if let Ok(read) = EncodedLoop::from_bytes(bytes.into(), sound) {
+            if let Ok(read) = EncodedLoop::from_bytes(Channels::Mono, bytes.into(), sound) {
                 prop_assert_eq!(read.part(PartIndex(7)).index, PartIndex(7));
             }
         }

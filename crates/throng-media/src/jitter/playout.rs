@@ -68,10 +68,10 @@ impl<D: OpusDecode> JitterBuffer<D> {
         };
         self.ticks_since_change = 0;
         if excess > 0 {
-            stretch::shrink(self.voice.pcm_mut(), repeat.period);
+            self.voice.shrink(repeat.period);
             self.counters.shrunk_samples += repeat.period as u64;
         } else {
-            stretch::stretch(self.voice.pcm_mut(), repeat.period);
+            self.voice.stretch(repeat.period);
             self.counters.stretched_samples += repeat.period as u64;
         }
     }
@@ -228,7 +228,7 @@ impl<D: OpusDecode> JitterBuffer<D> {
     /// Where time may be taken out or put in: anywhere in a pause. Speech is changed not too often, and the farther off the
     /// delay, the less alike the parts that are joined must be.
     fn joint(&mut self, off: i64) -> Option<Repeat> {
-        let pcm = self.voice.pcm_mut();
+        let pcm = self.voice.pcm();
         if stretch::is_silent(pcm) {
             return Some(SILENT_REPEAT);
         }

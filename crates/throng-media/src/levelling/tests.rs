@@ -8,9 +8,9 @@
 use ebur128::{EbuR128, Mode};
 
 use super::*;
+use crate::FRAME_LEN;
 use crate::codec::signal::{frames, speech};
 use crate::limiter::Limiter;
-use crate::{FRAME_LEN, SILENCE};
 
 const SECOND: usize = 48_000;
 
@@ -58,9 +58,10 @@ fn noise(seconds: usize, dbfs: f32) -> Vec<f32> {
 
 fn levelled_by(leveller: &mut Leveller, sound: &[f32]) -> Vec<f32> {
     let mut out = Vec::with_capacity(sound.len());
-    for mut frame in frames(sound) {
+    for frame in frames(sound) {
+        let mut frame = frame.into();
         leveller.level(&mut frame);
-        out.extend(frame);
+        out.extend(frame.mid);
     }
     out
 }
@@ -171,15 +172,15 @@ fn switched_off_it_goes_back_without_a_jump_and_then_changes_no_bit() {
     assert!(leveller.gain_db() > 6.0);
     let mut before = leveller.gain_db();
     for _ in 0..200 {
-        leveller.pass(&mut [0.1; FRAME_LEN]);
+        leveller.pass(&mut [0.1; FRAME_LEN].into());
         assert!(before - leveller.gain_db() <= 0.11);
         before = leveller.gain_db();
     }
     let sound = frames(&voice(19, 1, -28.0));
     for frame in sound {
-        let mut passed = frame;
+        let mut passed = frame.into();
         leveller.pass(&mut passed);
-        assert_eq!(passed.to_vec(), frame.to_vec());
+        assert_eq!(passed, frame.into());
     }
 }
 
@@ -187,10 +188,10 @@ fn switched_off_it_goes_back_without_a_jump_and_then_changes_no_bit() {
 fn what_is_no_number_is_forgotten() {
     let mut leveller = Leveller::default();
     for bad in [f32::NAN, f32::INFINITY, f32::MAX] {
-        leveller.level(&mut [bad; FRAME_LEN]);
+        leveller.level(&mut [bad; FRAME_LEN].into());
     }
     for _ in 0..100 {
-        leveller.level(&mut SILENCE.clone());
+        leveller.level(&mut WideFrame::SILENCE.clone());
     }
     let out = levelled_by(&mut leveller, &voice(21, 30, -24.0));
     let end = loudness(&out[15 * SECOND..]);
@@ -207,4 +208,22 @@ fn loudness_is_that_of_ebu_r_128() {
     }
     let ours = talk.of_talk().unwrap();
     assert!((ours - loudness(&sound)).abs() < 0.1, "{ours}");
+}
+
+#[test]
+fn in_stereo_a_voice_comes_to_the_target_as_both_ears_hear_it() {
+    let mut leveller = Leveller::of(Channels::Stereo);
+    let mut pairs = Vec::new();
+    for frame in frames(&voice(23, 20, -28.0)) {
+        // To the left, with a third of it in the other ear.
+        let mut frame = WideFrame::new(frame, frame.map(|sample| sample * 0.5));
+        leveller.level(&mut frame);
+        let side = frame.side.unwrap_or_else(|| Box::new(SILENCE));
+        let ears = frame.mid.iter().zip(side.iter());
+        pairs.extend(ears.flat_map(|(mid, side)| [mid + side, mid - side]));
+    }
+    let mut meter = EbuR128::new(2, 48_000, Mode::I).unwrap();
+    meter.add_frames_f32(&pairs[2 * 10 * SECOND..]).unwrap();
+    let end = meter.loudness_global().unwrap() as f32;
+    assert!((end - TARGET_LUFS).abs() < 1.0, "{end}");
 }

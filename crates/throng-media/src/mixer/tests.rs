@@ -85,7 +85,7 @@ impl Stage {
             self.mixer.push(speaker.seat, now, &packet);
         }
         let mixed = self.mixer.tick(now);
-        self.mix.extend(mixed.stage);
+        self.mix.extend(mixed.stage.mid);
         assert_eq!(
             mixed.returns.len(),
             self.speakers.len() + hosts,
@@ -328,8 +328,8 @@ fn who_leaves_or_is_replaced_fades_within_a_frame() {
             } else {
                 stage.mixer.leave(SeatId(0));
             }
-            let fading = stage.mixer.tick(Duration::from_secs(1)).stage;
-            let after = stage.mixer.tick(Duration::from_millis(1_020)).stage;
+            let fading = stage.mixer.tick(Duration::from_secs(1)).stage.mid;
+            let after = stage.mixer.tick(Duration::from_millis(1_020)).stage.mid;
             assert!(after.iter().all(|&sample| sample == 0.0));
             stage.mix.extend(fading);
             stage.mix.extend(after);
@@ -352,7 +352,7 @@ fn steepest(sound: &[f32]) -> f32 {
 fn a_gain_is_heard_by_all_but_the_speaker_and_the_programme_stays_within_full_scale() {
     for (gain_db, factor) in [(-20.0, 0.1), (-6.0, 0.501), (0.0, 1.0), (12.0, 3.981)] {
         let mut stage = Stage::of(&[300.0, 410.0]);
-        let mut programme = crate::programme::Programme::resume_live(0);
+        let mut programme = crate::programme::Programme::resume_live(Channels::Mono, 0);
         let mut loudest = 0.0_f32;
         for frame in 0..150 {
             if frame == 75 {
@@ -360,8 +360,8 @@ fn a_gain_is_heard_by_all_but_the_speaker_and_the_programme_stays_within_full_sc
                 stage.mixer.set_gain(SeatId(1), gain_db);
             }
             stage.tick(|_| true);
-            let mixed = stage.mix[stage.mix.len() - FRAME_LEN..].try_into().unwrap();
-            for sample in programme.tick(&mixed) {
+            let mixed: Frame = stage.mix[stage.mix.len() - FRAME_LEN..].try_into().unwrap();
+            for sample in programme.tick(mixed.into()).mid {
                 loudest = loudest.max(sample.abs());
             }
         }
@@ -445,6 +445,78 @@ fn who_sends_packets_of_60_ms_hears_such_packets_and_hears_the_others() {
     assert!((tone - 0.2).abs() < 0.02, "{tone}");
 }
 
+/// What a stage of so many channels hears of a seat that sends a tone in the left ear alone, and of one that sends the same in
+/// both; and what a third hears of them.
+fn left_and_middle(channels: Channels) -> (Vec<WideFrame>, Vec<f32>) {
+    let mut mixer = Mixer::of(channels);
+    let mut encoders = [Channels::Stereo, Channels::Mono]
+        .map(|channels| opus_encoder(OpusSettings::conversation().of(channels)));
+    for seat in 0..3 {
+        mixer.join(SeatId(seat)).unwrap();
+    }
+    let (mut decoder, mut stage, mut heard) = (opus_decoder(), Vec::new(), Vec::new());
+    for frame in 0..150_u64 {
+        let now = Duration::from_millis(frame * 20);
+        let tone = |hertz: f32| {
+            move |i: usize| {
+                let at = (frame * 960 + i as u64) % 48_000;
+                (at as f32 / 48_000.0 * hertz * TAU).sin() * 0.2
+            }
+        };
+        let left: Frame = std::array::from_fn(tone(410.0));
+        let half = left.map(|sample| sample / 2.0);
+        let packets = [
+            encoders[0].encode_wide(&half, &half).unwrap(),
+            encoders[1]
+                .encode(&std::array::from_fn(tone(930.0)))
+                .unwrap(),
+        ];
+        for (seat, bytes) in (0..).zip(packets) {
+            let packet = SpeakerPacket {
+                sequence: frame as u16,
+                timestamp: frame as u32 * 960,
+                kind: PacketKind::Opus,
+                bytes,
+            };
+            mixer.push(SeatId(seat), now, &packet);
+        }
+        let mixed = mixer.tick(now);
+        heard.extend_from_slice(decoder.decode(&mixed.returns[2].packet).unwrap());
+        stage.push(mixed.stage);
+    }
+    (stage, heard)
+}
+
+#[test]
+fn in_stereo_a_seat_is_heard_where_it_sends_and_who_sends_one_channel_is_in_the_middle() {
+    let (stage, heard) = left_and_middle(Channels::Stereo);
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    for frame in &stage[100..] {
+        let side = frame.side.as_deref().expect("somebody sends two channels");
+        left.extend(frame.mid.iter().zip(side).map(|(mid, side)| mid + side));
+        right.extend(frame.mid.iter().zip(side).map(|(mid, side)| mid - side));
+    }
+    assert!((amplitude(&left, 410.0) - 0.2).abs() < 0.03);
+    assert!(amplitude(&right, 410.0) < 0.02);
+    for ear in [&left, &right] {
+        assert!((amplitude(ear, 930.0) - 0.2).abs() < 0.03);
+    }
+    let returned = &heard[heard.len() - 48_000..];
+    assert!(
+        (amplitude(returned, 410.0) - 0.1).abs() < 0.02,
+        "returns have one channel"
+    );
+    assert!((amplitude(returned, 930.0) - 0.2).abs() < 0.03);
+}
+
+#[test]
+fn in_mono_two_channels_are_one() {
+    let (stage, _) = left_and_middle(Channels::Mono);
+    assert!(stage.iter().all(|frame| frame.side.is_none()));
+    let mix: Vec<f32> = stage[100..].iter().flat_map(|frame| frame.mid).collect();
+    assert!((amplitude(&mix, 410.0) - 0.1).abs() < 0.02);
+}
+
 #[test]
 fn a_mixer_may_live_on_a_thread_of_its_own() {
     const fn sent<T: Send>() {}
@@ -454,8 +526,7 @@ fn a_mixer_may_live_on_a_thread_of_its_own() {
 #[test]
 fn an_empty_stage_is_silence_for_nobody() {
     let mixed = Mixer::new().tick(Duration::ZERO);
-    assert_eq!((mixed.stage, mixed.returns.len()), (SILENCE, 0));
-    assert_eq!(mixed.stage.len(), FRAME_LEN);
+    assert_eq!((mixed.stage, mixed.returns.len()), (WideFrame::SILENCE, 0));
 }
 
 /// A host with a tone of his own, who talks to the stage off air.

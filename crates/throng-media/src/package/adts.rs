@@ -7,14 +7,24 @@ pub(super) fn frames(units: &[Bytes]) -> Bytes {
     let payload: usize = units.iter().map(Bytes::len).sum();
     let mut out = Vec::with_capacity(units.len() * HEADER_BYTES + payload);
     for unit in units {
-        out.put_slice(&header(HEADER_BYTES + unit.len()));
+        out.put_slice(&header(channels_of(unit), HEADER_BYTES + unit.len()));
         out.put_slice(unit);
     }
     out.into()
 }
 
-/// MPEG-4, AAC-LC, 48 kHz, one channel, variable rate (fullness all ones), no checksum, one unit.
-fn header(frame_bytes: usize) -> [u8; HEADER_BYTES] {
+/// How many channels an access unit has, by the three bits with which it begins: a single channel or a pair (ISO/IEC
+/// 14496-3, table 4.85).
+fn channels_of(unit: &[u8]) -> u8 {
+    const PAIR: u8 = 1;
+    match unit.first() {
+        Some(first) if first >> 5 == PAIR => 2,
+        _ => 1,
+    }
+}
+
+/// MPEG-4, AAC-LC, 48 kHz, one channel or two, variable rate (fullness all ones), no checksum, one unit.
+fn header(channels: u8, frame_bytes: usize) -> [u8; HEADER_BYTES] {
     let length = u16::try_from(frame_bytes)
         .expect("an access unit is bounded far below the 13 bits of its length");
     let [high, low] = (length << 3).to_be_bytes();
@@ -22,7 +32,7 @@ fn header(frame_bytes: usize) -> [u8; HEADER_BYTES] {
         0xFF,
         0xF1,
         0x4C,
-        0x40 | high >> 6,
+        channels << 6 | high >> 6,
         high << 2 | low >> 6,
         low << 2 | 0x1F,
         0xFC,

@@ -73,9 +73,11 @@ fn a_chunk_says_its_number_its_time_and_its_samples() {
 
 #[test]
 fn the_initialisation_describes_the_track_and_promises_no_delay() {
-    for rendition in Rendition::ALL {
+    let both = Rendition::ALL.map(|rendition| Channels::ALL.map(|channels| (rendition, channels)));
+    for (rendition, channels) in both.into_iter().flatten() {
         for duration in [None, Some(345_600_000_000)] {
-            let [Any::Ftyp(ftyp), Any::Moov(moov)] = boxes(&init(rendition, duration)) else {
+            let init = init(rendition, channels, duration);
+            let [Any::Ftyp(ftyp), Any::Moov(moov)] = boxes(&init) else {
                 panic!("an initialisation is ftyp and moov");
             };
             assert!(ftyp.compatible_brands.contains(&b"cmfc".into()));
@@ -94,12 +96,12 @@ fn the_initialisation_describes_the_track_and_promises_no_delay() {
                 u64::from(trak.mdia.mdhd.timescale),
                 throng_core::timeline::SAMPLE_RATE_HZ
             );
-            entry_describes(rendition, &trak.mdia.minf.stbl.stsd.codecs[0]);
+            entry_describes(rendition, channels, &trak.mdia.minf.stbl.stsd.codecs[0]);
         }
     }
 }
 
-fn entry_describes(rendition: Rendition, entry: &mp4_atom::Codec) {
+fn entry_describes(rendition: Rendition, channels: Channels, entry: &mp4_atom::Codec) {
     let audio = match entry {
         mp4_atom::Codec::Opus(opus) => {
             assert_eq!(rendition.codec(), Codec::Opus);
@@ -109,7 +111,7 @@ fn entry_describes(rendition: Rendition, entry: &mp4_atom::Codec) {
                     opus.dops.output_gain,
                     opus.dops.output_channel_count
                 ),
-                (0, 0, 1)
+                (0, 0, channels.count())
             );
             assert_eq!(opus.dops.input_sample_rate, 48_000);
             &opus.audio
@@ -124,7 +126,7 @@ fn entry_describes(rendition: Rendition, entry: &mp4_atom::Codec) {
             let specific = config.dec_specific.as_ref().unwrap();
             assert_eq!(
                 (specific.profile, specific.freq_index, specific.chan_conf),
-                (2, 3, 1)
+                (2, 3, channels.count())
             );
             &mp4a.audio
         }
@@ -132,16 +134,18 @@ fn entry_describes(rendition: Rendition, entry: &mp4_atom::Codec) {
     };
     assert_eq!(
         (audio.channel_count, audio.sample_rate.integer()),
-        (1, 48_000)
+        (channels.count().into(), 48_000)
     );
 }
 
 #[test]
 fn the_described_aac_is_the_encoded_aac() {
-    assert_eq!(
-        aac_encoder(64_000).audio_specific_config(),
-        init::AUDIO_SPECIFIC_CONFIG
-    );
+    for channels in Channels::ALL {
+        assert_eq!(
+            aac_encoder(channels, 64_000).audio_specific_config(),
+            init::audio_specific_config(channels)
+        );
+    }
 }
 
 #[test]
@@ -181,7 +185,7 @@ fn an_index_that_does_not_fit_its_fields_is_refused() {
 #[test]
 fn webm_is_joined_at_any_cluster() {
     let packets = some_packets(Codec::Opus);
-    let mut bytes = stream_header(Rendition::O24).to_vec();
+    let mut bytes = stream_header(Rendition::O24, Channels::Mono).to_vec();
     for index in [LATE, LATE.next()] {
         bytes.extend(package(Rendition::O24, index, &packets).stream);
     }
@@ -203,12 +207,18 @@ fn webm_is_joined_at_any_cluster() {
 
 #[test]
 fn opus_in_webm_announces_no_delay() {
-    let header = stream_header(Rendition::O48);
-    let holds = |needle: &[u8]| header.windows(needle.len()).any(|window| window == needle);
-    // RFC 7845, section 5.1, and Matroska's CodecDelay 0 and SeekPreRoll 80,000,000 ns.
-    assert!(holds(b"OpusHead\x01\x01\0\0\x80\xBB\0\0\0\0\0"));
-    assert!(holds(&[0x56, 0xAA, 0x81, 0]));
-    assert!(holds(&[0x56, 0xBB, 0x84, 0x04, 0xC4, 0xB4, 0x00]));
+    for (channels, head) in [
+        (Channels::Mono, b"OpusHead\x01\x01\0\0\x80\xBB\0\0\0\0\0"),
+        (Channels::Stereo, b"OpusHead\x01\x02\0\0\x80\xBB\0\0\0\0\0"),
+    ] {
+        let header = stream_header(Rendition::O48, channels);
+        let holds = |needle: &[u8]| header.windows(needle.len()).any(|window| window == needle);
+        // RFC 7845, section 5.1, and Matroska's CodecDelay 0 and SeekPreRoll 80,000,000 ns.
+        assert!(holds(head));
+        assert!(holds(&[0x56, 0xAA, 0x81, 0]));
+        assert!(holds(&[0x56, 0xBB, 0x84, 0x04, 0xC4, 0xB4, 0x00]));
+        assert!(holds(&[0x9F, 0x81, channels.count()]));
+    }
 }
 
 #[test]
@@ -221,7 +231,7 @@ fn adts_frames_follow_each_other_by_their_lengths() {
             usize::from(rest[3] & 3) << 11 | usize::from(rest[4]) << 3 | usize::from(rest[5]) >> 5;
         assert_eq!(rest.split_to(length)[7..], **unit);
     }
-    assert!(rest.is_empty() && stream_header(Rendition::A64).is_empty());
+    assert!(rest.is_empty() && stream_header(Rendition::A64, Channels::Mono).is_empty());
 }
 
 #[test]
@@ -287,4 +297,4 @@ proptest! {
     }
 }
 
-const RENDITIONS: usize = throng_core::rendition::RENDITION_COUNT;
+const RENDITIONS: usize = RENDITION_COUNT;

@@ -1,10 +1,11 @@
 //! `WebM` with Opus: an endless segment of clusters, one for each part, that can be joined at any of them.
 
 use bytes::{BufMut, Bytes};
+use throng_core::rendition::Channels;
 use throng_core::timeline::{FRAME_SAMPLES, PartIndex, SAMPLE_RATE_HZ};
 
 /// Everything before the first cluster: EBML header, segment of unknown size, its description, the track.
-pub(super) fn header() -> Bytes {
+pub(super) fn header(channels: Channels) -> Bytes {
     let mut out = Vec::with_capacity(TYPICAL_HEADER_BYTES);
     put_element(&mut out, ID_EBML, |out| {
         put_uint(out, ID_EBML_VERSION, 1);
@@ -23,12 +24,12 @@ pub(super) fn header() -> Bytes {
         put_element(out, ID_WRITING_APP, |out| out.put_slice(b"Throng"));
     });
     put_element(&mut out, ID_TRACKS, |out| {
-        put_element(out, ID_TRACK_ENTRY, put_track);
+        put_element(out, ID_TRACK_ENTRY, |out| put_track(out, channels));
     });
     out.into()
 }
 
-fn put_track(out: &mut Vec<u8>) {
+fn put_track(out: &mut Vec<u8>, channels: Channels) {
     put_uint(out, ID_TRACK_NUMBER, TRACK.into());
     put_uint(out, ID_TRACK_UID, TRACK.into());
     put_uint(out, ID_TRACK_TYPE, TRACK_TYPE_AUDIO);
@@ -40,19 +41,19 @@ fn put_track(out: &mut Vec<u8>) {
         FRAME_MS as u64 * NANOSECONDS_PER_MS,
     );
     put_element(out, ID_CODEC, |out| out.put_slice(b"A_OPUS"));
-    put_element(out, ID_CODEC_PRIVATE, put_opus_head);
+    put_element(out, ID_CODEC_PRIVATE, |out| put_opus_head(out, channels));
     put_uint(out, ID_CODEC_DELAY, 0);
     put_uint(out, ID_SEEK_PRE_ROLL, SEEK_PRE_ROLL_MS * NANOSECONDS_PER_MS);
     put_element(out, ID_AUDIO, |out| {
         put_element(out, ID_SAMPLING_FREQUENCY, |out| out.put_f64(48_000.0));
-        put_uint(out, ID_CHANNELS, 1);
+        put_uint(out, ID_CHANNELS, channels.count().into());
     });
 }
 
-/// RFC 7845, section 5.1: version 1, one channel, pre-skip 0, 48 kHz, no gain, mapping family 0.
-fn put_opus_head(out: &mut Vec<u8>) {
+/// RFC 7845, section 5.1: version 1, one channel or two, pre-skip 0, 48 kHz, no gain, mapping family 0.
+fn put_opus_head(out: &mut Vec<u8>, channels: Channels) {
     out.put_slice(b"OpusHead");
-    out.put_slice(&[1, 1]);
+    out.put_slice(&[1, channels.count()]);
     out.put_u16_le(0);
     out.put_u32_le(48_000);
     out.put_u16_le(0);

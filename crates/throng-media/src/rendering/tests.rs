@@ -15,17 +15,17 @@ use throng_core::rendition::Codec;
 use super::*;
 use crate::FRAME_LEN;
 use crate::codec::signal::{frames, hisses, lag, snr_db, speech, vowels};
-use crate::codec::{OpusDecode, opus_decoder};
+use crate::codec::{OpusDecode, opus_decoder, opus_decoder_of};
 use crate::package::packets;
 
 const FRAMES: usize = 16;
 const PART_LEN: usize = FRAMES * FRAME_LEN;
 
 fn rendered(first: PartIndex, preroll: &[Frame], programme: &[Frame]) -> Vec<Part> {
-    let mut renderer = Renderer::new(first, preroll);
+    let mut renderer = Renderer::new(Channels::Mono, first, preroll);
     let mut parts: Vec<Part> = programme
         .iter()
-        .filter_map(|frame| renderer.push(frame).part)
+        .filter_map(|&frame| renderer.push(&frame.into()).part)
         .collect();
     parts.extend(renderer.finish());
     parts
@@ -182,8 +182,9 @@ fn every_rendition_keeps_its_bit_rate() {
 #[test]
 fn o48_packets_come_singly_before_their_part() {
     let frames = frames(&speech(6, 2 * PART_LEN));
-    let mut renderer = Renderer::new(PartIndex(3), &[]);
-    let rendered: Vec<Rendered> = frames.iter().map(|frame| renderer.push(frame)).collect();
+    let mut renderer = Renderer::new(Channels::Mono, PartIndex(3), &[]);
+    let rendered = frames.iter().map(|&frame| renderer.push(&frame.into()));
+    let rendered: Vec<Rendered> = rendered.collect();
     let singly: Vec<(u64, Bytes)> = rendered
         .iter()
         .filter_map(|each| each.o48_packet.clone())
@@ -202,7 +203,7 @@ fn o48_packets_come_singly_before_their_part() {
 
 #[test]
 fn silence_is_silent_wherever_it_is_put() {
-    let silence = Silence::new();
+    let silence = Silence::new(Channels::Mono);
     let before = rendered(PartIndex(40), &[], &frames(&speech(7, 2 * PART_LEN)));
     let lost: Vec<Part> = (42..45)
         .map(|number| silence.part(PartIndex(number)))
@@ -224,7 +225,77 @@ fn what_stands_in_for_a_refused_frame_is_decodable() {
         opus_decoder().decode(&lane::LOST_PACKET).unwrap().len(),
         FRAME_LEN
     );
-    let units = vec![Bytes::from_static(&lane::SILENT_UNIT); 15];
-    let adts = package(Rendition::A32, PartIndex(0), &units).stream;
-    assert_eq!(decoded_adts(adts.to_vec()), vec![0.0; PART_LEN]);
+    for channels in Channels::ALL {
+        let units = vec![Bytes::from_static(lane::silent_unit(channels)); 15];
+        let adts = package(Rendition::A32, PartIndex(0), &units).stream;
+        let samples = PART_LEN * usize::from(channels.count());
+        assert_eq!(decoded_adts(adts.to_vec()), vec![0.0; samples]);
+    }
+}
+
+/// Left and right of a rendition, from its first part on.
+fn heard_wide(rendition: Rendition, parts: &[Part]) -> (Vec<f32>, Vec<f32>) {
+    let interleaved: Vec<f32> = match rendition.codec() {
+        Codec::Aac => heard(rendition, parts),
+        Codec::Opus => {
+            let mut decoder = opus_decoder_of(Channels::Stereo);
+            let packets = parts
+                .iter()
+                .flat_map(|part| packets(&part.packaged(rendition).cmaf).unwrap());
+            let decoded = packets.flat_map(|packet| {
+                let mid = decoder.decode(&packet).unwrap().to_vec();
+                let side = decoder.side().unwrap().to_vec();
+                mid.into_iter().zip(side)
+            });
+            decoded
+                .flat_map(|(mid, side)| [mid + side, mid - side])
+                .collect()
+        }
+    };
+    interleaved
+        .chunks_exact(2)
+        .map(|pair| (pair[0], pair[1]))
+        .unzip()
+}
+
+#[test]
+fn in_stereo_the_best_renditions_carry_left_and_right_and_the_others_the_middle_in_both_ears() {
+    let (left, right) = (speech(11, 5 * PART_LEN), vowels(12, 5 * PART_LEN));
+    let pairs = || left.iter().zip(&right);
+    let mid: Vec<f32> = pairs().map(|(l, r)| f32::midpoint(*l, *r)).collect();
+    let side: Vec<f32> = pairs().map(|(l, r)| (l - r) / 2.0).collect();
+    let mut renderer = Renderer::new(Channels::Stereo, PartIndex(7), &[]);
+    let sound = frames(&mid).into_iter().zip(frames(&side));
+    let mut parts: Vec<Part> = sound
+        .filter_map(|(mid, side)| renderer.push(&WideFrame::new(mid, side)).part)
+        .collect();
+    parts.extend(renderer.finish());
+    assert_eq!(parts.len(), 5);
+    for rendition in Rendition::ALL {
+        let (heard_left, heard_right) = heard_wide(rendition, &parts);
+        assert_eq!(heard_left.len(), left.len(), "{rendition}");
+        let settled = PART_LEN..5 * PART_LEN;
+        let likeness =
+            |said: &[f32], heard: &[f32]| snr_db(&said[settled.clone()], &heard[settled.clone()]);
+        if rendition.carries_side() {
+            for (said, heard) in [(&left, &heard_left), (&right, &heard_right)] {
+                assert!(likeness(said, heard) > 3.0, "{rendition}");
+            }
+            assert!(likeness(&left, &heard_right) < 0.5, "{rendition}");
+        } else {
+            assert!(likeness(&heard_left, &heard_right) > 60.0, "{rendition}");
+            assert!(likeness(&mid, &heard_left) > 1.0, "{rendition}");
+        }
+    }
+}
+
+#[test]
+fn silence_in_stereo_is_silent_in_both_ears() {
+    let silence = Silence::new(Channels::Stereo);
+    let parts: Vec<Part> = (4..7).map(|part| silence.part(PartIndex(part))).collect();
+    for rendition in Rendition::ALL {
+        let (left, right) = heard_wide(rendition, &parts);
+        assert_eq!(left.len(), 3 * PART_LEN, "{rendition}");
+        assert!(left.iter().chain(&right).all(|sample| sample.abs() < 1e-3));
+    }
 }

@@ -5,14 +5,14 @@
 //! bytes, and the encoder begins anew at his next word.
 
 use bytes::Bytes;
-use throng_core::rendition::Rendition;
+use throng_core::rendition::{Channels, Rendition};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 
 use super::lane::Lane;
 use super::{LAG_FRAMES, Silence};
 use crate::limiter::LATENCY_SAMPLES;
 use crate::package::package;
-use crate::{FRAME_LEN, Frame, SILENCE};
+use crate::{FRAME_LEN, Frame, SILENCE, WideFrame};
 
 /// The best there is for listeners is good enough for an editor's ear.
 pub const TRACK_RENDITION: Rendition = Rendition::O48;
@@ -20,10 +20,15 @@ pub const TRACK_RENDITION: Rendition = Rendition::O48;
 /// Frames of silence before an encoder that begins.
 const PRIMING_FRAMES: usize = 1;
 
+type Late = [f32; LATENCY_SAMPLES];
+
 /// Renders one speaker's track.
 pub struct Track {
     /// What is heard with the next frame: the programme's limiter is later by this than the stage, and so is a track.
-    late: [f32; LATENCY_SAMPLES],
+    late: Late,
+    /// The same of the side.
+    late_side: Late,
+    channels: Channels,
     /// While there is more than silence to be encoded.
     lane: Option<Lane>,
     /// Frames of the part that is being filled, 0 to 15.
@@ -36,9 +41,11 @@ pub struct Track {
 
 impl Track {
     /// A track from a place on; what was before was silence.
-    pub fn new(first: PartIndex) -> Self {
+    pub fn new(channels: Channels, first: PartIndex) -> Self {
         Self {
             late: [0.0; LATENCY_SAMPLES],
+            late_side: [0.0; LATENCY_SAMPLES],
+            channels,
             lane: None,
             frames: 0,
             silent: 0,
@@ -52,9 +59,9 @@ impl Track {
     }
 
     /// Takes the next frame of the speaker; gives the CMAF chunk of a part that is complete.
-    pub fn push(&mut self, sent: &Frame, silence: &Silence) -> Option<Bytes> {
+    pub fn push(&mut self, sent: &WideFrame, silence: &Silence) -> Option<Bytes> {
         let frame = self.delay(sent);
-        let is_silent = frame.iter().all(|&sample| sample == 0.0);
+        let is_silent = frame.is_silent();
         self.silent = if is_silent { self.silent + 1 } else { 0 };
         if self.lane.is_none() && !is_silent {
             self.lane = Some(self.begin());
@@ -64,7 +71,7 @@ impl Track {
             let is_whole = self.frames == 0;
             return is_whole.then(|| silence.chunk(TRACK_RENDITION, self.take_place()));
         };
-        lane.push(&frame);
+        lane.push(&frame.mid, frame.side.as_deref());
         if !lane.has_part() {
             return None;
         }
@@ -79,13 +86,13 @@ impl Track {
     /// Completes the last part whose frames were all pushed, if it is not out yet.
     pub fn finish(mut self, silence: &Silence) -> Option<Bytes> {
         self.lane.as_ref()?;
-        (0..LAG_FRAMES).find_map(|_| self.push(&SILENCE, silence))
+        (0..LAG_FRAMES).find_map(|_| self.push(&WideFrame::SILENCE, silence))
     }
 
     fn begin(&self) -> Lane {
-        let mut lane = Lane::new(TRACK_RENDITION, PRIMING_FRAMES);
+        let mut lane = Lane::new(TRACK_RENDITION, self.channels, PRIMING_FRAMES);
         for _ in 0..PRIMING_FRAMES as u64 + self.frames {
-            lane.push(&SILENCE);
+            lane.push(&SILENCE, None);
         }
         lane
     }
@@ -96,14 +103,22 @@ impl Track {
         place
     }
 
-    fn delay(&mut self, sent: &Frame) -> Frame {
-        let mut frame = SILENCE;
-        frame[..LATENCY_SAMPLES].copy_from_slice(&self.late);
-        frame[LATENCY_SAMPLES..].copy_from_slice(&sent[..FRAME_LEN - LATENCY_SAMPLES]);
-        self.late
-            .copy_from_slice(&sent[FRAME_LEN - LATENCY_SAMPLES..]);
-        frame
+    fn delay(&mut self, sent: &WideFrame) -> WideFrame {
+        let side = sent.side.as_deref().unwrap_or(&SILENCE);
+        WideFrame::new(
+            delayed(&mut self.late, &sent.mid),
+            delayed(&mut self.late_side, side),
+        )
     }
+}
+
+fn delayed(late: &mut Late, sent: &Frame) -> Frame {
+    let mut frame = SILENCE;
+    let (now, next) = sent.split_at(FRAME_LEN - LATENCY_SAMPLES);
+    frame[..LATENCY_SAMPLES].copy_from_slice(late);
+    frame[LATENCY_SAMPLES..].copy_from_slice(now);
+    late.copy_from_slice(next);
+    frame
 }
 
 #[cfg(test)]
@@ -117,11 +132,11 @@ mod tests {
 
     /// The places of the parts, and what a player makes of them.
     fn rendered(sent: &[Frame]) -> (Vec<u64>, Vec<f32>, usize) {
-        let silence = Silence::new();
-        let mut track = Track::new(PartIndex(0));
+        let silence = Silence::new(Channels::Mono);
+        let mut track = Track::new(Channels::Mono, PartIndex(0));
         let mut chunks: Vec<_> = sent
             .iter()
-            .filter_map(|frame| track.push(frame, &silence))
+            .filter_map(|&frame| track.push(&frame.into(), &silence))
             .collect();
         chunks.extend(track.finish(&silence));
         let mut decoder = opus_decoder();

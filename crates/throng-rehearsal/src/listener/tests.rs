@@ -1,7 +1,7 @@
 //! A listener against a server of text: what he asks, what he counts, when he comes back.
 
 use bytes::Bytes;
-use throng_core::rendition::Rendition;
+use throng_core::rendition::{Channels, Rendition};
 use throng_core::timeline::PartIndex;
 use throng_media::package::{init, package, stream_header};
 
@@ -80,7 +80,7 @@ impl World {
         self.take(
             b"HTTP/1.1 200 OK\r\nContent-Type: audio/mp4\r\nTransfer-Encoding: chunked\r\n\r\n",
         );
-        self.chunk(&init(Rendition::O48, None));
+        self.chunk(&init(Rendition::O48, Channels::Mono, None));
     }
 
     fn chunk(&mut self, bytes: &[u8]) -> Act {
@@ -158,7 +158,7 @@ fn a_lost_connection_comes_back_for_sound_alone_and_its_burst_is_not_counted_twi
     assert!(world.ask().starts_with("/s/a/live.mp4?l="));
     world.take(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mp4\r\nTransfer-Encoding: chunked\r\n\r\n");
     let again: Vec<u8> = (2..15).flat_map(|number| part(number).to_vec()).collect();
-    world.chunk(&[&init(Rendition::O48, None)[..], &again].concat());
+    world.chunk(&[&init(Rendition::O48, Channels::Mono, None)[..], &again].concat());
     assert_eq!(world.tally.delivered_samples, 15 * 15_360);
     assert_eq!(world.counts(), (1, 1, 0, 0));
     world.with(|listener, scene| listener.leave(scene.now_us, scene.tally));
@@ -251,7 +251,7 @@ fn plain_players_get_what_the_answer_says_it_is() {
     assert!(world.ask().starts_with("/s/a/live."));
     world.take(b"HTTP/1.0 200 OK\r\nContent-Type: audio/webm\r\n\r\n");
     let packets = vec![Bytes::from_static(&[8, 1, 2, 3]); 16];
-    let mut bytes = stream_header(Rendition::O48).to_vec();
+    let mut bytes = stream_header(Rendition::O48, Channels::Mono).to_vec();
     for number in 5..9 {
         bytes.extend(package(Rendition::O48, PartIndex(number), &packets).stream);
     }
@@ -291,7 +291,7 @@ fn low_latency_hls_goes_from_playlist_to_part_and_waits_for_the_next() {
         "/s/a/hls/o48/init.mp4"
     );
     assert_eq!(
-        world.answer("video/mp4", &init(Rendition::O48, None)),
+        world.answer("video/mp4", &init(Rendition::O48, Channels::Mono, None)),
         "/s/a/hls/o48/3.2.m4s"
     );
     assert_eq!(world.counts(), (0, 0, 0, 0));
@@ -403,7 +403,7 @@ fn who_is_given_a_ticket_waits_as_told_and_goes_in_with_it_when_his_turn_comes()
         "{out}"
     );
     world.take(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mp4\r\nTransfer-Encoding: chunked\r\n\r\n");
-    world.chunk(&[&init(Rendition::O48, None)[..], &part(0)].concat());
+    world.chunk(&[&init(Rendition::O48, Channels::Mono, None)[..], &part(0)].concat());
     assert_eq!((world.tally.queued, world.counts()), (1, (1, 1, 0, 0)));
     assert!(
         world.tally.join_us.max() < 1_000_000,

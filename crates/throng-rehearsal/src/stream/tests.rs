@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use throng_core::rendition::{Codec, Rendition};
+use throng_core::rendition::{Channels, Codec, Rendition};
 use throng_core::timeline::{PART_SAMPLES, PartIndex};
 use throng_media::package::{init, package, stream_header};
 
@@ -26,8 +26,8 @@ fn packets(codec: Codec, salt: u8) -> Vec<Bytes> {
 /// A stream of some parts in a container.
 fn stream(media: Media, rendition: Rendition, parts: &[u64]) -> Vec<u8> {
     let mut bytes = match media {
-        Media::Mp4 => init(rendition, None).to_vec(),
-        _ => stream_header(rendition).to_vec(),
+        Media::Mp4 => init(rendition, Channels::Mono, None).to_vec(),
+        _ => stream_header(rendition, Channels::Mono).to_vec(),
     };
     for part in parts {
         let salt = u8::try_from(part % 251).unwrap();
@@ -143,7 +143,7 @@ fn a_track_goes_on_over_several_answers() {
             .feed(bytes, &mut |stretch| told.push(stretch))
             .unwrap();
     };
-    let header = init(Rendition::O48, None).len();
+    let header = init(Rendition::O48, Channels::Mono, None).len();
     feed(&stream(Media::Mp4, Rendition::O48, &[]));
     for part in [3, 4, 6] {
         feed(&stream(Media::Mp4, Rendition::O48, &[part])[header..]);

@@ -133,3 +133,17 @@ proptest! {
         let _ = narrow(&text, Protocol::Udp);
     }
 }
+
+#[test]
+fn two_channels_are_asked_for_in_the_parameters_of_opus_alone() {
+    let answer = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 63 111\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n\
+        a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n";
+    assert!(!asks_for_stereo(answer));
+    let wide = asking_for_stereo(answer);
+    assert_eq!(
+        wide,
+        answer.replace("useinbandfec=1", "useinbandfec=1;stereo=1")
+    );
+    assert!(asks_for_stereo(&wide));
+    assert!(!asks_for_stereo(&answer.replace("111/111", "stereo=1")));
+}

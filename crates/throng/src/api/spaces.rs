@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use throng_core::key::{Key, Role, SeatNumber};
+use throng_core::rendition::Channels;
 use throng_core::space::{
     Act, Actor, DELAY_SECONDS_MAX, KEEP_DAYS_MAX, MESSAGE_CHARS_MAX, SPEAKERS_MAX, SoundSetting,
     Space, TEXT_CHARS_MAX,
@@ -72,6 +73,9 @@ pub(crate) struct CreateBody {
     /// Whether each speaker's own sound is kept as a track.
     #[schemars(extend("default" = false))]
     tracks: Option<bool>,
+    /// Whether its programme has two channels: for music. For good.
+    #[schemars(extend("default" = false))]
+    stereo: Option<bool>,
 }
 
 /// How long a new link is good.
@@ -215,6 +219,7 @@ pub(crate) fn wish(body: &[u8]) -> Result<Wish, Problem> {
         expected_listeners: body.expected_listeners,
         green_room: body.green_room.unwrap_or(false),
         sound: SoundSetting {
+            channels: body.stereo.map_or(usual.channels, Channels::of),
             levelling: body.levelling.unwrap_or(usual.levelling),
             tracks: body.tracks.unwrap_or(usual.tracks),
         },

@@ -35,10 +35,13 @@ pub(super) async fn publish(
         return Err(over());
     }
     let offer = offer(&headers, &body)?;
-    let answer = handle
+    let mut answer = handle
         .publish(seat, offer)
         .await
         .map_err(|error| not_published(&error))?;
+    if handle.space().sound.channels.is_stereo() {
+        answer.sdp = throng_stage::asking_for_stereo(&answer.sdp);
+    }
     Ok(created(
         &answer,
         &format!("/s/{slug}/whip/{}", answer.session),

@@ -19,6 +19,8 @@ use super::link::resolve;
 pub struct Session {
     /// Where packets come and go.
     pub line: Line,
+    /// Whether the server hears two channels of us: it says so in its answer (RFC 7587, section 6.1).
+    pub is_stereo: bool,
     resource: Resource,
     /// How the packets got through.
     transport: Transport,
@@ -71,12 +73,14 @@ impl Door {
             door: self.clone(),
             url,
         };
+        let answer = answer.text(ANSWER_BYTES_MAX)?;
         let line = pending
-            .connect(&answer.text(ANSWER_BYTES_MAX)?)
+            .connect(&answer)
             .and_then(|line| until_connected(line, transport, udp_limit));
         match line {
             Ok(line) => Ok(Session {
                 line,
+                is_stereo: throng_stage::asks_for_stereo(&answer),
                 resource,
                 transport,
                 doubt: Doubt::default(),

@@ -1,6 +1,7 @@
 //! `throng space …`: the life of a space, from the command line, over the desk's API.
 
 mod audit;
+mod create;
 mod edit;
 mod events;
 mod programme;
@@ -12,14 +13,14 @@ mod stage;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use self::audit::Audit;
+pub use self::create::Create;
 pub use self::edit::Edit;
 pub use self::programme::{Hold, Message, ProgrammeDelay};
 pub use self::recording::{Chapter, RecordingCommand};
@@ -105,29 +106,7 @@ impl DeskArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum SpaceCommand {
     /// Announce a space; prints its links. Whoever opens the listen link hears the hold programme at once.
-    Create {
-        /// What the space is called.
-        #[arg(long)]
-        title: String,
-        /// When it is to begin, such as 2026-12-01T20:00:00Z. Doors open by themselves 15 minutes before.
-        #[arg(long, value_name = "TIME", value_parser = parse_time)]
-        at: Option<Timestamp>,
-        /// How many speaker links to make (the host's own link comes on top).
-        #[arg(long, value_name = "N")]
-        speakers: Option<u32>,
-        /// From when on the speaker links open nothing, such as 2026-12-02T00:00:00Z. Without it they never expire.
-        #[arg(long, value_name = "TIME", value_parser = parse_time)]
-        links_expire_at: Option<Timestamp>,
-        /// How many listeners you reckon with. The studio warns when the node was not rehearsed for so many.
-        #[arg(long, value_name = "N")]
-        expected_listeners: Option<NonZeroU32>,
-        /// Let speakers who come wait in the green room until you bring them on stage.
-        #[arg(long)]
-        green_room: bool,
-        /// How it sounds.
-        #[command(flatten)]
-        sound: SoundArgs,
-    },
+    Create(Create),
     /// List all spaces of the server.
     List,
     /// Show one space.
@@ -241,33 +220,7 @@ fn request(command: &SpaceCommand) -> (&'static str, String, Option<Value>) {
         ("PATCH", format!("/{}", slug.slug), Some(change))
     };
     match command {
-        SpaceCommand::Create {
-            title,
-            at,
-            speakers,
-            links_expire_at,
-            expected_listeners,
-            green_room,
-            sound,
-        } => {
-            let mut space = Map::new();
-            space.insert("title".to_owned(), json!(title));
-            let time = |at: &Option<Timestamp>| at.map(|at| json!(in_rfc3339(at)));
-            for (name, wish) in [
-                ("scheduled_at", time(at)),
-                ("speakers", speakers.map(|count| json!(count))),
-                ("speaker_links_expire_at", time(links_expire_at)),
-                (
-                    "expected_listeners",
-                    expected_listeners.map(|count| json!(count)),
-                ),
-                ("green_room", green_room.then_some(json!(true))),
-            ] {
-                space.extend(wish.map(|wish| (name.to_owned(), wish)));
-            }
-            sound.put(&mut space);
-            ("POST", String::new(), Some(Value::Object(space)))
-        }
+        SpaceCommand::Create(create) => create.request(),
         SpaceCommand::List => ("GET", String::new(), None),
         SpaceCommand::Show(slug) => ("GET", format!("/{}", slug.slug), None),
         SpaceCommand::OpenDoors(slug) => step(slug, "open-doors"),

@@ -15,7 +15,7 @@ use serde::Serialize;
 use throng_core::timeline::{FRAME_SAMPLES, SAMPLE_RATE_HZ};
 use throng_media::codec::{OpusEncode, OpusEncoder, OpusSettings, opus_encoder};
 use throng_media::jitter::{JitterBuffer, PacketKind, SpeakerPacket};
-use throng_media::{Frame, SILENCE};
+use throng_media::{Frame, SILENCE, WideFrame};
 use throng_stage::client::{ClientKind, LinkReport};
 
 use self::talk::Talk;
@@ -110,6 +110,8 @@ pub type Keep<'a> = dyn FnMut(&Frame) -> Result<(), Error> + 'a;
 /// A speaker on the way through their talk.
 struct Speaker<'a> {
     encoder: OpusEncoder,
+    /// Whether the stage hears two channels.
+    is_stereo: bool,
     narrow: Narrow,
     is_lean: bool,
     /// Until then nothing is sent.
@@ -157,7 +159,8 @@ fn speak<'a>(
     let asked = Instant::now();
     let mut session = door.enter()?;
     let mut speaker = Speaker {
-        encoder: opus_encoder(OpusSettings::conversation()),
+        encoder: encoder(session.is_stereo, false),
+        is_stereo: session.is_stereo,
         narrow: Narrow::default(),
         is_lean: false,
         hushed: Instant::now(),
@@ -222,12 +225,12 @@ impl Speaker<'_> {
     }
 
     /// Sends a frame; on a lean line, three together once the third is there.
-    fn say(&mut self, session: &mut Session, frame: &Frame) -> Result<(), Error> {
+    fn say(&mut self, session: &mut Session, frame: &WideFrame) -> Result<(), Error> {
         if Instant::now() < self.hushed {
             return Ok(());
         }
         let (packet, frames) = if self.is_lean {
-            self.waiting.extend_from_slice(frame);
+            self.waiting.extend_from_slice(&frame.mid);
             let Ok(three) = self.waiting.as_slice().try_into() else {
                 return Ok(());
             };
@@ -235,7 +238,8 @@ impl Speaker<'_> {
             self.waiting.clear();
             (packet, 3)
         } else {
-            (self.encoder.encode(frame)?, 1)
+            let side = frame.side.as_deref().unwrap_or(&SILENCE);
+            (self.encoder.encode_wide(&frame.mid, side)?, 1)
         };
         #[expect(
             clippy::cast_possible_truncation,
@@ -261,11 +265,7 @@ impl Speaker<'_> {
                 self.hushed = Instant::now() + self.narrow.queue();
             }
             self.waiting.clear();
-            self.encoder = opus_encoder(if is_lean {
-                OpusSettings::lean()
-            } else {
-                OpusSettings::conversation()
-            });
+            self.encoder = encoder(self.is_stereo, is_lean);
         }
     }
 
@@ -322,6 +322,15 @@ impl Speaker<'_> {
             ..self.report
         }
     }
+}
+
+/// The encoder for a stage that hears two channels or one, on a line that is lean or not.
+fn encoder(is_stereo: bool, is_lean: bool) -> OpusEncoder {
+    opus_encoder(match (is_stereo, is_lean) {
+        (_, true) => OpusSettings::lean(),
+        (false, false) => OpusSettings::conversation(),
+        (true, false) => OpusSettings::wide_conversation(),
+    })
 }
 
 /// How long so many frames last; exact to the millisecond.

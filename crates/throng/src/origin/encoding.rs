@@ -5,16 +5,17 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::{io, thread};
 
 use bytes::Bytes;
+use throng_core::rendition::Channels;
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 use throng_core::window::Part;
 use throng_media::rendering::Renderer;
-use throng_media::{Frame, SILENCE};
+use throng_media::{Frame, WideFrame};
 
 /// Frames that wait for the encoders, 4 s: more than the scheduler of a busy machine withholds.
 const QUEUE_FRAMES: usize = 200;
 
 enum Input {
-    Frame { number: u64, frame: Box<Frame> },
+    Frame { number: u64, frame: Box<WideFrame> },
     End(PartIndex),
 }
 
@@ -38,6 +39,7 @@ impl Encoding {
     /// Starts the thread: the first frame it is given belongs to the beginning of `first`, and `preroll` is what
     /// sounded just before.
     pub(crate) fn start(
+        channels: Channels,
         first: PartIndex,
         preroll: Vec<Frame>,
         outputs: impl Outputs,
@@ -46,7 +48,7 @@ impl Encoding {
         thread::Builder::new()
             .name("encoder".to_owned())
             .spawn(move || {
-                let renderer = Renderer::new(first, &preroll);
+                let renderer = Renderer::new(channels, first, &preroll);
                 Encoder {
                     renderer,
                     next: first.0 * FRAMES_PER_PART,
@@ -58,10 +60,10 @@ impl Encoding {
     }
 
     /// Hands a frame over; drops it where the encoders are 4 s behind (silence takes its place).
-    pub(crate) fn push(&self, number: u64, frame: &Frame) {
+    pub(crate) fn push(&self, number: u64, frame: WideFrame) {
         if let Err(TrySendError::Full(_)) = self.inputs.try_send(Input::Frame {
             number,
-            frame: Box::new(*frame),
+            frame: Box::new(frame),
         }) {
             metrics::counter!("throng_encoder_dropped_frames_total").increment(1);
         }
@@ -106,11 +108,11 @@ impl<O: Outputs> Encoder<O> {
     /// Silence for the frames that did not come, so that the timeline has no hole.
     fn fill_until(&mut self, number: u64) {
         while self.next < number {
-            self.push(&SILENCE);
+            self.push(&WideFrame::SILENCE);
         }
     }
 
-    fn push(&mut self, frame: &Frame) {
+    fn push(&mut self, frame: &WideFrame) {
         self.next += 1;
         let rendered = self.renderer.push(frame);
         if let Some((number, packet)) = rendered.o48_packet {

@@ -9,6 +9,7 @@ use std::{fs, io, thread};
 use throng_air::air::Air;
 use throng_air::feed::hold::HoldParts;
 use throng_air::on_air::OnAir;
+use throng_core::rendition::Channels;
 use throng_core::space::{Space, playhead};
 use throng_core::time::UnixMillis;
 use throng_core::timeline::{PART_SAMPLES, PARTS_PER_SEGMENT, PartIndex};
@@ -34,10 +35,11 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// Makes the loop on a thread of its own: the host's sound or else our piece, encoded as kept in `cache` or else
-    /// anew (ten times faster than it plays), and kept there.
+    /// Makes the loop on a thread of its own: the sound that is made there, encoded for so many channels as kept in `cache`
+    /// or else anew (ten times faster than it plays), and kept there.
     pub(crate) fn start(
-        sound: Option<HoldLoop>,
+        sound: impl FnOnce() -> HoldLoop + Send + 'static,
+        channels: Channels,
         cache: PathBuf,
         place: Option<OwnedSemaphorePermit>,
     ) -> io::Result<Arc<Self>> {
@@ -53,7 +55,7 @@ impl Hold {
         let making = Arc::clone(&hold);
         thread::Builder::new()
             .name("hold".to_owned())
-            .spawn(move || making.make(sound, &cache))?;
+            .spawn(move || making.make(&sound(), channels, &cache))?;
         Ok(hold)
     }
 
@@ -96,18 +98,17 @@ impl Hold {
         self.parts.borrow().len()
     }
 
-    fn make(&self, sound: Option<HoldLoop>, cache: &Path) {
-        let sound = sound.unwrap_or_else(HoldLoop::render);
+    fn make(&self, sound: &HoldLoop, channels: Channels, cache: &Path) {
         self.sound.send_replace(Some(sound.clone()));
-        if let Some(parts) = kept(cache, &sound) {
+        if let Some(parts) = kept(cache, channels, sound) {
             self.parts.send_replace(parts);
         } else {
-            self.encode(&sound, cache);
+            self.encode(sound, channels, cache);
         }
     }
 
-    fn encode(&self, sound: &HoldLoop, cache: &Path) {
-        let mut encoder = LoopEncoder::new(sound);
+    fn encode(&self, sound: &HoldLoop, channels: Channels, cache: &Path) {
+        let mut encoder = LoopEncoder::new(channels, sound);
         while let Some(part) = encoder.next_part() {
             self.parts.send_modify(|parts| parts.push(Arc::new(part)));
         }
@@ -117,7 +118,8 @@ impl Hold {
             .iter()
             .map(|part| LoopPart::clone(part))
             .collect();
-        if let Err(error) = keep(cache, &EncodedLoop::new(parts).to_bytes(sound)) {
+        let bytes = EncodedLoop::new(parts).to_bytes(channels, sound);
+        if let Err(error) = keep(cache, &bytes) {
             tracing::warn!(%error, "the encoded hold programme could not be kept; it is encoded again at the next start");
         }
     }
@@ -129,17 +131,18 @@ pub(super) fn parts_of(sound: &HoldLoop) -> usize {
 }
 
 /// Hands the whole loop to Air once it is encoded: workers and edges play it when parts stop.
-pub(crate) async fn keep_for_feed(hold: Arc<Hold>, air: Arc<Air>) {
+pub(crate) async fn keep_for_feed(channels: Channels, hold: Arc<Hold>, air: Arc<Air>) {
     let length = hold.sound().await.len_samples() / PART_SAMPLES;
     let mut parts = Vec::new();
     for index in (0..length).map(PartIndex) {
         parts.push(hold.part_when_encoded(index).await);
     }
-    air.set_hold(HoldParts::new(parts));
+    air.set_hold(channels, HoldParts::new(parts));
 }
 
-fn kept(cache: &Path, sound: &HoldLoop) -> Option<Vec<Arc<LoopPart>>> {
-    let encoded = EncodedLoop::from_bytes(fs::read(cache).ok()?.into(), sound).ok()?;
+fn kept(cache: &Path, channels: Channels, sound: &HoldLoop) -> Option<Vec<Arc<LoopPart>>> {
+    let bytes = fs::read(cache).ok()?.into();
+    let encoded = EncodedLoop::from_bytes(channels, bytes, sound).ok()?;
     Some(encoded.into_parts().into_iter().map(Arc::new).collect())
 }
 
@@ -254,7 +257,7 @@ mod tests {
         let sound = HoldLoop::from_pcm(period.repeat(900)).unwrap();
         let parts_per_loop = sound.len_samples() / PART_SAMPLES;
         let cache = folder.path().join("loop.bin");
-        let hold = Hold::start(Some(sound), cache, None).unwrap();
+        let hold = Hold::start(|| sound, Channels::Mono, cache, None).unwrap();
         hold.part_when_encoded(PartIndex(parts_per_loop - 1)).await;
         (hold, folder)
     }

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use throng_core::key::SeatNumber;
 use throng_core::space::{Place, Space, State};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
+use throng_media::WideFrame;
 use throng_media::hold::HoldLoop;
 use throng_media::jitter::{Counters, SpeakerPacket};
 use throng_media::mixer::{Ears, Mixer, Return, SeatId};
-use throng_media::{Frame, SILENCE};
 use throng_stage::{SessionId, Stage};
 use tokio::sync::{oneshot, watch};
 
@@ -98,7 +98,7 @@ impl Mixing {
         let (inputs, queue) = sync_channel(QUEUE_INPUTS);
         let (levels, watched) = watch::channel(Levels::default());
         let known = Arc::clone(&space.borrow_and_update());
-        let mut mixer = Mixer::new();
+        let mut mixer = Mixer::of(known.sound.channels);
         mixer.set_levelling(known.sound.levelling);
         thread::Builder::new()
             .name("mixer".to_owned())
@@ -330,7 +330,7 @@ impl Ticker {
             self.mixer.skip(u32::try_from(missed).unwrap_or(u32::MAX));
             // The hold programme keeps its place on the clock.
             for _ in 0..missed {
-                self.put_on_air(&SILENCE);
+                self.put_on_air(WideFrame::SILENCE);
                 self.frame += 1;
             }
         }
@@ -355,7 +355,7 @@ impl Ticker {
         if let Some(tracks) = &self.tracks {
             tracks.push(self.frame, mixed.tracks);
         }
-        self.put_on_air(&mixed.stage);
+        self.put_on_air(mixed.stage);
     }
 
     fn tell_levels(&mut self) {
@@ -409,7 +409,7 @@ impl Ticker {
                 .is_some_and(|on_air| on_air.has_begun(self.frame))
     }
 
-    fn put_on_air(&mut self, stage: &Frame) {
+    fn put_on_air(&mut self, stage: WideFrame) {
         if let Some(over) = self.on_air.take_if(|on_air| on_air.is_over(self.frame)) {
             let end = over.finish();
             self.mixer.set_tracks(false);

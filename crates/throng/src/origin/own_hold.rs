@@ -145,6 +145,11 @@ impl Player {
 
     /// Takes up what an earlier process has kept. One file after the other.
     pub(crate) async fn resume(self: Arc<Self>) {
+        // A space that has none takes no turn: somebody may be sending one just now.
+        let file = self.folder().join(FILE);
+        if !tokio::fs::try_exists(&file).await.unwrap_or(true) {
+            return;
+        }
         let Ok(_turn) = self.shared.taking.acquire().await else {
             return;
         };
@@ -153,7 +158,6 @@ impl Player {
         if own.borrow().is_some() {
             return;
         }
-        let file = self.folder().join(FILE);
         let reading = tokio::task::spawn_blocking(move || fs::read(file)).await;
         let Ok(Ok(bytes)) = reading else { return };
         let resumed = async {
@@ -228,10 +232,11 @@ impl Player {
         if self.is_over() {
             return Err(OwnHoldError::Over);
         }
+        let channels = self.space.borrow().sound.channels;
         let own = Arc::new(Own {
             parts: hold::parts_of(&sound),
             seconds: sound.len_samples() / SAMPLE_RATE_HZ,
-            hold: Hold::start(Some(sound), self.folder().join(CACHE), Some(place))?,
+            hold: Hold::start(|| sound, channels, self.folder().join(CACHE), Some(place))?,
         });
         self.own.send_replace(Some(Arc::clone(&own)));
         if self.is_over() {
@@ -327,6 +332,7 @@ fn keep(folder: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use throng_core::rendition::Channels;
     use throng_core::space::{Act, Actor};
 
     use super::*;
@@ -354,7 +360,7 @@ mod tests {
     fn player(folder: &Path) -> (Arc<Player>, watch::Sender<Arc<Space>>) {
         let space = watch::Sender::new(Arc::new(sample::announced(now().steady)));
         let ours = HoldLoop::from_pcm(tone()).unwrap();
-        let ours = Hold::start(Some(ours), folder.join("ours.bin"), None).unwrap();
+        let ours = Hold::start(|| ours, Channels::Mono, folder.join("ours.bin"), None).unwrap();
         let player = Player {
             shared: Arc::new(OwnHolds::in_folder(folder.join("spaces"))),
             hold: SpaceHold::new(ours),
@@ -437,6 +443,16 @@ mod tests {
         tokio::time::sleep(Duration::from_mins(2)).await;
         let all = u32::try_from(OWN_MAX).unwrap();
         drop(places.acquire_many(all).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_space_without_a_file_of_its_own_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (player, _space) = player(folder.path());
+        let resuming = tokio::spawn(Arc::clone(&player).resume());
+        tokio::task::yield_now().await;
+        assert!(player.turn().is_some());
+        resuming.await.unwrap();
     }
 
     #[tokio::test]

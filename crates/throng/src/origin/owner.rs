@@ -374,11 +374,13 @@ impl Owner {
         let (Some(live), true, None) = (live, space.sound.tracks, &self.keeping_tracks) else {
             return;
         };
+        let layout = self.shared.layouts.of(space.sound.channels);
         let started = Tracks::start(Keeping {
             folder: self.shared.archives.join(&space.id),
             live,
-            init: self.shared.inits[TRACK_RENDITION.index()].clone(),
-            silence: Arc::clone(&self.shared.silence),
+            channels: layout.channels,
+            init: layout.inits[TRACK_RENDITION.index()].clone(),
+            silence: Arc::clone(&layout.silence),
             kept: self.tracks.clone(),
         });
         match started {

@@ -74,8 +74,10 @@ pub(crate) async fn begin(
     let hold = hold_before_talk(space, hold_now).await;
     let (mut recording, earlier) = record(space, shared, recorded).await?;
     let (first, resumed) = first_part(space, earlier.as_ref());
+    let channels = space.sound.channels;
+    let silence = Arc::clone(&shared.layouts.of(channels).silence);
     if resumed {
-        resume_window(on_air, earlier.as_ref(), first, shared);
+        resume_window(on_air, earlier.as_ref(), first, &silence);
     }
     recording.begin(first);
     let (finished, wait) = oneshot::channel();
@@ -84,6 +86,7 @@ pub(crate) async fn begin(
         on_air: Arc::clone(on_air),
         shared: Arc::clone(shared),
         hold: Arc::clone(hold_now),
+        silence,
         recording,
         finished,
     };
@@ -91,7 +94,7 @@ pub(crate) async fn begin(
         Some(hold) if !resumed => preroll(first, hold),
         _ => Vec::new(),
     };
-    let encoding = Encoding::start(first, preroll, outputs)?;
+    let encoding = Encoding::start(channels, first, preroll, outputs)?;
     let (programme, delay) = programme(space, first, hold);
     let beginning = mixing::OnAir::new(first, programme, delay, Arc::clone(hold_now), encoding);
     start(&mixing.inputs(), Input::Begin(Box::new(beginning)));
@@ -118,13 +121,14 @@ fn start(inputs: &SyncSender<Input>, begin: Input) {
 /// The programme from a part on: the stage at once where it was live before, else the hold programme first.
 fn programme(space: &Space, first: PartIndex, hold: Option<HoldLoop>) -> (Programme, DelayLine) {
     let (frame, delay_frames) = (first.0 * FRAMES_PER_PART, space.programme.delay_frames());
+    let channels = space.sound.channels;
     let Some(hold) = hold else {
         return (
-            Programme::resume_live(frame),
+            Programme::resume_live(channels, frame),
             DelayLine::resumed(delay_frames),
         );
     };
-    let mut programme = Programme::new(hold.pcm(), frame);
+    let mut programme = Programme::new(channels, hold.pcm(), frame);
     let mut delay = DelayLine::new(delay_frames);
     if let Some(live) = space.live_part {
         let heard_from = programme.go_live(live.0 * FRAMES_PER_PART);
@@ -161,7 +165,7 @@ async fn record(
         open: move || open(&folder, &opening, &sharing),
         reader: recorded.reader.clone(),
         standing: Arc::clone(&recorded.standing),
-        silence: Arc::clone(&shared.silence),
+        silence: Arc::clone(&shared.layouts.of(space.sound.channels).silence),
     })?;
     if !existed.expect("looking does not panic") {
         return Ok((recording, None));
@@ -182,13 +186,14 @@ async fn record(
 
 /// Creates the archive at the doors, or recovers it after whatever end.
 fn open(folder: &Path, space: &Space, shared: &Shared) -> Result<Archive, ArchiveError> {
+    let inits = &shared.layouts.of(space.sound.channels).inits;
     if !Archive::exists(folder) {
         let doors = space
             .doors_part
             .expect("a pipeline begins at or after doors");
-        return Archive::create(folder, doors, &shared.inits);
+        return Archive::create(folder, doors, inits);
     }
-    let (archive, recovery) = Archive::open(folder, &shared.inits)?;
+    let (archive, recovery) = Archive::open(folder, inits)?;
     tracing::info!(
         slug = space.slug.as_str(),
         ?recovery,
@@ -212,7 +217,7 @@ fn first_part(space: &Space, earlier: Option<&Reader>) -> (PartIndex, bool) {
 }
 
 /// The window as it stood when the last part was recorded, and the silence that the recording will have until `first`.
-fn resume_window(on_air: &OnAir, earlier: Option<&Reader>, first: PartIndex, shared: &Shared) {
+fn resume_window(on_air: &OnAir, earlier: Option<&Reader>, first: PartIndex, silence: &Silence) {
     if let Some(earlier) = earlier {
         match newest_window(earlier, None) {
             Ok(mut window) => {
@@ -221,7 +226,7 @@ fn resume_window(on_air: &OnAir, earlier: Option<&Reader>, first: PartIndex, sha
                     window = Window::new(oldest);
                 }
                 while window.next() < first {
-                    let silence = shared.silence.part(window.next());
+                    let silence = silence.part(window.next());
                     window
                         .push(Arc::new(silence))
                         .expect("the next part is in order");
@@ -284,6 +289,7 @@ struct OnDiskAndAir {
     on_air: Arc<OnAir>,
     shared: Arc<Shared>,
     hold: Arc<SpaceHold>,
+    silence: Arc<Silence>,
     recording: Recording,
     finished: oneshot::Sender<()>,
 }
@@ -291,7 +297,7 @@ struct OnDiskAndAir {
 impl Outputs for OnDiskAndAir {
     fn part(&mut self, part: Arc<Part>) {
         self.recording.append(&part);
-        publish(&self.on_air, &self.hold, &self.shared.silence, &part);
+        publish(&self.on_air, &self.hold, &self.silence, &part);
     }
 
     fn packet(&mut self, frame: u64, packet: Bytes) {

@@ -9,7 +9,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use thiserror::Error;
 use throng_air::on_air::{Facts, OnAir};
 use throng_air::past::Recorded;
@@ -24,14 +23,13 @@ use throng_core::time::UnixMillis;
 use throng_core::timeline::PartIndex;
 use throng_core::window::Window;
 use throng_media::mixer::{MAX_TALKBACKS, SeatId};
-use throng_media::rendering::Silence;
 use throng_stage::{Answer, Patched, ProgrammeKey, SessionId, Stage, StageError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::clock::{ClockWatch, now, wall};
 use super::dead_air;
-use super::hold::Hold;
+use super::layout::Layouts;
 use super::mixing::{Input, Levels, Mixing};
 use super::own_hold::{OwnHolds, Player};
 use super::owner::Owner;
@@ -76,11 +74,9 @@ pub(crate) enum PipelineError {
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) stage: Stage,
-    pub(crate) hold: Arc<Hold>,
+    pub(crate) layouts: Layouts,
     pub(crate) own_holds: Arc<OwnHolds>,
-    pub(crate) silence: Arc<Silence>,
     pub(crate) mixers: Mixers,
-    pub(crate) inits: [Bytes; throng_core::rendition::RENDITION_COUNT],
     pub(crate) archives: PathBuf,
     pub(crate) clock: Arc<ClockWatch>,
     pub(crate) webhooks: Arc<Webhooks>,
@@ -137,7 +133,8 @@ impl SpaceHandle {
         let space = Arc::new(kept.space);
         let (space_now, watched) = watch::channel(Arc::clone(&space));
         let recorded = pipeline::Recorded::default();
-        let hold = SpaceHold::new(Arc::clone(&shared.hold));
+        let layout = shared.layouts.of(space.sound.channels);
+        let hold = SpaceHold::new(Arc::clone(&layout.hold));
         let past = SpacePast {
             hold: Arc::clone(&hold),
             space: watched.clone(),

@@ -17,8 +17,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
+use throng_core::rendition::Channels;
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
-use throng_media::Frame;
+use throng_media::WideFrame;
 use throng_media::mixer::SeatId;
 use throng_media::rendering::Silence;
 use tokio::sync::oneshot;
@@ -29,7 +30,7 @@ use self::keeper::Keeper;
 const QUEUE_FRAMES: usize = 100;
 
 /// What each seat sent that is heard in one frame; without silent ones.
-pub(crate) type Sounds = Vec<(SeatId, Box<Frame>)>;
+pub(crate) type Sounds = Vec<(SeatId, Box<WideFrame>)>;
 
 /// A frame on its way, by its number since the epoch.
 struct Input {
@@ -67,6 +68,7 @@ pub(crate) struct Keeping {
     pub(crate) folder: PathBuf,
     /// The part with which the recording begins.
     pub(crate) live: PartIndex,
+    pub(crate) channels: Channels,
     /// What the chunks of a track need before them.
     pub(crate) init: Bytes,
     pub(crate) silence: Arc<Silence>,

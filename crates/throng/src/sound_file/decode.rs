@@ -11,19 +11,21 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
-use throng_media::codec::{OpusDecode, OpusDecoder, opus_decoder};
+use throng_core::rendition::Channels;
+use throng_media::codec::{OpusDecode, OpusDecoder, opus_decoder_of};
 
-use super::resample::Resampler;
+use super::planes::Planes;
 use super::wav_stream::WavStream;
-use super::{RATE_HZ, SoundFileError, mix_down};
+use super::{RATE_HZ, SoundFileError, WideSound};
 
-/// Decodes the first sound track of a file to 48 kHz mono.
+/// Decodes the first sound track of a file to 48 kHz, in one channel or as many as two.
 pub(super) fn decode(
     name: &str,
+    wanted: Channels,
     mut source: Box<dyn MediaSource>,
     extension: Option<&str>,
     longest: usize,
-) -> Result<Vec<f32>, SoundFileError> {
+) -> Result<WideSound, SoundFileError> {
     let broken = |source: io::Error| SoundFileError::Io {
         name: name.to_owned(),
         source,
@@ -36,15 +38,16 @@ pub(super) fn decode(
         .map_err(broken)?;
     source.rewind().map_err(broken)?;
     if head == b"RIFF" {
-        return WavStream::new(BufReader::new(source), name)?.read_to_end(longest);
+        return WavStream::new(BufReader::new(source), name, wanted)?.read_to_end(longest);
     }
     let mut format = open(name, source, extension)?;
-    let mut track = Track::open(name, format.as_ref())?;
+    let mut track = Track::open(name, wanted, format.as_ref())?;
     let mut sound = Sound {
         name,
+        wanted,
         longest,
-        resampler: None,
-        out: Vec::new(),
+        planes: None,
+        out: WideSound::default(),
     };
     // A packet that cannot be decoded is skipped, as players do: a scratch in an MP3 is no reason to refuse an hour.
     let mut scratch = None;
@@ -112,8 +115,9 @@ struct Track {
     id: u32,
     decoder: Decoder,
     rate_hz: u32,
-    /// Mono, at the track's rate; taken after every packet.
-    decoded: Vec<f32>,
+    wanted: Channels,
+    /// At the track's rate; taken after every packet.
+    decoded: WideSound,
     interleaved: Vec<f32>,
 }
 
@@ -124,7 +128,11 @@ enum Decoder {
 }
 
 impl Track {
-    fn open(name: &str, format: &dyn FormatReader) -> Result<Self, SoundFileError> {
+    fn open(
+        name: &str,
+        wanted: Channels,
+        format: &dyn FormatReader,
+    ) -> Result<Self, SoundFileError> {
         let empty = || SoundFileError::Empty {
             name: name.to_owned(),
         };
@@ -135,7 +143,8 @@ impl Track {
             .and_then(|params| params.audio())
             .ok_or_else(empty)?;
         let decoder = if params.codec == CODEC_ID_OPUS {
-            Decoder::Opus(Box::new(opus_decoder()), track.delay.unwrap_or(0) as usize)
+            let decoder = Box::new(opus_decoder_of(wanted));
+            Decoder::Opus(decoder, track.delay.unwrap_or(0) as usize)
         } else {
             Decoder::Other(open_decoder(name, params)?)
         };
@@ -143,7 +152,8 @@ impl Track {
             id: track.id,
             decoder,
             rate_hz: params.sample_rate.unwrap_or(RATE_HZ),
-            decoded: Vec::new(),
+            wanted,
+            decoded: WideSound::default(),
             interleaved: Vec::new(),
         })
     }
@@ -155,10 +165,13 @@ impl Track {
                     .decode(&packet.data)
                     .map_err(|error| error.to_string())?;
                 let padding = usize::try_from(packet.trim_end.get()).unwrap_or(usize::MAX);
-                let heard = &heard[..heard.len().saturating_sub(padding)];
-                let skipped = heard.len().min(*skip);
+                let end = heard.len().saturating_sub(padding);
+                let skipped = end.min(*skip);
                 *skip -= skipped;
-                self.decoded.extend_from_slice(&heard[skipped..]);
+                self.decoded.mid.extend_from_slice(&heard[skipped..end]);
+                if let Some(side) = decoder.side() {
+                    self.decoded.side.extend_from_slice(&side[skipped..end]);
+                }
             }
             Decoder::Other(decoder) => {
                 let heard = decoder.decode(packet).map_err(|error| error.to_string())?;
@@ -166,7 +179,8 @@ impl Track {
                 self.rate_hz = heard.spec().rate();
                 let channels = heard.spec().channels().count().max(1);
                 heard.copy_to_vec_interleaved(&mut self.interleaved);
-                mix_down(&self.interleaved, channels, &mut self.decoded);
+                self.decoded
+                    .take_in(self.wanted, &self.interleaved, channels);
             }
         }
         Ok(())
@@ -190,22 +204,23 @@ struct Sound<'a> {
     name: &'a str,
     /// More samples are refused.
     longest: usize,
+    wanted: Channels,
     /// Made when the first samples tell their rate.
-    resampler: Option<Resampler>,
-    out: Vec<f32>,
+    planes: Option<Planes>,
+    out: WideSound,
 }
 
 impl Sound<'_> {
-    fn push(&mut self, mono: &[f32], rate_hz: u32) -> Result<(), SoundFileError> {
-        if mono.is_empty() {
+    fn push(&mut self, decoded: &WideSound, rate_hz: u32) -> Result<(), SoundFileError> {
+        if decoded.mid.is_empty() {
             return Ok(());
         }
-        let resampler = match &mut self.resampler {
-            Some(resampler) => resampler,
-            none => none.insert(Resampler::new(self.name, rate_hz)?),
+        let planes = match &mut self.planes {
+            Some(planes) => planes,
+            none => none.insert(Planes::new(self.name, self.wanted, rate_hz)?),
         };
-        resampler.push(mono, &mut self.out);
-        if self.out.len() > self.longest {
+        planes.push(decoded, &mut self.out);
+        if self.out.mid.len() > self.longest {
             return Err(SoundFileError::TooLong {
                 name: self.name.to_owned(),
             });
@@ -213,11 +228,11 @@ impl Sound<'_> {
         Ok(())
     }
 
-    fn finish(mut self, scratch: Option<String>) -> Result<Vec<f32>, SoundFileError> {
-        if let Some(resampler) = self.resampler {
-            resampler.finish(&mut self.out);
+    fn finish(mut self, scratch: Option<String>) -> Result<WideSound, SoundFileError> {
+        if let Some(planes) = self.planes {
+            planes.finish(&mut self.out);
         }
-        match (self.out.is_empty(), scratch) {
+        match (self.out.mid.is_empty(), scratch) {
             (false, _) => Ok(self.out),
             (true, None) => Err(SoundFileError::Empty {
                 name: self.name.to_owned(),

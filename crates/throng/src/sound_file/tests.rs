@@ -9,6 +9,7 @@
 
 use std::f32::consts::TAU;
 
+use throng_core::rendition::Channels;
 use throng_media::FRAME_LEN;
 
 use super::*;
@@ -69,12 +70,8 @@ fn wav(
 }
 
 fn from_vec(bytes: Vec<u8>) -> Result<Vec<f32>, SoundFileError> {
-    decode::decode(
-        "a test",
-        Box::new(Cursor::new(bytes)),
-        None,
-        LONGEST_SAMPLES,
-    )
+    let source = Box::new(Cursor::new(bytes));
+    Ok(decode::decode("a test", Channels::Mono, source, None, LONGEST_SAMPLES)?.mid)
 }
 
 #[track_caller]
@@ -129,9 +126,9 @@ fn wav_of_every_depth_and_rate_reads_alike_whole_and_streamed() {
         let level = 0.5 / f32::from(channels);
         let whole = from_vec(bytes.clone()).unwrap();
         assert_tone(&whole, 48_000, 0, level);
-        let streamed: Vec<f32> = WavStream::new(&bytes[..], "a test")
+        let streamed: Vec<f32> = WavStream::new(&bytes[..], "a test", Channels::Mono)
             .unwrap()
-            .flat_map(|frame| frame.unwrap())
+            .flat_map(|frame| frame.unwrap().mid)
             .collect();
         assert_eq!(streamed.len(), 50 * FRAME_LEN);
         let apart = whole
@@ -158,12 +155,12 @@ fn converted_sound_stays_aligned_with_its_source() {
 fn a_pipe_that_cannot_know_its_length_is_read_to_its_end() {
     for announced in [0, u32::MAX, 0x7FFF_FFFF - 36] {
         let bytes = wav(1, 16, 1, 48_000, 2_000, Some(announced));
-        let frames: Vec<_> = WavStream::new(&bytes[..], "a test")
+        let frames: Vec<_> = WavStream::new(&bytes[..], "a test", Channels::Mono)
             .unwrap()
             .map(Result::unwrap)
             .collect();
         assert_eq!(frames.len(), 3, "two frames and a part of one");
-        assert!(frames[2][80..].iter().all(|sample| *sample == 0.0));
+        assert!(frames[2].mid[80..].iter().all(|sample| *sample == 0.0));
     }
 }
 
@@ -209,7 +206,7 @@ fn an_error_says_which_file_and_what_to_do() {
     assert!(
         words(from_vec(wav(1, 16, 1, 500_000, 5_000, None))).contains("500000 samples a second")
     );
-    let law = WavStream::new(&wav(7, 8, 1, 8_000, 80, None)[..], "a test")
+    let law = WavStream::new(&wav(7, 8, 1, 8_000, 80, None)[..], "a test", Channels::Mono)
         .err()
         .unwrap();
     assert!(
@@ -231,9 +228,33 @@ fn damaged_files_never_panic() {
                 bytes[at] = state as u8;
             }
             let _ = from_vec(bytes.clone());
-            if let Ok(stream) = WavStream::new(&bytes[..], "a test") {
+            if let Ok(stream) = WavStream::new(&bytes[..], "a test", Channels::Mono) {
                 assert!(stream.take(1_000).count() <= 1_000);
             }
+        }
+    }
+}
+
+#[test]
+fn two_channels_are_read_as_two_and_from_a_pipe_alike() {
+    for rate_hz in [48_000, 44_100] {
+        // The tone is on the left alone: half of it is the middle, half the side.
+        let bytes = wav(1, 16, 2, rate_hz, rate_hz as usize, None);
+        let source = Box::new(Cursor::new(bytes.clone()));
+        let sound = decode::decode("a test", Channels::Stereo, source, None, LONGEST_SAMPLES);
+        let sound = sound.unwrap();
+        assert_eq!(sound.mid.len(), sound.side.len());
+        for plane in [&sound.mid, &sound.side] {
+            assert!((amplitude(plane, 1_000.0) - 0.25).abs() < 0.01);
+        }
+        let right = sound.mid.iter().zip(&sound.side);
+        assert!(right.map(|(mid, side)| mid - side).all(|x| x.abs() < 1e-6));
+        let frames = WavStream::new(&bytes[..], "a test", Channels::Stereo).unwrap();
+        for (number, frame) in frames.enumerate() {
+            let (frame, from) = (frame.unwrap(), number * FRAME_LEN);
+            let until = sound.mid.len().min(from + FRAME_LEN);
+            assert_eq!(frame.mid[..until - from], sound.mid[from..until]);
+            assert_eq!(frame.side.unwrap()[..until - from], sound.side[from..until]);
         }
     }
 }

@@ -2,22 +2,24 @@
 
 use std::io::{self, Read};
 
-use throng_media::{FRAME_LEN, Frame};
+use throng_core::rendition::Channels;
+use throng_media::{FRAME_LEN, Frame, WideFrame};
 
-use super::resample::Resampler;
-use super::{SoundFileError, mix_down};
+use super::planes::Planes;
+use super::{SoundFileError, WideSound};
 
-/// A WAV stream (RIFF: PCM of 8 to 32 bits, or 32-bit float) as 48 kHz mono frames. The last frame is filled up with
-/// silence. After an error it has ended.
+/// A WAV stream (RIFF: PCM of 8 to 32 bits, or 32-bit float) as frames at 48 kHz of one channel or two. The last frame is
+/// filled up with silence. After an error it has ended.
 pub struct WavStream<R> {
     reader: R,
     name: String,
     layout: Layout,
     /// Bytes of sound still announced; a pipe announces as many as the field holds, or none, and goes on to its end.
     left: u64,
+    wanted: Channels,
     /// None once all is read.
-    resampler: Option<Resampler>,
-    ready: Vec<f32>,
+    planes: Option<Planes>,
+    ready: WideSound,
 }
 
 /// How samples lie in the bytes.
@@ -39,7 +41,7 @@ enum Sample {
 
 impl<R: Read> WavStream<R> {
     /// Reads the header. `name` is for errors.
-    pub fn new(mut reader: R, name: &str) -> Result<Self, SoundFileError> {
+    pub fn new(mut reader: R, name: &str, wanted: Channels) -> Result<Self, SoundFileError> {
         let broken = |source: io::Error| match source.kind() {
             io::ErrorKind::UnexpectedEof => SoundFileError::Format {
                 name: name.to_owned(),
@@ -68,14 +70,15 @@ impl<R: Read> WavStream<R> {
                     } else {
                         u64::from(size)
                     };
-                    let resampler = Some(Resampler::new(name, layout.rate_hz)?);
+                    let planes = Some(Planes::new(name, wanted, layout.rate_hz)?);
                     return Ok(Self {
                         reader,
                         name: name.to_owned(),
                         layout,
                         left,
-                        resampler,
-                        ready: Vec::new(),
+                        wanted,
+                        planes,
+                        ready: WideSound::default(),
                     });
                 }
                 b"fmt " => layout = Some(read_layout(&mut reader, name, size)?),
@@ -85,34 +88,34 @@ impl<R: Read> WavStream<R> {
     }
 
     /// The rest as one sound, refused when it is longer than `longest` samples.
-    pub(super) fn read_to_end(mut self, longest: usize) -> Result<Vec<f32>, SoundFileError> {
-        while self.resampler.is_some() {
+    pub(super) fn read_to_end(mut self, longest: usize) -> Result<WideSound, SoundFileError> {
+        while self.planes.is_some() {
             self.fill()?;
-            if self.ready.len() > longest {
+            if self.ready.mid.len() > longest {
                 return Err(SoundFileError::TooLong { name: self.name });
             }
         }
-        if self.ready.is_empty() {
+        if self.ready.mid.is_empty() {
             Err(SoundFileError::Empty { name: self.name })
         } else {
             Ok(self.ready)
         }
     }
 
-    /// Reads about 20 ms; at the end, or after an error, the resampler is gone.
+    /// Reads about 20 ms; at the end, or after an error, nothing is converted any more.
     fn fill(&mut self) -> Result<(), SoundFileError> {
-        let Some(mut resampler) = self.resampler.take() else {
+        let Some(mut planes) = self.planes.take() else {
             return Ok(());
         };
         let sample = self.layout.sample;
         let width = sample.bytes() * self.layout.channels;
-        let wanted = self
+        let due = self
             .left
             .min(((self.layout.rate_hz as usize).div_ceil(50) * width) as u64);
         let mut bytes = Vec::new();
         self.reader
             .by_ref()
-            .take(wanted)
+            .take(due)
             .read_to_end(&mut bytes)
             .map_err(|source| {
                 self.ready.clear();
@@ -128,36 +131,42 @@ impl<R: Read> WavStream<R> {
             .chunks_exact(sample.bytes())
             .map(|bytes| sample.read(bytes))
             .collect();
-        let mut mono = Vec::new();
-        mix_down(&samples, self.layout.channels, &mut mono);
-        resampler.push(&mono, &mut self.ready);
-        if got < wanted || self.left == 0 {
-            resampler.finish(&mut self.ready);
+        let mut sound = WideSound::default();
+        sound.take_in(self.wanted, &samples, self.layout.channels);
+        planes.push(&sound, &mut self.ready);
+        if got < due || self.left == 0 {
+            planes.finish(&mut self.ready);
         } else {
-            self.resampler = Some(resampler);
+            self.planes = Some(planes);
         }
         Ok(())
     }
 }
 
 impl<R: Read> Iterator for WavStream<R> {
-    type Item = Result<Frame, SoundFileError>;
+    type Item = Result<WideFrame, SoundFileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.ready.len() < FRAME_LEN && self.resampler.is_some() {
+        while self.ready.mid.len() < FRAME_LEN && self.planes.is_some() {
             if let Err(error) = self.fill() {
                 return Some(Err(error));
             }
         }
-        if self.ready.is_empty() {
+        if self.ready.mid.is_empty() {
             return None;
         }
-        let mut frame = throng_media::SILENCE;
-        let len = self.ready.len().min(FRAME_LEN);
-        frame[..len].copy_from_slice(&self.ready[..len]);
-        self.ready.drain(..len);
-        Some(Ok(frame))
+        let [mid, side] = [&mut self.ready.mid, &mut self.ready.side].map(take_frame);
+        Some(Ok(WideFrame::new(mid, side)))
     }
+}
+
+/// Removes a frame; what is missing is silence.
+fn take_frame(plane: &mut Vec<f32>) -> Frame {
+    let mut frame = throng_media::SILENCE;
+    let len = plane.len().min(FRAME_LEN);
+    frame[..len].copy_from_slice(&plane[..len]);
+    plane.drain(..len);
+    frame
 }
 
 impl Sample {

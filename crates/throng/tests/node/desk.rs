@@ -96,6 +96,26 @@ async fn an_edit_changes_what_it_names_and_a_deleted_space_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_space_is_made_with_its_channels_and_keeps_them() {
+    let house = House::start().await;
+    let operator = house.operator.as_str();
+    for (body, stereo) in [
+        (r#"{"title":"A talk"}"#, false),
+        (r#"{"title":"A concert","stereo":true}"#, true),
+    ] {
+        let created = json(&house.call("POST", "/api/spaces", operator, body).await);
+        let path = format!("/api/spaces/{}", created["slug"].as_str().unwrap());
+        let change = format!(r#"{{"stereo":{}}}"#, !stereo);
+        let refused = house.call("PATCH", &path, operator, &change).await;
+        let document = problem(&refused, 400, "bad-json");
+        let detail = document["detail"].as_str().unwrap();
+        assert!(detail.contains("unknown field `stereo`"), "{detail}");
+        let shown = json(&house.call("GET", &path, operator, "").await);
+        assert_eq!(shown["stereo"], stereo);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_edit_is_done_whole_or_not_at_all() {
     let house = House::start().await;
     let space = house.announce("A talk").await;

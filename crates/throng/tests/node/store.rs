@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use throng::store::{Store, StoreError};
 use throng_core::dates::Now;
 use throng_core::key::{Grant, Key, Role, SeatNumber};
+use throng_core::rendition::Channels;
 use throng_core::slug::Slug;
 use throng_core::space::{Act, Actor, Announcement, Space};
 use throng_core::time::UnixMillis;
@@ -80,6 +81,7 @@ async fn what_was_kept_is_there_when_the_file_is_opened_again() {
     let store = Store::open(&file).await.unwrap();
     assert!(store.load().await.unwrap().is_empty());
     let (mut first, second) = (space("first"), space("second"));
+    first.sound.channels = Channels::Stereo;
     store.create(&first, &grants(1)).await.unwrap();
     store.create(&second, &grants(11)).await.unwrap();
     for act in [

@@ -173,7 +173,7 @@ impl<P: Port> Shard<P> {
                         space: &space,
                         window: &on_air.window_now(),
                         recorded: on_air.past().recorded(),
-                        headers: self.air.headers(),
+                        headers: self.air.headers_of(&on_air),
                     },
                 );
                 self.reply(place, &reply, manner, ask.door());
@@ -213,7 +213,8 @@ impl<P: Port> Shard<P> {
                 self.reply(place, &reply, manner, door);
             }
             Decision::Send(content) => {
-                let framed = seat.answer(content, manner.keeps, self.air.headers());
+                let headers = self.air.headers_of(&seat.on_air);
+                let framed = seat.answer(content, manner.keeps, headers);
                 if content.counts() {
                     seat.deliver(holding.player);
                 }

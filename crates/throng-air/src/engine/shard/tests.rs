@@ -12,7 +12,7 @@ use throng_core::timeline::PartIndex;
 use throng_core::window::{Packaged, Part};
 
 use super::*;
-use crate::air::{Headers, Pages};
+use crate::air::Pages;
 use crate::document::Document;
 use crate::engine::port::Taken;
 use crate::hand_over::hand_over;
@@ -81,15 +81,11 @@ impl Shard<Wires> {
 /// A loop, and a space whose slug is `a`.
 fn shard(on_air: &Arc<OnAir>) -> Shard<Wires> {
     let page = |text: &str| Document::new(text.to_owned(), "text/html", "no-store");
-    let headers = Headers {
-        init: Default::default(),
-        stream: Default::default(),
-    };
     let pages = Pages {
         not_found: page("not here"),
         files: PageFile::ALL.map(|_| page("a file")),
     };
-    let air = Air::new(headers, pages, page("the list"));
+    let air = Air::new(Default::default(), pages, page("the list"));
     air.add("a", Arc::clone(on_air));
     let (hand_over, _handed) = hand_over(1, air.budget());
     let mut shard = Shard::new(presence::Shard(7), Wires::default(), air, hand_over);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 use throng_core::ladder::signals::Decision;
-use throng_core::rendition::RENDITION_COUNT;
+use throng_core::rendition::{Channels, RENDITION_COUNT};
 use throng_core::slug::{self, Slug};
 use throng_core::timeline::PartIndex;
 use throng_core::window::{Packaged, Part};
@@ -16,6 +16,7 @@ use super::super::{
 };
 use super::ladder::{decision, put_decision};
 use super::space::{put_space, space};
+use crate::air::Headers;
 use crate::document::{Document, Head};
 use crate::on_air::Facts;
 use crate::past::Recorded;
@@ -46,15 +47,12 @@ pub enum Down {
         /// Whether they flow.
         flowing: bool,
     },
-    /// What precedes the parts of each rendition; both ends must have the same.
-    Headers {
-        /// CMAF initialisation segments.
-        init: [Bytes; RENDITION_COUNT],
-        /// Headers of the plain streams.
-        stream: [Bytes; RENDITION_COUNT],
-    },
+    /// What precedes the parts of each rendition, by [`Channels::index`]; both ends must have the same.
+    Headers(Box<[Headers; 2]>),
     /// One part of the hold loop, numbered from 0, and how many it has in all.
     Hold {
+        /// Of which spaces.
+        channels: Channels,
         /// How many there are.
         of: u32,
         /// The part.
@@ -111,10 +109,7 @@ impl Message for Down {
                 slug: slug(&mut reader)?,
                 flowing: reader.flag()?,
             },
-            5 => Self::Headers {
-                init: five(|| reader.bytes(HEADER_MAX_BYTES))?,
-                stream: five(|| reader.bytes(HEADER_MAX_BYTES))?,
-            },
+            5 => Self::Headers(Box::new([headers(&mut reader)?, headers(&mut reader)?])),
             6 => hold(&mut reader)?,
             7 => Self::Index(document(&mut reader)?),
             8 => Self::Listed,
@@ -163,14 +158,16 @@ impl Message for Down {
                 put_kind(out, 4, slug);
                 put_flag(out, *flowing);
             }
-            Self::Headers { init, stream } => {
+            Self::Headers(headers) => {
                 out.put_u8(5);
-                for header in init.iter().chain(stream) {
+                let headers = headers.iter();
+                for header in headers.flat_map(|set| set.init.iter().chain(&set.stream)) {
                     put_bytes(out, header);
                 }
             }
-            Self::Hold { of, part } => {
+            Self::Hold { channels, of, part } => {
                 out.put_u8(6);
+                put_flag(out, channels.is_stereo());
                 out.put_u32(*of);
                 put_part(out, part);
             }
@@ -222,13 +219,21 @@ pub(super) fn index(reader: &mut Reader) -> Result<PartIndex, Malformed> {
     }
 }
 
+fn headers(reader: &mut Reader) -> Result<Headers, Malformed> {
+    Ok(Headers {
+        init: five(|| reader.bytes(HEADER_MAX_BYTES))?,
+        stream: five(|| reader.bytes(HEADER_MAX_BYTES))?,
+    })
+}
+
 fn hold(reader: &mut Reader) -> Result<Down, Malformed> {
+    let channels = Channels::of(reader.flag()?);
     let of = reader.u32()?;
     let part = part(reader)?;
     if of as usize > HOLD_PARTS_MAX || part.index.0 >= u64::from(of) {
         return Err(Malformed("a part of no hold loop"));
     }
-    Ok(Down::Hold { of, part })
+    Ok(Down::Hold { channels, of, part })
 }
 
 fn put_part(out: &mut Vec<u8>, part: &Part) {

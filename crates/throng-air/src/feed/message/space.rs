@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 
 use bytes::BufMut;
 use throng_core::dates::{CORRECTIONS_MAX, Correction, Corrections};
+use throng_core::rendition::Channels;
 use throng_core::space::{
     Chapters, DeletedBy, Deletion, ProgrammeSetting, SoundSetting, Space, StageSetting, State,
 };
 use throng_core::time::UnixMillis;
 
 use super::super::TEXT_MAX_BYTES;
-use super::super::wire::{Malformed, Reader, put_bytes, put_list, put_option};
+use super::super::wire::{Malformed, Reader, put_bytes, put_flag, put_list, put_option};
 use super::down::{index, put_slug, slug};
 
 pub(super) fn put_space(out: &mut Vec<u8>, space: &Space) {
@@ -32,6 +33,7 @@ pub(super) fn put_space(out: &mut Vec<u8>, space: &Space) {
         put_bytes(out, message.as_bytes());
     });
     out.put_u32(space.speakers);
+    put_flag(out, space.sound.channels.is_stereo());
     let corrections: Vec<_> = space.corrections.iter().collect();
     put_list(out, &corrections, |out, correction| {
         out.put_u64(correction.segment);
@@ -67,6 +69,11 @@ pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
             delay_seconds: 0,
         },
         speakers: reader.u32()?,
+        // The rest of its sound is the host's own affair, like what follows: it is not told.
+        sound: SoundSetting {
+            channels: Channels::of(reader.flag()?),
+            ..SoundSetting::default()
+        },
         corrections: corrections(reader)?,
         keep_recording_days: reader.option(days)?,
         recording_deleted: reader.option(deletion)?,
@@ -75,7 +82,6 @@ pub(super) fn space(reader: &mut Reader) -> Result<Space, Malformed> {
         stage: StageSetting::default(),
         // They are told as the document that listeners get.
         chapters: Chapters::default(),
-        sound: SoundSetting::default(),
     };
     space.check_invariants().map_err(Malformed)?;
     Ok(space)

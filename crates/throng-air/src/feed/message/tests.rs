@@ -8,6 +8,7 @@ use throng_core::dates::Now;
 use throng_core::ladder::Rung;
 use throng_core::ladder::reason::Reasons;
 use throng_core::ladder::signals::{Decision, Share, Signals};
+use throng_core::rendition::Channels;
 use throng_core::slug::Slug;
 use throng_core::space::{Act, Actor, Announcement, Space};
 use throng_core::time::UnixMillis;
@@ -17,6 +18,7 @@ use throng_core::window::{Packaged, Part};
 use super::super::decoder::{FeedError, Message, read_in_pieces as read};
 use super::super::{DOWN_FRAME_MAX_BYTES, GREETING, VERSION};
 use super::*;
+use crate::air::Headers;
 use crate::document::Document;
 use crate::ledger::{Account, Accounts};
 use crate::on_air::Facts;
@@ -51,6 +53,7 @@ fn space() -> impl Strategy<Value = Space> {
                 expected_listeners: None,
             };
             let mut space = Space::announce(UnixMillis(now), announcement).unwrap();
+            space.sound.channels = Channels::of(now % 3 == 0);
             space.programme.message = (now % 2 == 0).then(|| "Slides: ß".to_owned());
             space.correct_dates(Now {
                 wall: space.created_at.shifted_ms(now),
@@ -79,10 +82,16 @@ fn down() -> impl Strategy<Value = Down> {
     prop_oneof![
         Just(Down::Beat),
         Just(Down::Listed),
-        Just(Down::Headers {
-            init: five.clone(),
-            stream: five
-        }),
+        Just(Down::Headers(Box::new([
+            Headers {
+                init: five.clone(),
+                stream: five.clone()
+            },
+            Headers {
+                init: five,
+                stream: Default::default()
+            }
+        ]))),
         decision().prop_map(Down::Decided),
         slug().prop_map(Down::Finished),
         slug().prop_map(Down::Removed),
@@ -91,9 +100,14 @@ fn down() -> impl Strategy<Value = Down> {
             slug,
             part: Arc::new(part)
         }),
-        part().prop_map(|mut part| {
+        (any::<bool>(), part()).prop_map(|(is_stereo, mut part)| {
             part.index.0 %= 562;
-            Down::Hold { of: 562, part }
+            let channels = Channels::of(is_stereo);
+            Down::Hold {
+                channels,
+                of: 562,
+                part,
+            }
         }),
         (slug(), 0_u64..1 << 48, 0_u64..1 << 48).prop_map(|(slug, first, next)| Down::Restart {
             slug,
@@ -180,7 +194,7 @@ fn up() -> impl Strategy<Value = Up> {
         accounts,
     });
     let here = prop::collection::vec(here, 0..5);
-    let hello = (any::<u64>(), decision(), here).prop_map(|(hold, decision, here)| {
+    let hello = (any::<[u64; 2]>(), decision(), here).prop_map(|(hold, decision, here)| {
         Up::Hello(Hello {
             hold,
             decision,

@@ -26,8 +26,8 @@ pub enum Up {
 /// Who asks for a feed, and what he has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// The fingerprint of the hold loop that he has; 0 for none.
-    pub hold: u64,
+    /// The fingerprints of the hold loops that he has, by [`Channels::index`](throng_core::rendition::Channels::index); 0 for none.
+    pub hold: [u64; 2],
     /// What its upstream had last decided about the ladder, if it follows that.
     pub decision: Decision,
     /// The spaces into whose windows parts have come.
@@ -94,7 +94,7 @@ impl Message for Up {
         let mut reader = Reader(frame);
         let message = match reader.u8()? {
             0 => Self::Hello(Hello {
-                hold: reader.u64()?,
+                hold: [reader.u64()?, reader.u64()?],
                 decision: decision(&mut reader)?,
                 here: reader.list(SPACES_MAX, here)?,
             }),
@@ -117,7 +117,7 @@ impl Message for Up {
         match self {
             Self::Hello(hello) => {
                 out.put_u8(0);
-                out.put_u64(hello.hold);
+                hello.hold.iter().for_each(|&hold| out.put_u64(hold));
                 put_decision(out, hello.decision);
                 put_list(out, &hello.here, |out, here| {
                     put_slug(out, &here.slug);

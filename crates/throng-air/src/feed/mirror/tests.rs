@@ -12,17 +12,19 @@ use tokio::time::advance;
 use super::super::decoder::Decoder;
 use super::super::publisher::publish;
 use super::*;
-use crate::air::Pages;
+use crate::air::{Headers, Pages};
 use crate::document::Document;
 use crate::presence::{Counts, Player};
 use crate::space_file::PageFile;
 
-fn headers() -> Headers {
-    let header = [const { Bytes::from_static(b"header") }; RENDITION_COUNT];
-    Headers {
-        init: header.clone(),
-        stream: header,
-    }
+fn headers() -> [Headers; 2] {
+    [b"header for one", b"header for two"].map(|header| {
+        let header = [const { Bytes::new() }; RENDITION_COUNT].map(|_| Bytes::from_static(header));
+        Headers {
+            init: header.clone(),
+            stream: header,
+        }
+    })
 }
 
 fn document(text: &str) -> Document {
@@ -49,6 +51,10 @@ fn part(index: u64, sound: &str) -> Part {
 }
 
 fn facts(title: &str) -> Facts {
+    facts_of(title, Channels::Mono)
+}
+
+fn facts_of(title: &str, channels: Channels) -> Facts {
     let announcement = Announcement {
         id: title.to_owned(),
         slug: Slug::parse(title).unwrap(),
@@ -58,6 +64,7 @@ fn facts(title: &str) -> Facts {
         expected_listeners: None,
     };
     let mut space = Space::announce(UnixMillis(0), announcement).unwrap();
+    space.sound.channels = channels;
     space
         .apply(UnixMillis(0), Actor::Host, Act::GoLive)
         .unwrap();
@@ -70,10 +77,14 @@ fn facts(title: &str) -> Facts {
 
 /// A space of an origin with parts from 0 on.
 fn on_air(title: &str, parts: u64) -> Arc<OnAir> {
+    on_air_as(&facts(title), parts)
+}
+
+fn on_air_as(facts: &Facts, parts: u64) -> Arc<OnAir> {
     let past = Box::new(KeptElsewhere::nothing());
     let (window, presence) = (Window::new(PartIndex(0)), Presence::default());
-    let on_air = OnAir::new(facts(title), window, presence, past);
-    on_air.declare(facts(title));
+    let on_air = OnAir::new(facts.clone(), window, presence, past);
+    on_air.declare(facts.clone());
     on_air.set_flowing(true);
     (0..parts).for_each(|index| push(&on_air, index));
     Arc::new(on_air)
@@ -84,7 +95,16 @@ fn push(on_air: &OnAir, index: u64) {
 }
 
 fn mirror() -> Mirror {
-    let stand_in = |index: PartIndex| part(index.0, "hold ");
+    let stand_in = |channels: Channels, index: PartIndex| {
+        part(
+            index.0,
+            if channels.is_stereo() {
+                "wide hold "
+            } else {
+                "hold "
+            },
+        )
+    };
     Mirror::new(house(), Box::new(stand_in))
 }
 
@@ -245,6 +265,31 @@ async fn the_hold_loop_stands_in_from_where_the_parts_stopped_and_the_talk_takes
     assert_eq!(sound_of(&mirror, "talk", 10), "true 10");
     let window = here.window_as_it_stands();
     assert_eq!((window.next().0, window.true_next().0), (18, 18));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stereo_space_has_headers_and_a_hold_loop_of_its_own() {
+    let (origin, talk) = (house(), on_air_as(&facts_of("talk", Channels::Stereo), 10));
+    origin.add("talk", Arc::clone(&talk));
+    for (channels, sound) in [(Channels::Mono, "one "), (Channels::Stereo, "two ")] {
+        origin.set_hold(channels, HoldParts::new(vec![part(0, sound)]));
+    }
+    let mut mirror = mirror();
+    let mut cable = Cable::plug(&origin, &mut mirror);
+    cable.carry(&mut mirror).await;
+    drop(cable);
+    let here = mirror.air.find("talk").unwrap();
+    assert_eq!(
+        *mirror.air.headers_of(&here),
+        headers()[Channels::Stereo.index()]
+    );
+    for (channels, sound) in [(Channels::Mono, "one 0"), (Channels::Stereo, "two 0")] {
+        let hold = mirror.air.hold(channels).borrow().clone().unwrap();
+        assert_eq!(hold.parts()[0].renditions[0].cmaf, sound);
+    }
+    advance(Duration::from_millis(1_400)).await;
+    mirror.tick(Instant::now());
+    assert_eq!(sound_of(&mirror, "talk", 10), "wide hold 10");
 }
 
 /// What a process that stood still has to make up for takes it seconds, and no cushion lasts for the pause and these.

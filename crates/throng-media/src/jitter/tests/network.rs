@@ -10,6 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::codec::{CodecError, OpusDecode};
 use crate::jitter::{Counters, JitterBuffer, PacketKind, SpeakerPacket};
+use crate::{Frame, SILENCE};
 
 /// `SplitMix64`: all the chance there is in these tests.
 pub(super) struct Chance(pub(super) u64);
@@ -91,6 +92,11 @@ impl OpusDecode for StandIn {
 
     fn conceal(&mut self, samples: usize) -> &[f32] {
         self.run(self.at, samples as i64)
+    }
+
+    /// Everything is on the left.
+    fn side(&self) -> Option<&[f32]> {
+        Some(&self.pcm)
     }
 }
 
@@ -266,7 +272,15 @@ pub(super) fn run(seconds: i64, wave: Wave, sender: Sender, network: Network) ->
         for (arrival, packet) in way.arrivals(now) {
             buffer.push(time(arrival), &packet);
         }
-        let frame = buffer.pull(time(now));
+        let wide = buffer.pull_wide(time(now));
+        let side = wide.side.map_or(SILENCE, |side| *side);
+        let bits = |plane: &Frame| plane.map(f32::to_bits);
+        assert_eq!(
+            bits(&wide.mid),
+            bits(&side),
+            "both planes are treated alike"
+        );
+        let frame = wide.mid;
         outcome.frames += 1;
         match wave {
             Wave::Clock => outcome.heard.extend(frame),

@@ -53,6 +53,8 @@ pub(crate) struct SpaceJson<'a> {
     levelling: bool,
     /// Whether each speaker's own sound is kept, from go-live to the end.
     tracks: bool,
+    /// Whether its programme has two channels, left and right.
+    stereo: bool,
     /// By how many seconds the programme is to be later than the stage.
     delay_seconds: u8,
     delay: DelayJson,
@@ -112,6 +114,7 @@ impl Desk {
             at_desk: cohosts::at_desk(handle),
             levelling: space.sound.levelling,
             tracks: space.sound.tracks,
+            stereo: space.sound.channels.is_stereo(),
             delay_seconds: space.programme.delay_seconds,
             delay: handle.levels().delay.into(),
             hold: HoldJson::of(handle),

@@ -5,20 +5,23 @@ use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
-use throng_core::rendition::Codec;
+use throng_core::rendition::{Channels, Codec};
 use throng_media::codec::{OpusDecode, OpusDecoder, opus_decoder};
 
 use crate::client::Error;
+use crate::sound_file::mix_down;
 
 /// The decoder.
 pub struct Decoder {
     kind: Kind,
     /// What AAC was decoded to.
     samples: Vec<f32>,
+    /// The same before its channels were mixed.
+    interleaved: Vec<f32>,
 }
 
 enum Kind {
-    Aac(Box<dyn AudioDecoder>),
+    Aac(Channels, Box<dyn AudioDecoder>),
     Opus(Box<OpusDecoder>),
 }
 
@@ -26,23 +29,30 @@ impl Decoder {
     /// A decoder at the beginning of a stream, or somewhere in it.
     pub fn new(codec: Codec) -> Self {
         let kind = match codec {
-            Codec::Aac => Kind::Aac(aac_decoder()),
+            Codec::Aac => Kind::Aac(Channels::Mono, aac_decoder(Channels::Mono)),
             Codec::Opus => Kind::Opus(Box::new(opus_decoder())),
         };
         Self {
             kind,
             samples: Vec::new(),
+            interleaved: Vec::new(),
         }
     }
 
-    /// The samples of a packet, 48 kHz mono.
+    /// The samples of a packet, 48 kHz mono; two channels are mixed.
     pub fn decode(&mut self, packet: &[u8]) -> Result<&[f32], Error> {
         match &mut self.kind {
-            Kind::Aac(decoder) => {
+            Kind::Aac(channels, decoder) => {
+                let sent = channels_of(packet);
+                if *channels != sent {
+                    (*channels, *decoder) = (sent, aac_decoder(sent));
+                }
                 let packet = PacketRef::new(0, Timestamp::ZERO, Duration::ZERO, packet);
                 let decoded = decoder.decode_ref(&packet);
                 let decoded = decoded.map_err(|cause| undecodable(&cause))?;
-                decoded.copy_to_vec_interleaved(&mut self.samples);
+                decoded.copy_to_vec_interleaved(&mut self.interleaved);
+                self.samples.clear();
+                mix_down(&self.interleaved, sent.count().into(), &mut self.samples);
                 Ok(&self.samples)
             }
             Kind::Opus(decoder) => decoder.decode(packet).map_err(|cause| undecodable(&cause)),
@@ -50,11 +60,17 @@ impl Decoder {
     }
 }
 
-fn aac_decoder() -> Box<dyn AudioDecoder> {
+/// How many channels an access unit has, by the three bits with which it begins: a pair or a single channel (ISO/IEC
+/// 14496-3, table 4.85).
+fn channels_of(unit: &[u8]) -> Channels {
+    Channels::of(unit.first().is_some_and(|first| first >> 5 == 1))
+}
+
+fn aac_decoder(channels: Channels) -> Box<dyn AudioDecoder> {
     let mut params = AudioCodecParameters::new();
     params
         .for_codec(CODEC_ID_AAC)
-        .with_extra_data(AAC_CONFIG.into());
+        .with_extra_data(aac_config(channels).into());
     symphonia::default::get_codecs()
         .make_audio_decoder(&params, &AudioDecoderOptions::default())
         .expect("the codec is compiled in, and it takes AAC-LC")
@@ -68,5 +84,7 @@ fn undecodable(cause: &dyn std::fmt::Display) -> Error {
 }
 
 /// `AudioSpecificConfig` (ISO/IEC 14496-3, section 1.6.2.1) of what spaces send: object type 2 (LC) in five bits,
-/// frequency index 3 (48 kHz) in four, one channel in four, and three bits of no consequence.
-const AAC_CONFIG: [u8; 2] = [0x11, 0x88];
+/// frequency index 3 (48 kHz) in four, the channels in four, and three bits of no consequence.
+const fn aac_config(channels: Channels) -> [u8; 2] {
+    [0x11, 0x80 | channels.count() << 3]
+}

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::RecvTimeoutError;
 
+use throng_core::rendition::Channels;
 use throng_core::timeline::PartIndex;
 use throng_media::codec::{AacEncode, aac_encoder};
 use throng_media::package;
@@ -92,7 +93,7 @@ fn a_progressive_listener_hears_the_whole_stream_without_a_gap() {
 
 #[test]
 fn aac_is_heard_as_another_decoder_hears_it() {
-    let mut encoder = aac_encoder(64_000);
+    let mut encoder = aac_encoder(Channels::Mono, 64_000);
     let mut phase = 0.0_f32;
     let coded: Vec<_> = (0..4 * 15)
         .map(|_| {
@@ -103,7 +104,7 @@ fn aac_is_heard_as_another_decoder_hears_it() {
             encoder.encode(&frame).unwrap()
         })
         .collect();
-    let mut stream = package::init(Rendition::A64, None).to_vec();
+    let mut stream = package::init(Rendition::A64, Channels::Mono, None).to_vec();
     for (index, packets) in (FIRST_PART..).zip(coded.chunks(15)) {
         let part = package::package(Rendition::A64, PartIndex(index), packets);
         stream.extend_from_slice(&part.cmaf);

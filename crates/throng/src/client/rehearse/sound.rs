@@ -107,7 +107,7 @@ fn tenths(number: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use throng_core::rendition::Rendition;
+    use throng_core::rendition::{Channels, Rendition};
     use throng_core::timeline::PartIndex;
     use throng_media::FRAME_LEN;
     use throng_media::codec::{Content, OpusEncode, OpusSettings, opus_encoder};
@@ -123,7 +123,7 @@ mod tests {
             // 250 Hz: whole periods in a frame.
             *sample = (f32::from(place) / 192.0 * std::f32::consts::TAU).sin() * 0.5;
         }
-        let mut bytes = init(Rendition::O48, None).to_vec();
+        let mut bytes = init(Rendition::O48, Channels::Mono, None).to_vec();
         for part in parts {
             let packets: Vec<Bytes> = (0..16).map(|_| encoder.encode(&frame).unwrap()).collect();
             bytes.extend(package(Rendition::O48, PartIndex(*part), &packets).cmaf);

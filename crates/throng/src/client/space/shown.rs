@@ -1,4 +1,4 @@
-//! What the host has set, in words: the stage seat by seat, and how long the recording is kept.
+//! What the host has set, in words: the stage seat by seat, the channels, and how long the recording is kept.
 
 use std::fmt::Write;
 
@@ -21,6 +21,9 @@ pub(super) fn lines(space: &Value) -> String {
     for seat in space["speakers"].as_array().into_iter().flatten() {
         let label = format!("seat {}", seat["seat"].as_u64().unwrap_or_default());
         line(&label, &words_of_seat(seat));
+    }
+    if let Some(stereo) = space["stereo"].as_bool() {
+        line("sound", if stereo { "stereo" } else { "mono" });
     }
     if let Some(kept) = kept(space) {
         line("recording", &kept);
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mutes_gains_and_the_lock_are_told_in_words() {
+    fn mutes_gains_the_lock_and_the_channels_are_told_in_words() {
         let space = json!({
             "stage_locked": true,
             "speakers": [
@@ -93,7 +96,7 @@ mod tests {
                   "muted_by_host": true, "muted_by_self": true },
                 { "seat": 3, "connected": false, "has_link": false, "gain_db": 0, "admitted": false },
             ],
-            "keep_recording_days": 30, "chapters": [{}, {}],
+            "stereo": true, "keep_recording_days": 30, "chapters": [{}, {}],
         });
         assert_eq!(
             lines(&space),
@@ -101,6 +104,7 @@ mod tests {
              seat 1      talks, +3 dB\n\
              seat 2      here, muted by the host, muted by themselves, -6 dB\n\
              seat 3      not here, and its link opens nothing any more, not let in while the stage is locked\n\
+             sound       stereo\n\
              recording   kept for 30 days after the end\n\
              chapters    2\n"
         );

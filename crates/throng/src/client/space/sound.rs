@@ -53,12 +53,18 @@ pub struct Track {
     pub out: PathBuf,
 }
 
+impl Switch {
+    pub(super) fn is_on(self) -> bool {
+        matches!(self, Self::On)
+    }
+}
+
 impl SoundArgs {
     /// Puts what is said into a body.
     pub(super) fn put(&self, body: &mut Map<String, Value>) {
         for (name, switch) in [("levelling", self.levelling), ("tracks", self.tracks)] {
             if let Some(switch) = switch {
-                body.insert(name.to_owned(), json!(matches!(switch, Switch::On)));
+                body.insert(name.to_owned(), json!(switch.is_on()));
             }
         }
     }

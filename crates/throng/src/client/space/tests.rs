@@ -67,6 +67,19 @@ fn create_asks_with_the_operator_key_and_prints_the_answer_unchanged() {
     );
 }
 
+#[test]
+fn stereo_is_said_when_a_space_is_made_and_never_again() {
+    for (switch, stereo) in [("on", true), ("off", false)] {
+        let create = ["create", "--title", "A", "--stereo", switch];
+        let (server, done, _) = answered(&create, r#"{"slug":"a"}"#);
+        done.unwrap();
+        let body: Value = serde_json::from_str(&server.asked()[0].body).unwrap();
+        assert_eq!(body, json!({ "title": "A", "stereo": stereo }));
+    }
+    let change = ["space", "sound", "a", "--stereo", "on"];
+    assert!(Cli::try_parse_from(change).is_err());
+}
+
 /// Commands, each with what it asks for.
 fn assert_asked(commands: &[(&str, &str)]) {
     for (command, wanted) in commands {

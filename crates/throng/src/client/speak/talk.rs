@@ -3,17 +3,18 @@
 use std::io::{self, Stdin};
 use std::path::Path;
 
-use throng_media::{FRAME_LEN, Frame, SILENCE};
+use throng_core::rendition::Channels;
+use throng_media::{FRAME_LEN, Frame, SILENCE, WideFrame};
 
 use crate::client::Error;
-use crate::sound_file::{self, WavStream};
+use crate::sound_file::{self, WavStream, WideSound};
 
 /// The talk.
 pub(super) enum Talk {
     /// A file, held in memory; `again` begins anew at its end.
     File {
-        /// 48 kHz mono.
-        samples: Vec<f32>,
+        /// At 48 kHz.
+        sound: WideSound,
         /// Samples said so far.
         said: usize,
         /// Whether to begin anew.
@@ -32,9 +33,9 @@ impl Talk {
             return Ok(Self::Silence);
         };
         if path != Path::new("-") {
-            let samples = sound_file::read(path)?;
+            let sound = sound_file::read_wide(path)?;
             return Ok(Self::File {
-                samples,
+                sound,
                 said: 0,
                 again,
             });
@@ -44,35 +45,35 @@ impl Talk {
                 "standard input cannot be said twice: --loop needs a file".to_owned(),
             ));
         }
-        let stream = WavStream::new(io::stdin(), "standard input")?;
+        let stream = WavStream::new(io::stdin(), "standard input", Channels::Stereo)?;
         Ok(Self::Pipe(Box::new(stream)))
     }
 
     /// The next frame; the last one is filled up with silence, then there is none.
-    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
+    pub(super) fn next_frame(&mut self) -> Result<Option<WideFrame>, Error> {
         match self {
-            Self::Silence => Ok(Some(SILENCE)),
+            Self::Silence => Ok(Some(WideFrame::SILENCE)),
             Self::Pipe(stream) => Ok(stream.next().transpose()?),
-            Self::File {
-                samples,
-                said,
-                again,
-            } => {
-                if *again && *said >= samples.len() {
+            Self::File { sound, said, again } => {
+                if *again && *said >= sound.mid.len() {
                     *said = 0;
                 }
-                Ok(frame_at(samples, said))
+                let frame = frame_at(&sound.mid, *said).map(|mid| {
+                    let side = frame_at(&sound.side, *said).unwrap_or(SILENCE);
+                    WideFrame::new(mid, side)
+                });
+                *said += FRAME_LEN;
+                Ok(frame)
             }
         }
     }
 }
 
-fn frame_at(samples: &[f32], said: &mut usize) -> Option<Frame> {
-    let rest = samples.get(*said..).filter(|rest| !rest.is_empty())?;
+fn frame_at(samples: &[f32], at: usize) -> Option<Frame> {
+    let rest = samples.get(at..).filter(|rest| !rest.is_empty())?;
     let length = rest.len().min(FRAME_LEN);
     let mut frame = SILENCE;
     frame[..length].copy_from_slice(&rest[..length]);
-    *said += length;
     Some(frame)
 }
 
@@ -82,18 +83,24 @@ mod tests {
 
     #[test]
     fn a_file_is_said_to_its_last_sample_and_with_loop_for_ever() {
-        let samples = vec![0.5; FRAME_LEN + 10];
+        let sound = WideSound {
+            mid: vec![0.5; FRAME_LEN + 10],
+            side: vec![0.25; FRAME_LEN + 10],
+        };
         let mut once = Talk::File {
-            samples: samples.clone(),
+            sound: sound.clone(),
             said: 0,
             again: false,
         };
-        assert_eq!(once.next_frame().unwrap(), Some([0.5; FRAME_LEN]));
+        let whole = WideFrame::new([0.5; FRAME_LEN], [0.25; FRAME_LEN]);
+        assert_eq!(once.next_frame().unwrap(), Some(whole));
         let last = once.next_frame().unwrap().unwrap();
-        assert_eq!((last[9], last[10]), (0.5, 0.0));
+        let side = last.side.unwrap();
+        assert_eq!((last.mid[9], last.mid[10]), (0.5, 0.0));
+        assert_eq!((side[9], side[10]), (0.25, 0.0));
         assert_eq!(once.next_frame().unwrap(), None);
         let mut again = Talk::File {
-            samples,
+            sound,
             said: 0,
             again: true,
         };

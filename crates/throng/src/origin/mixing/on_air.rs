@@ -6,7 +6,7 @@ use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 use throng_media::delay::{DelayLine, Standing};
 use throng_media::hold::HoldLoop;
 use throng_media::programme::Programme;
-use throng_media::{Frame, SILENCE};
+use throng_media::{SILENCE, WideFrame};
 
 use crate::origin::encoding::Encoding;
 use crate::origin::space_hold::SpaceHold;
@@ -93,7 +93,7 @@ impl OnAir {
     }
 
     /// Puts a frame out, where the stage is to be so many frames late.
-    pub(super) fn put_out(&mut self, number: u64, stage: &Frame, delay_frames: u64) {
+    pub(super) fn put_out(&mut self, number: u64, stage: WideFrame, delay_frames: u64) {
         if !self.has_begun(number) {
             return;
         }
@@ -107,8 +107,8 @@ impl OnAir {
                 music.frame(number).map(|sample| sample * BRIDGE_GAIN)
             })
         });
-        let frame = self.programme.tick(&late);
-        self.encoding.push(number, &frame);
+        let frame = self.programme.tick(late);
+        self.encoding.push(number, frame);
     }
 
     /// Hands the last frames to the encoder; says before which part it ended.

@@ -4,9 +4,8 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use throng_archive::Flags;
-use throng_core::rendition::Rendition;
+use throng_core::rendition::Channels;
 use throng_core::space::Space;
-use throng_media::package;
 
 use super::*;
 use crate::sample;
@@ -31,12 +30,12 @@ impl World {
         let (reader, standing, silence) = (
             Readable::default(),
             Arc::default(),
-            Arc::new(Silence::new()),
+            Arc::new(Silence::new(Channels::Mono)),
         );
         let well = Arc::clone(&is_well);
         let (mut recording, tried) = Recording::start(Keeping {
             open: move || {
-                let inits = Rendition::ALL.map(|rendition| package::init(rendition, None));
+                let inits = throng_media::package::inits(Channels::Mono);
                 let _ = fs::remove_file(&place);
                 if !well.load(Ordering::SeqCst) {
                     fs::write(&place, "in the way").unwrap();

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use throng_archive::{ArchiveError, TrackFile, tracks_kept};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
+use throng_media::WideFrame;
 use throng_media::mixer::{MAX_SPEAKERS, SeatId};
 use throng_media::rendering::{TRACK_RENDITION, Track};
-use throng_media::{Frame, SILENCE};
 
 use super::Keeping;
 
@@ -45,7 +45,7 @@ impl Keeper {
     }
 
     /// Takes a frame, counted from go-live, after those that were silent.
-    pub(super) fn take(&mut self, frame: u64, sounds: &[(SeatId, Box<Frame>)]) {
+    pub(super) fn take(&mut self, frame: u64, sounds: &[(SeatId, Box<WideFrame>)]) {
         let earlier = std::mem::take(&mut self.earlier);
         let heard = sounds.iter().map(|(seat, _)| *seat);
         for seat in earlier.into_iter().map(SeatId).chain(heard) {
@@ -54,9 +54,9 @@ impl Keeper {
         let seats: Vec<_> = self.tracks.keys().copied().collect();
         for seat in seats {
             self.render_until(seat, frame);
-            let mut sound = SILENCE;
+            let mut sound = WideFrame::SILENCE;
             for (_, sent) in sounds.iter().filter(|(sender, _)| *sender == seat) {
-                sound.iter_mut().zip(&**sent).for_each(|(sum, x)| *sum += x);
+                sound.add(sent);
             }
             self.render(seat, &sound);
         }
@@ -106,7 +106,7 @@ impl Keeper {
         }
         let part = frame / FRAMES_PER_PART;
         let kept = Kept {
-            renderer: Track::new(PartIndex(part)),
+            renderer: Track::new(self.keeping.channels, PartIndex(part)),
             next_frame: part * FRAMES_PER_PART,
             file: None,
         };
@@ -119,11 +119,11 @@ impl Keeper {
             .get(&seat)
             .is_some_and(|kept| kept.next_frame < frame)
         {
-            self.render(seat, &SILENCE);
+            self.render(seat, &WideFrame::SILENCE);
         }
     }
 
-    fn render(&mut self, seat: SeatId, sound: &Frame) {
+    fn render(&mut self, seat: SeatId, sound: &WideFrame) {
         let Some(kept) = self.tracks.get_mut(&seat) else {
             return;
         };

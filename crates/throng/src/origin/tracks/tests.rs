@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use throng_archive::TrackReader;
+use throng_core::rendition::Channels;
 use throng_media::codec::{OpusDecode, opus_decoder};
 use throng_media::rendering::TRACK_RENDITION;
-use throng_media::{FRAME_LEN, package};
+use throng_media::{FRAME_LEN, Frame, package};
 
 use super::*;
 
@@ -15,8 +16,9 @@ fn keeping(folder: &Path) -> Keeping {
     Keeping {
         folder: folder.to_owned(),
         live: LIVE,
-        init: package::init(TRACK_RENDITION, None),
-        silence: Arc::new(Silence::new()),
+        channels: Channels::Mono,
+        init: package::init(TRACK_RENDITION, Channels::Mono, None),
+        silence: Arc::new(Silence::new(Channels::Mono)),
         kept: KeptTracks::default(),
     }
 }
@@ -27,11 +29,11 @@ fn keeping(folder: &Path) -> Keeping {
     clippy::cast_precision_loss,
     reason = "a tone"
 )]
-fn tone(seat: u32, frame: u64) -> Box<Frame> {
+fn tone(seat: u32, frame: u64) -> Box<WideFrame> {
     let step = f64::from(seat) * 300.0 / 48_000.0 * core::f64::consts::TAU;
-    Box::new(std::array::from_fn(|i| {
-        (((frame * 960 + i as u64) as f64 * step).sin() * 0.2) as f32
-    }))
+    let frame: Frame =
+        std::array::from_fn(|i| (((frame * 960 + i as u64) as f64 * step).sin() * 0.2) as f32);
+    Box::new(frame.into())
 }
 
 /// Parts of a recording, counted from go-live, in which seats talk.
@@ -58,7 +60,7 @@ fn sounding(folder: &Path, seat: u32) -> Vec<bool> {
         .flat_map(|from| reader.read(from..from + 4_096).unwrap())
         .collect();
     // The `mehd` with the duration has 20 bytes.
-    let mut at = package::init(TRACK_RENDITION, None).len() + 20;
+    let mut at = package::init(TRACK_RENDITION, Channels::Mono, None).len() + 20;
     let size = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap()) as usize;
     let mut decoder = opus_decoder();
     let mut sounding = Vec::new();

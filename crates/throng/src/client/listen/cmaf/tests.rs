@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use throng_core::rendition::Rendition;
+use throng_core::rendition::{Channels, Rendition};
 use throng_core::timeline::{FRAMES_PER_PART, PartIndex};
 use throng_media::package;
 
@@ -54,7 +54,7 @@ fn packets_carry_their_place_on_the_programme_clock() {
 fn what_throng_packages_is_read_packet_by_packet() {
     let coded = tone_packets(2 * FRAMES_PER_PART);
     let (first, second) = coded.split_at(coded.len() / 2);
-    let mut stream = package::init(Rendition::O48, None).to_vec();
+    let mut stream = package::init(Rendition::O48, Channels::Mono, None).to_vec();
     for (index, packets) in [(PartIndex(1_000), first), (PartIndex(1_001), second)] {
         stream.extend_from_slice(&package::package(Rendition::O48, index, packets).cmaf);
     }
