@@ -94,6 +94,12 @@ def cpu_seconds(process):
     return sum(map(cpu_seconds_alone, family(process)))
 
 
+def cpu_seconds_of_threads(process, name):
+    """The same of those threads alone that are called so."""
+    threads = [task for pid in family(process) for task in tasks(pid) if (task / "comm").read_text().strip() == name]
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in threads) / 1e9
+
+
 def cpu_seconds_alone(pid):
     stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     user, system = stat.rpartition(")")[2].split()[11:13]

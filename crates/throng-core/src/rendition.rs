@@ -62,6 +62,12 @@ impl Channels {
         if stereo { Self::Stereo } else { Self::Mono }
     }
 
+    /// As many of so many: one has no second.
+    #[must_use]
+    pub const fn of_those(self, count: usize) -> Self {
+        if count < 2 { Self::Mono } else { self }
+    }
+
     /// Whether there are two.
     pub const fn is_stereo(self) -> bool {
         matches!(self, Self::Stereo)

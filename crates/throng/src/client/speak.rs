@@ -110,7 +110,7 @@ pub type Keep<'a> = dyn FnMut(&Frame) -> Result<(), Error> + 'a;
 /// A speaker on the way through their talk.
 struct Speaker<'a> {
     encoder: OpusEncoder,
-    /// Whether the stage hears two channels.
+    /// Whether two channels are said and heard.
     is_stereo: bool,
     narrow: Narrow,
     is_lean: bool,
@@ -158,9 +158,10 @@ fn speak<'a>(
     bar.set_message("joining the stage");
     let asked = Instant::now();
     let mut session = door.enter()?;
+    let is_stereo = session.is_stereo && talk.channels().is_stereo();
     let mut speaker = Speaker {
-        encoder: encoder(session.is_stereo, false),
-        is_stereo: session.is_stereo,
+        encoder: encoder(is_stereo, false),
+        is_stereo,
         narrow: Narrow::default(),
         is_lean: false,
         hushed: Instant::now(),

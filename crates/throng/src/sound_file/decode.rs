@@ -44,7 +44,7 @@ pub(super) fn decode(
     let mut track = Track::open(name, wanted, format.as_ref())?;
     let mut sound = Sound {
         name,
-        wanted,
+        wanted: track.wanted,
         longest,
         planes: None,
         out: WideSound::default(),
@@ -142,6 +142,11 @@ impl Track {
             .as_ref()
             .and_then(|params| params.audio())
             .ok_or_else(empty)?;
+        // A header that says nothing may be of any number.
+        let wanted = params
+            .channels
+            .as_ref()
+            .map_or(wanted, |channels| wanted.of_those(channels.count()));
         let decoder = if params.codec == CODEC_ID_OPUS {
             let decoder = Box::new(opus_decoder_of(wanted));
             Decoder::Opus(decoder, track.delay.unwrap_or(0) as usize)

@@ -236,7 +236,10 @@ fn damaged_files_never_panic() {
 }
 
 #[test]
-fn two_channels_are_read_as_two_and_from_a_pipe_alike() {
+fn two_channels_are_read_as_two_and_from_a_pipe_alike_and_one_stays_one() {
+    let one = Box::new(Cursor::new(wav(1, 16, 1, 48_000, 4_800, None)));
+    let sound = decode::decode("a test", Channels::Stereo, one, None, LONGEST_SAMPLES).unwrap();
+    assert_eq!((sound.mid.len(), sound.side.len()), (4_800, 0));
     for rate_hz in [48_000, 44_100] {
         // The tone is on the left alone: half of it is the middle, half the side.
         let bytes = wav(1, 16, 2, rate_hz, rate_hz as usize, None);

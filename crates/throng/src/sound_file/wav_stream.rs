@@ -65,6 +65,7 @@ impl<R: Read> WavStream<R> {
                 b"data" => {
                     let layout: Layout =
                         layout.ok_or_else(|| damaged(name, "sound before its format"))?;
+                    let wanted = wanted.of_those(layout.channels);
                     let left = if size == 0 || size >= OPEN_END {
                         u64::MAX
                     } else {
@@ -85,6 +86,11 @@ impl<R: Read> WavStream<R> {
                 _ => skip(&mut reader, size).map_err(broken)?,
             }
         }
+    }
+
+    /// How many channels its frames have.
+    pub fn channels(&self) -> Channels {
+        self.wanted
     }
 
     /// The rest as one sound, refused when it is longer than `longest` samples.

@@ -49,6 +49,15 @@ impl Talk {
         Ok(Self::Pipe(Box::new(stream)))
     }
 
+    /// How many channels it has.
+    pub(super) fn channels(&self) -> Channels {
+        match self {
+            Self::File { sound, .. } => Channels::of(!sound.side.is_empty()),
+            Self::Pipe(stream) => stream.channels(),
+            Self::Silence => Channels::Mono,
+        }
+    }
+
     /// The next frame; the last one is filled up with silence, then there is none.
     pub(super) fn next_frame(&mut self) -> Result<Option<WideFrame>, Error> {
         match self {
