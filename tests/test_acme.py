@@ -12,7 +12,7 @@ import pytest
 from figures import certificate
 from throng import Node, command, free_port, wait_until
 
-pytestmark = pytest.mark.idle
+pytestmark = pytest.mark.aside
 
 DOMAIN = "live.example.test"
 # A third of a life is left when it is renewed.

@@ -17,7 +17,7 @@ from figures import certificate
 from test_speakers import join_stage
 from throng import BINARY, Node, request, wait_until
 
-pytestmark = pytest.mark.idle
+pytestmark = pytest.mark.aside
 
 WALL = """
 table inet wall {

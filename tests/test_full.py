@@ -15,7 +15,7 @@ from test_ladder import AAC_PAUSE_MS
 from test_queue import full
 from throng import Node, free_port, wait_until
 
-pytestmark = pytest.mark.idle
+pytestmark = pytest.mark.aside
 
 SECONDS = 16
 # A player by playlist that has gone keeps his place for 16 s, and is looked for once in 4 s; then the queue is called.

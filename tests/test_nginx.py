@@ -20,7 +20,7 @@ from figures import certificate
 from test_full import SECONDS, assert_heard
 from throng import Node, free_port, request, wait_until
 
-pytestmark = pytest.mark.idle
+pytestmark = pytest.mark.aside
 
 GIVEN = pathlib.Path(__file__).resolve().parent.parent / "docs" / "operate" / "nginx.conf"
 AROUND = """

@@ -17,7 +17,7 @@ SECONDS = 8
 # From the first word until a voice 14 dB too soft has its gain, and a little.
 SETTLED_SECONDS = 9
 SOFT_DB, LOUD_DB = -10, 3
-TARGET_LUFS, TOLERANCE_LU = -16, 1.5
+TARGET_LUFS, TOLERANCE_LU = -16, 2
 SIZES = [{"width": 390, "height": 844}, {"width": 1280, "height": 800}]
 # What a page asks of the microphone.
 WISHES = """

@@ -11,8 +11,6 @@ import browser
 import signal_kit
 from throng import PATIENCE_SECONDS, Node, command, request, wait_until
 
-pytestmark = pytest.mark.aside
-
 # What a player hears first is what was before the two.
 SETTLED_SECONDS = 18
 HEARD_SECONDS = 5

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use crate::shell::{Outcome, build_all, cargo, must, program, root, target};
+use crate::shell::{Outcome, build_all, cargo, linting_cargo, must, program, root, target};
 use crate::{doc, install, tidy};
 
 /// A part of the tests that can be run alone.
@@ -48,14 +48,22 @@ const STEPS: &[Step] = &[
     },
     Step {
         group: Group::Rust,
-        title: "clippy",
-        run: clippy,
+        title: "build, with what clippy says",
+        run: build_all,
     },
     Step {
         group: Group::Rust,
         title: "cargo test",
         // Not of examples in comments: there are none, and looking for them takes a compiler for each crate.
-        run: || must(&mut cargo(&["test", "--workspace", "--all-targets"])),
+        run: || {
+            must(&mut linting_cargo(&[
+                "test",
+                "--workspace",
+                "--lib",
+                "--bins",
+                "--tests",
+            ]))
+        },
     },
     Step {
         group: Group::Rust,
@@ -107,52 +115,25 @@ pub(crate) fn run(only: Option<Group>) -> Outcome {
     Ok(())
 }
 
-fn clippy() -> Outcome {
-    must(&mut cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "--deny",
-        "warnings",
-    ]))
-}
-
 fn players() -> Outcome {
     if !root().join("tests").is_dir() {
         println!("no tests/ folder: nothing to run");
         return Ok(());
     }
     // What waits more than it works goes on beside the rest, and is shown when that is over.
-    let (rest, beside) = thread::scope(|lanes| {
-        let beside = ["aside", "idle"].map(|marks| lanes.spawn(|| lane(marks)));
-        let rest = must(&mut pytest("not aside and not idle and not alone"));
-        (
-            rest,
-            beside.map(|lane| lane.join().expect("a lane does not panic")),
-        )
+    let (rest, aside) = thread::scope(|lanes| {
+        let aside = lanes.spawn(|| pytest("aside").stderr(Stdio::inherit()).output());
+        let rest = must(&mut pytest("not aside and not alone"));
+        (rest, aside.join().expect("a lane does not panic"))
     });
+    let aside = aside.map_err(|error| format!("pytest could not be started: {error}"))?;
+    println!("--- meanwhile\n{}", String::from_utf8_lossy(&aside.stdout));
     rest?;
-    for outcome in beside {
-        outcome?;
+    if !aside.status.success() {
+        return Err(format!("the tests aside failed ({})", aside.status));
     }
     // What fills the machine by itself comes last.
     must(&mut pytest("alone"))
-}
-
-/// Runs the tests that are so marked, and shows in one piece what came of them.
-fn lane(marks: &str) -> Outcome {
-    let ran = pytest(marks).stderr(Stdio::inherit()).output();
-    let ran = ran.map_err(|error| format!("pytest could not be started: {error}"))?;
-    println!(
-        "--- meanwhile, {marks}\n{}",
-        String::from_utf8_lossy(&ran.stdout)
-    );
-    if ran.status.success() {
-        Ok(())
-    } else {
-        Err(format!("the tests marked {marks} failed ({})", ran.status))
-    }
 }
 
 /// The player tests that are so marked.

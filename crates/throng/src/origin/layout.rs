@@ -30,6 +30,8 @@ pub(crate) struct Layouts {
     stereo: OnceLock<Layout>,
     air: Arc<Air>,
     folder: PathBuf,
+    /// Whoever asks first may be a thread of its own.
+    runtime: Handle,
 }
 
 impl Layouts {
@@ -38,11 +40,13 @@ impl Layouts {
         let folder = data.join("hold");
         let make = move || sound.unwrap_or_else(HoldLoop::render);
         let hold = Hold::start(make, Channels::Mono, folder.join("loop.bin"), None)?;
+        let runtime = Handle::current();
         Ok(Self {
-            mono: Layout::new(Channels::Mono, hold, &air),
+            mono: Layout::new(Channels::Mono, hold, &air, &runtime),
             stereo: OnceLock::new(),
             air,
             folder,
+            runtime,
         })
     }
 
@@ -55,20 +59,20 @@ impl Layouts {
     }
 
     fn begin_stereo(&self) -> Layout {
-        let (ours, runtime) = (Arc::clone(&self.mono.hold), Handle::current());
+        let (ours, runtime) = (Arc::clone(&self.mono.hold), self.runtime.clone());
         let make = move || runtime.block_on(ours.sound());
         let cache = self.folder.join("loop-stereo.bin");
         let hold = Hold::start(make, Channels::Stereo, cache, None).unwrap_or_else(|error| {
-            tracing::error!(%error, "no thread for the hold programme in stereo; silence is played in its place");
-            Arc::default()
+            tracing::error!(%error, "no thread for the hold programme in stereo; that of one channel is played");
+            Arc::clone(&self.mono.hold)
         });
-        Layout::new(Channels::Stereo, hold, &self.air)
+        Layout::new(Channels::Stereo, hold, &self.air, &self.runtime)
     }
 }
 
 impl Layout {
-    fn new(channels: Channels, hold: Arc<Hold>, air: &Arc<Air>) -> Self {
-        tokio::spawn(hold::keep_for_feed(
+    fn new(channels: Channels, hold: Arc<Hold>, air: &Arc<Air>, runtime: &Handle) -> Self {
+        runtime.spawn(hold::keep_for_feed(
             channels,
             Arc::clone(&hold),
             Arc::clone(air),
