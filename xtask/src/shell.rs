@@ -60,6 +60,17 @@ pub(crate) fn build_all() -> Outcome {
     ]))
 }
 
+/// Builds the program and its examples as everybody builds them. With the examples, for the same features again.
+pub(crate) fn build_program() -> Outcome {
+    must(&mut cargo(&[
+        "build",
+        "--workspace",
+        "--bins",
+        "--examples",
+        "--quiet",
+    ]))
+}
+
 /// A command from the search path, in the root of the checkout.
 pub(crate) fn program(name: impl AsRef<OsStr>, words: &[&str]) -> Command {
     let mut command = Command::new(name);

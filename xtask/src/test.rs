@@ -4,7 +4,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use crate::shell::{Outcome, build_all, cargo, linting_cargo, must, program, root, target};
+use crate::shell::{
+    Outcome, build_all, build_program, cargo, linting_cargo, must, program, root, target,
+};
 use crate::{doc, install, tidy};
 
 /// A part of the tests that can be run alone.
@@ -73,7 +75,7 @@ const STEPS: &[Step] = &[
     Step {
         group: Group::Players,
         title: "program",
-        run: build_all,
+        run: build_program,
     },
     Step {
         group: Group::Players,
