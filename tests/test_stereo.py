@@ -25,13 +25,23 @@ THE_MIDDLE = ["live.webm?rendition=o24", "live.aac?rendition=a32", "hls/o16/medi
 RECORDINGS = ["recording.mp4", "recording.m4a", "hls/o48/replay.m3u8", "hls/a64/replay.m3u8"]
 
 
+def both():
+    """Ada, and Ben for as long."""
+    ada, ben = signal_kit.speech("ada"), signal_kit.speech("ben")
+    length = min(len(ada), len(ben))
+    return np.stack([ada[:length], ben[:length]])
+
+
+def is_the_middle(heard):
+    """Whether the two are heard at once."""
+    return signal_kit.is_present(both().mean(axis=0), signal_kit.trimmed(heard))
+
+
 @pytest.fixture(scope="module")
 def duet_wav(tmp_path_factory):
     """Ada on the left, Ben on the right."""
-    ada, ben = signal_kit.speech("ada"), signal_kit.speech("ben")
-    length = min(len(ada), len(ben))
     path = tmp_path_factory.mktemp("duet") / "duet.wav"
-    signal_kit.write_wav(path, np.stack([ada[:length], ben[:length]]), channels=2)
+    signal_kit.write_wav(path, both(), channels=2)
     return path
 
 
@@ -50,7 +60,8 @@ def assert_apart(ears):
     for ear, (own, other) in zip(ears, (("ada", "ben"), ("ben", "ada"))):
         ear = signal_kit.trimmed(ear)
         assert signal_kit.is_present(signal_kit.speech(own), ear), own
-        assert signal_kit.is_absent(signal_kit.speech(other), ear), other
+        # Of many seconds one looks a little like anything: what came over from the other ear would be in most of them.
+        assert np.median(signal_kit.presence(signal_kit.speech(other), ear)) < signal_kit.ABSENT_MAX, other
 
 
 def channels_of(url):
@@ -68,9 +79,7 @@ def test_left_and_right_are_heard_apart(duet, path):
 @pytest.mark.parametrize("path", THE_MIDDLE)
 def test_who_hears_at_a_lower_rate_hears_the_middle_in_both_ears(duet, path):
     left, right = signal_kit.decode(f"{duet.listen_url}/{path}", HEARD_SECONDS, channels=2)
-    assert np.corrcoef(left, right)[0, 1] > ALIKE
-    heard = signal_kit.trimmed(left)
-    assert all(signal_kit.is_present(signal_kit.speech(voice), heard) for voice in ("ada", "ben"))
+    assert np.corrcoef(left, right)[0, 1] > ALIKE and is_the_middle(left)
 
 
 def test_our_page_plays_both_channels(duet, chromium):
@@ -91,8 +100,7 @@ def test_our_listener_takes_the_middle(duet, tmp_path, via, rendition):
     how = ("--via", via, "--for", f"{HEARD_SECONDS}s", "--out", out)
     listened = command("listen", f"{duet.listen_url}?rendition={rendition}", *how, timeout=HEARD_SECONDS + PATIENCE_SECONDS)
     assert listened.returncode == 0, listened
-    heard = signal_kit.trimmed(signal_kit.read_wav(out))
-    assert all(signal_kit.is_present(signal_kit.speech(voice), heard) for voice in ("ada", "ben"))
+    assert is_the_middle(signal_kit.read_wav(out))
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +138,9 @@ def test_it_is_stereo_after_a_restart_and_as_a_recording(tmp_path, duet_wav):
             node.start()
             wait_until(lambda: space.is_talking(1), "they talk again")
             since = space.recorded_seconds()
+            # What is sent first reaches back by as much.
+            wait_until(lambda: space.recorded_seconds() >= since + 2 * HEARD_SECONDS, "they have talked on")
             assert_apart(signal_kit.decode(f"{space.listen_url}/live.webm", HEARD_SECONDS, channels=2))
-            wait_until(lambda: space.recorded_seconds() >= since + HEARD_SECONDS, "they have talked on")
         space.step("end")
         wait_until(lambda: space.get("hls/o48/replay.m3u8").status == 200, "the replay is there")
         for path in RECORDINGS:
