@@ -1,7 +1,7 @@
 //! Opus and AAC behind traits of our own, so that no other file knows whose codec is at work.
 //!
-//! Sound is 48 kHz, of one channel or two. A decoder takes whatever a speaker sends (RFC 6716: 2.5 to 120 ms, mono or stereo) and answers
-//! with samples in [-1, 1] or an error, never a panic. An encoder takes one frame and answers with one packet.
+//! Sound is 48 kHz, of one channel or two. A decoder takes whatever a speaker sends (RFC 6716: 2.5 to 120 ms, mono or
+//! stereo) and answers with samples in [-1, 1] or an error, never a panic. An encoder takes one frame and answers with one packet.
 //! Both Opus codecs run here: `opus-pure` by default, libopus with the feature `libopus`, and each is tested against the
 //! other.
 #![allow(

@@ -22,6 +22,7 @@ use throng_core::timeline::{
 };
 use throng_core::window::{Packaged, Part};
 
+pub use adts::channels_of;
 pub use cmaf::{ForeignShape, packets, retime};
 pub use init::init;
 pub use sidx::sidx;

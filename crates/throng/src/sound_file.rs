@@ -1,7 +1,8 @@
 //! Sound files in and out: any common format becomes 48 kHz of one channel or two, and 48 kHz mono becomes WAV.
 //!
-//! [`read`] and [`read_wide`] take a whole file (WAV, FLAC, Ogg with Vorbis or Opus, MP3); [`WavStream`] takes WAV as it comes, such as
-//! from standard input; [`WavWriter`] writes what is heard while it is heard. Not here: levelling, looping, real time.
+//! [`read`] and [`read_wide`] take a whole file (WAV, FLAC, Ogg with Vorbis or Opus, MP3); [`WavStream`] takes WAV as it
+//! comes, such as from standard input; [`WavWriter`] writes what is heard while it is heard. Not here: levelling, looping,
+//! real time.
 
 mod decode;
 mod planes;
@@ -22,8 +23,8 @@ pub use wav_writer::WavWriter;
 
 /// Sample rate of everything in Throng.
 const RATE_HZ: u32 = 48_000;
-/// The longest sound that [`read`] holds in memory: 4 hours, 2.8 GB, and of two channels twice that. Longer ones are refused: cut them, or pipe them as
-/// WAV, which [`WavStream`] takes at any length.
+/// The longest sound that [`read`] holds in memory: 4 hours, 2.8 GB, and of two channels twice that. Longer ones are
+/// refused: cut them, or pipe them as WAV, which [`WavStream`] takes at any length.
 const LONGEST_SAMPLES: usize = 4 * 3_600 * RATE_HZ as usize;
 /// Sample rates that can be converted; beyond them a header is wrong rather than unusual.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;

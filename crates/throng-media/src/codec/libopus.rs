@@ -14,7 +14,7 @@ use super::{
     CONCEALED_STEP_SAMPLES, CodecError, Content, LongFrame, MAX_ENCODED_BYTES, MAX_PACKET_SAMPLES,
     OpusDecode, OpusEncode, OpusSettings, RateControl, admit,
 };
-use crate::codec::planes::{Decoded, left_right};
+use crate::codec::planes::{Decoded, interleaved};
 use crate::{FRAME_LEN, Frame};
 
 const SAMPLE_RATE_HZ: i32 = 48_000;
@@ -164,14 +164,8 @@ impl Encoder {
 }
 
 impl Encoder {
-    fn encode_mid(&mut self, mid: &[f32]) -> Result<Bytes, CodecError> {
-        match self.channels {
-            Channels::Mono => self.encode_samples(mid, mid.len()),
-            Channels::Stereo => {
-                let both: Vec<f32> = mid.iter().flat_map(|&sample| [sample, sample]).collect();
-                self.encode_samples(&both, mid.len())
-            }
-        }
+    fn encode_planes(&mut self, mid: &[f32], side: Option<&[f32]>) -> Result<Bytes, CodecError> {
+        self.encode_samples(&interleaved(self.channels, mid, side), mid.len())
     }
 
     fn encode_samples(&mut self, pcm: &[f32], samples: usize) -> Result<Bytes, CodecError> {
@@ -193,22 +187,15 @@ impl Encoder {
 
 impl OpusEncode for Encoder {
     fn encode(&mut self, frame: &Frame) -> Result<Bytes, CodecError> {
-        self.encode_mid(frame)
+        self.encode_planes(frame, None)
     }
 
     fn encode_wide(&mut self, mid: &Frame, side: &Frame) -> Result<Bytes, CodecError> {
-        if !self.channels.is_stereo() {
-            return self.encode_mid(mid);
-        }
-        let mut both = [0.0; 2 * FRAME_LEN];
-        for (pair, (left, right)) in both.chunks_exact_mut(2).zip(left_right(mid, side)) {
-            pair.copy_from_slice(&[left, right]);
-        }
-        self.encode_samples(&both, FRAME_LEN)
+        self.encode_planes(mid, Some(side))
     }
 
     fn encode_long(&mut self, frames: &LongFrame) -> Result<Bytes, CodecError> {
-        self.encode_mid(frames)
+        self.encode_planes(frames, None)
     }
 
     fn lookahead_samples(&self) -> usize {

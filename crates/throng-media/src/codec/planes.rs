@@ -1,5 +1,7 @@
 //! Left and right become middle and side, and back.
 
+use std::borrow::Cow;
+
 use throng_core::rendition::Channels;
 
 use super::MAX_PACKET_SAMPLES;
@@ -64,6 +66,21 @@ pub(super) fn left_right(mid: &[f32], side: &[f32]) -> impl Iterator<Item = (f32
     mid.iter()
         .zip(side)
         .map(|(mid, side)| (mid + side, mid - side))
+}
+
+/// What an encoder of so many channels is given: the middle alone, or left and right that interleave.
+pub(super) fn interleaved<'m>(
+    channels: Channels,
+    mid: &'m [f32],
+    side: Option<&[f32]>,
+) -> Cow<'m, [f32]> {
+    match (channels, side) {
+        (Channels::Mono, _) => Cow::Borrowed(mid),
+        (Channels::Stereo, None) => mid.iter().flat_map(|&sample| [sample, sample]).collect(),
+        (Channels::Stereo, Some(side)) => left_right(mid, side)
+            .flat_map(|(left, right)| [left, right])
+            .collect(),
+    }
 }
 
 fn tame(samples: &mut [f32]) {

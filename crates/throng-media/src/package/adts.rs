@@ -1,13 +1,17 @@
 //! ADTS (ISO/IEC 14496-3, section 1.A.2): AAC access units, each behind a header of seven bytes.
 
 use bytes::{BufMut, Bytes};
+use throng_core::rendition::Channels;
 
 /// The frames of one part.
 pub(super) fn frames(units: &[Bytes]) -> Bytes {
     let payload: usize = units.iter().map(Bytes::len).sum();
     let mut out = Vec::with_capacity(units.len() * HEADER_BYTES + payload);
     for unit in units {
-        out.put_slice(&header(channels_of(unit), HEADER_BYTES + unit.len()));
+        out.put_slice(&header(
+            channels_of(unit).count(),
+            HEADER_BYTES + unit.len(),
+        ));
         out.put_slice(unit);
     }
     out.into()
@@ -15,12 +19,9 @@ pub(super) fn frames(units: &[Bytes]) -> Bytes {
 
 /// How many channels an access unit has, by the three bits with which it begins: a single channel or a pair (ISO/IEC
 /// 14496-3, table 4.85).
-fn channels_of(unit: &[u8]) -> u8 {
+pub fn channels_of(unit: &[u8]) -> Channels {
     const PAIR: u8 = 1;
-    match unit.first() {
-        Some(first) if first >> 5 == PAIR => 2,
-        _ => 1,
-    }
+    Channels::of(unit.first().is_some_and(|first| first >> 5 == PAIR))
 }
 
 /// MPEG-4, AAC-LC, 48 kHz, one channel or two, variable rate (fullness all ones), no checksum, one unit.

@@ -17,7 +17,6 @@ use super::hold::{self, Hold};
 
 /// All of one layout.
 pub(crate) struct Layout {
-    pub(crate) channels: Channels,
     pub(crate) inits: [Bytes; RENDITION_COUNT],
     pub(crate) silence: Arc<Silence>,
     pub(crate) hold: Arc<Hold>,
@@ -78,7 +77,6 @@ impl Layout {
             Arc::clone(air),
         ));
         Self {
-            channels,
             inits: package::inits(channels),
             silence: Arc::new(Silence::new(channels)),
             hold,

@@ -378,7 +378,7 @@ impl Owner {
         let started = Tracks::start(Keeping {
             folder: self.shared.archives.join(&space.id),
             live,
-            channels: layout.channels,
+            channels: space.sound.channels,
             init: layout.inits[TRACK_RENDITION.index()].clone(),
             silence: Arc::clone(&layout.silence),
             kept: self.tracks.clone(),

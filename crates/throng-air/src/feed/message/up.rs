@@ -26,7 +26,8 @@ pub enum Up {
 /// Who asks for a feed, and what he has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// The fingerprints of the hold loops that he has, by [`Channels::index`](throng_core::rendition::Channels::index); 0 for none.
+    /// The fingerprints of the hold loops that he has, by
+    /// [`Channels::index`](throng_core::rendition::Channels::index); 0 for none.
     pub hold: [u64; 2],
     /// What its upstream had last decided about the ladder, if it follows that.
     pub decision: Decision,

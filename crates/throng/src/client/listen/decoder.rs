@@ -7,6 +7,7 @@ use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 use throng_core::rendition::{Channels, Codec};
 use throng_media::codec::{OpusDecode, OpusDecoder, opus_decoder};
+use throng_media::package;
 
 use crate::client::Error;
 use crate::sound_file::mix_down;
@@ -43,7 +44,7 @@ impl Decoder {
     pub fn decode(&mut self, packet: &[u8]) -> Result<&[f32], Error> {
         match &mut self.kind {
             Kind::Aac(channels, decoder) => {
-                let sent = channels_of(packet);
+                let sent = package::channels_of(packet);
                 if *channels != sent {
                     (*channels, *decoder) = (sent, aac_decoder(sent));
                 }
@@ -58,12 +59,6 @@ impl Decoder {
             Kind::Opus(decoder) => decoder.decode(packet).map_err(|cause| undecodable(&cause)),
         }
     }
-}
-
-/// How many channels an access unit has, by the three bits with which it begins: a pair or a single channel (ISO/IEC
-/// 14496-3, table 4.85).
-fn channels_of(unit: &[u8]) -> Channels {
-    Channels::of(unit.first().is_some_and(|first| first >> 5 == 1))
 }
 
 fn aac_decoder(channels: Channels) -> Box<dyn AudioDecoder> {
