@@ -74,9 +74,15 @@ def now_at(space):
     return (state["newest_segment"] + 1) * state["segment_seconds"]
 
 
+def asked_for(page):
+    """All URLs that were asked for. What a page did is told us only while it is asked something."""
+    page.evaluate("0")
+    return [url for _, url in page.asked]
+
+
 def names(page, space):
     """Files of the space that were asked for; the page itself is ''."""
-    asked = [url for _, url in page.asked if url.startswith(space.listen_url)]
+    asked = [url for url in asked_for(page) if url.startswith(space.listen_url)]
     return [urllib.parse.urlsplit(url.removeprefix(space.listen_url)).path.lstrip("/") for url in asked]
 
 
@@ -154,7 +160,7 @@ def test_volume_and_mute_by_key_and_slider_and_the_volume_is_remembered(live, ch
 
 def rendition(page):
     """Of the newest stream that was asked for."""
-    streams = [url for _, url in page.asked if "/live.mp4?" in url]
+    streams = [url for url in asked_for(page) if "/live.mp4?" in url]
     query = urllib.parse.parse_qs(urllib.parse.urlsplit(streams[-1]).query)
     return query.get("rendition", ["o48"])[0]
 

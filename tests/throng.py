@@ -192,6 +192,8 @@ class Node:
     def live(self, title="A conversation", **wish):
         space = self.create(title, **wish)
         space.step("go-live")
+        # Listeners' side learns it from the desk's.
+        wait_until(lambda: space.state()["state"] == "live", "listeners are told")
         return space
 
 
