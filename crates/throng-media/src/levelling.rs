@@ -3,15 +3,18 @@
 //! How loud somebody talks is measured as EBU R 128 measures a programme, over the last seconds in which he talked;
 //! his gain follows slowly, and only while he talks. Noise, pauses and steady sounds are not talk: they teach nothing,
 //! and a gain that lifts a soft voice does not lift the room behind it. Who becomes much too loud at once is turned down
-//! at once. Nothing is delayed: a frame is judged before it leaves. The host's gain, and the limiter, come after.
+//! at once. Nothing is delayed: a frame is judged before it leaves. The host's gain, and the limiter, come after; what the
+//! limiter takes from a voice with high peaks is made up for.
 
 mod activity;
 mod loudness;
+mod peaks;
 #[cfg(test)]
 mod tests;
 
 use self::activity::Activity;
 use self::loudness::{KWeighting, TalkLoudness, lufs};
+use self::peaks::{Peaks, highest};
 use throng_core::rendition::Channels;
 
 use crate::{SILENCE, WideFrame};
@@ -37,6 +40,8 @@ const DOWN_DB_PER_FRAME: f32 = 0.16;
 const SURPRISE_LU: f32 = 8.0;
 /// By how much in a frame a surprise is turned down: 40 dB a second. The limiter holds what is left.
 const SURPRISE_DB_PER_FRAME: f32 = 0.8;
+/// A gain that is too high by more says nothing of the peaks that a voice has.
+const SETTLED_DB: f32 = 2.0;
 /// By how much in a frame the gain goes when levelling is switched off.
 const HOME_DB_PER_FRAME: f32 = 0.1;
 /// Samples in which a frame gets from the gain of the last one to its own, 5 ms.
@@ -50,6 +55,7 @@ pub struct Leveller {
     side_weighting: KWeighting,
     activity: Activity,
     loudness: TalkLoudness,
+    peaks: Peaks,
     /// The gain of his talk.
     gain_db: f32,
     /// The gain with which the last frame ended.
@@ -76,9 +82,7 @@ impl Leveller {
         let power = self.power(frame);
         let talks = self.activity.hear(power);
         self.loudness.hear(power, talks);
-        if talks {
-            self.follow();
-        }
+        let is_settled = talks && self.follow();
         let goal_db = if self.activity.is_pause() {
             self.gain_db.min(PAUSE_GAIN_DB_MAX)
         } else {
@@ -86,6 +90,9 @@ impl Leveller {
         };
         let to_db = goal_db.max(self.applied_db - PAUSE_DB_PER_FRAME);
         self.apply(to_db, frame);
+        let gain = amplitude(to_db);
+        self.peaks
+            .hear(highest(frame), power * gain * gain, is_settled);
     }
 
     /// Lets a frame pass as it is; where it was levelled before, the gain goes back without a jump.
@@ -98,15 +105,20 @@ impl Leveller {
         self.gain_db = self.applied_db;
     }
 
-    /// Moves the gain towards what his loudness asks for.
-    fn follow(&mut self) {
+    /// Moves the gain towards what his loudness asks for; whether it was about right.
+    fn follow(&mut self) -> bool {
+        let mut missing = 0.0;
         if let Some(talk) = self.loudness.of_talk() {
-            let missing = (TARGET_LUFS - talk).clamp(GAIN_DB_MIN, GAIN_DB_MAX) - self.gain_db;
+            let wanted = TARGET_LUFS - talk + self.peaks.taken_db();
+            missing = wanted.clamp(GAIN_DB_MIN, GAIN_DB_MAX) - self.gain_db;
             self.gain_db += (missing * SHARE_PER_FRAME).clamp(-DOWN_DB_PER_FRAME, UP_DB_PER_FRAME);
         }
-        if lufs(self.loudness.momentary()) + self.gain_db > TARGET_LUFS + SURPRISE_LU {
+        let is_surprise =
+            lufs(self.loudness.momentary()) + self.gain_db > TARGET_LUFS + SURPRISE_LU;
+        if is_surprise {
             self.gain_db = (self.gain_db - SURPRISE_DB_PER_FRAME).max(GAIN_DB_MIN);
         }
+        missing > -SETTLED_DB && !is_surprise
     }
 
     /// The K-weighted power of all ears.

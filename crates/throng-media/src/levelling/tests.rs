@@ -38,7 +38,11 @@ fn voice(seed: u64, seconds: usize, lufs: f32) -> Vec<f32> {
     for phrase in sound.chunks_mut(2 * SECOND) {
         phrase[..SECOND / 4].fill(0.0);
     }
-    let gain = amplitude(lufs - loudness(&sound));
+    scaled(&sound, lufs - loudness(&sound))
+}
+
+fn scaled(sound: &[f32], db: f32) -> Vec<f32> {
+    let gain = amplitude(db);
     sound.iter().map(|sample| sample * gain).collect()
 }
 
@@ -52,8 +56,7 @@ fn noise(seconds: usize, dbfs: f32) -> Vec<f32> {
         chance as f32 / u32::MAX as f32 * 2.0 - 1.0
     };
     let sound: Vec<f32> = (0..seconds * SECOND).map(|_| next()).collect();
-    let gain = amplitude(dbfs - level_db(&sound));
-    sound.iter().map(|sample| sample * gain).collect()
+    scaled(&sound, dbfs - level_db(&sound))
 }
 
 fn levelled_by(leveller: &mut Leveller, sound: &[f32]) -> Vec<f32> {
@@ -86,6 +89,19 @@ fn voices_of_any_loudness_come_out_at_minus_16_lufs_and_below_minus_1_dbtp() {
         );
         assert!(peak <= -1.0, "{lufs} LUFS in, {peak} dBTP out");
     }
+}
+
+#[test]
+fn a_voice_with_high_peaks_is_as_loud_as_others_behind_the_limiter() {
+    let peaky: Vec<f32> = voice(25, 40, -16.0)
+        .iter()
+        .map(|sample| sample.powi(3))
+        .collect();
+    let sound = scaled(&peaky, TARGET_LUFS - loudness(&peaky));
+    let [as_it_was, out] = [&sound, &levelled(&sound)]
+        .map(|sound| loudness(&limited(sound.clone())[10 * SECOND..]) - TARGET_LUFS);
+    assert!(as_it_was < -1.0, "the limiter takes as much: {as_it_was}");
+    assert!(out.abs() < 1.0, "{out}");
 }
 
 #[test]
