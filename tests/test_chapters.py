@@ -188,7 +188,7 @@ def test_a_recording_that_is_deleted_is_gone_everywhere_and_the_page_says_so(own
         studio.click("#delete-recording")
         wait_until(lambda: "You have deleted it" in studio.inner_text("#keeping-word"), "the host reads it")
         assert browser.barriers(studio, SIZES) == [] and studio.complaints == []
-    assert not folder.exists()
+    wait_until(lambda: not folder.exists(), "its files are gone")
     wait_until(lambda: space.state()["recording_deleted_at"], "the worker knows")
     state = space.state()
     assert (state["state"], state["recording_deleted_by"]) == ("ended", "host")
@@ -197,7 +197,7 @@ def test_a_recording_that_is_deleted_is_gone_everywhere_and_the_page_says_so(own
         answer = space.get(file)
         assert answer.status == 410 and b"the host has taken it away" in answer.body, file
     with chromium.page(space.listen_url, tapped=False) as listener:
-        assert "The host has taken it away" in listener.inner_text("#status")
+        wait_until(lambda: "The host has taken it away" in listener.inner_text("#status"), "the page says so")
         assert not listener.is_visible("#listen") and not listener.is_visible("#download")
     power_cut(own, space)
     assert space.get("recording.mp4").status == 410 and space.state()["recording_deleted_by"] == "host"
@@ -256,7 +256,8 @@ def test_events_are_printed_by_command_and_end_with_the_space(own):
 def test_webhooks_are_signed_tried_again_and_outlive_a_power_cut(own, chromium):
     receiver = Receiver()
     with chromium.page(f"{own.links['studio']}", tapped=False) as studio:
-        # The list does not come yet: the secret is told this once, whatever becomes of that.
+        studio.wait_for_selector("#webhook-url")
+        # The list comes no more: the secret is told this once, whatever becomes of that.
         studio.evaluate(HOLD_LOOKS)
         studio.fill("#webhook-url", receiver.url)
         studio.click("#webhook-create")

@@ -13,6 +13,7 @@ async function look() {
   try {
     const { spaces } = await api(key, 'GET', '/api/spaces');
     draw(spaces);
+    $('place').hidden = false;
     showLook($('problem'));
   } catch (problem) {
     showLook($('problem'), problem);
@@ -84,6 +85,5 @@ if (key) {
   repeat(look, POLL_MS);
   takeWebhooks(key);
 } else {
-  $('place').hidden = true;
   showProblem($('problem'), { title: 'This page needs the operator’s link', detail: 'The server printed it when it started: it ends in #key=…' });
 }
