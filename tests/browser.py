@@ -102,8 +102,8 @@ class Browser:
 
     @contextlib.contextmanager
     def page(self, url, tapped=True):
-        # Certificates of tests are nobody's.
-        context = self.chromium.new_context(ignore_https_errors=True)
+        # Certificates of tests are nobody's; and what moves on a page is drawn by the processors that play it.
+        context = self.chromium.new_context(ignore_https_errors=True, reduced_motion="reduce")
         context.set_default_timeout(90_000)
         page = context.new_page()
         page.complaints = []
@@ -112,6 +112,7 @@ class Browser:
         if tapped:
             page.add_init_script(TAP)
         page.goto(url, wait_until="commit")
+        page.wait_for_selector("body", state="attached")
         try:
             yield page
         finally:

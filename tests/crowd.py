@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import fcntl
+import functools
 import http.client
 import itertools
 import json
@@ -17,7 +18,7 @@ import time
 import urllib.parse
 
 from fragments import chunks
-from throng import BINARY, request, wait_until
+from throng import BINARY, next_after_makers, request, wait_until
 
 PARTS_PER_SEGMENT = 12
 
@@ -105,7 +106,8 @@ class Thousands(threading.Thread):
         super().__init__(daemon=True)
         words = ("--listeners", size, "--arrive", "ramp:5s", "--stay", "600s", "--json")
         command = [BINARY, "rehearse", listen_url, *map(str, words)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with next_after_makers():
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.second = {}
         self.start()
         wait_until(lambda: self.second.get("listening") == size, f"{size} listen", 120)
@@ -139,10 +141,9 @@ class Hold:
     def __init__(self, node):
         path = node.data / "hold" / "loop.bin"
         wait_until(path.exists, "the hold programme is encoded", 180)
-        self.loop = path.read_bytes()
-
-    def has(self, chunk):
-        return all(packet in self.loop for packet in packets(chunk))
+        loop = path.read_bytes()
+        # All seats are given the same chunks.
+        self.has = functools.lru_cache(4096)(lambda chunk: all(packet in loop for packet in packets(chunk)))
 
 
 def missing(numbers):

@@ -28,7 +28,7 @@ LOOP_SECONDS = 12.9
 # Speech that is like itself by less is another's, see `signal_kit`; it may be leaner, and stretched by a quicker player.
 LIKENESS_MIN = 0.5
 # Liveness only.
-PATIENCE_SECONDS = 150
+PATIENCE_SECONDS = 300
 
 
 # Keeps all that the page says, however short it stands there.

@@ -10,13 +10,15 @@ import subprocess
 import pytest
 
 from figures import certificate
-from throng import Node, command, free_port, wait_until
+from throng import PATIENCE_SECONDS, Node, command, free_port, wait_until
 
 pytestmark = pytest.mark.aside
 
 DOMAIN = "live.example.test"
 # A third of a life is left when it is renewed.
 LIFE_SECONDS = 24
+# An order that failed, as where the machine was busy, is tried again after two minutes.
+ORDERED_SECONDS = 120 + PATIENCE_SECONDS
 
 
 class Authority:
@@ -88,8 +90,14 @@ def shown(port, protocols=("http/1.1",)):
         try:
             with context.wrap_socket(line, server_hostname=DOMAIN) as sealed:
                 return sealed.getpeercert(binary_form=True)
-        except ssl.SSLError as refused:
+        except OSError as refused:
             return refused
+
+
+def certificate_shown(port, but=None):
+    """The certificate that somebody is shown now, if it is another one."""
+    got = shown(port)
+    return isinstance(got, bytes) and got != but and got
 
 
 def described(der):
@@ -102,7 +110,7 @@ def described(der):
 
 def test_a_node_gets_its_certificate_by_itself_and_renews_it(house):
     node, port, authority = house
-    first = wait_until(lambda: (got := shown(port)) and isinstance(got, bytes) and got, "a certificate is shown")
+    first = wait_until(lambda: certificate_shown(port), "a certificate is shown", ORDERED_SECONDS)
     said = described(first)
     assert f"DNS:{DOMAIN}" in said
     assert "Pebble" in said, "the authority has signed it"
@@ -111,15 +119,14 @@ def test_a_node_gets_its_certificate_by_itself_and_renews_it(house):
     assert node.links["listen"] == f"https://{DOMAIN}:{port}"
 
     # Who listens meanwhile stays: only new connections see the new one.
-    second = wait_until(lambda: (got := shown(port)) and got != first and got, "it is renewed", LIFE_SECONDS + 60)
-    assert isinstance(second, bytes)
+    second = wait_until(lambda: certificate_shown(port, first), "it is renewed", LIFE_SECONDS + ORDERED_SECONDS)
     assert "Pebble" in described(second)
     assert authority.log.read_text().count("There are now 1 accounts in memory") == 1, "one account is kept"
 
 
 def test_a_challenge_is_answered_only_while_there_is_one(house):
     node, port, _ = house
-    wait_until(lambda: isinstance(shown(port), bytes), "a certificate is shown")
+    wait_until(lambda: certificate_shown(port), "a certificate is shown", ORDERED_SECONDS)
     challenge = node.data / "acme" / f"{DOMAIN}.challenge.pem"
     wait_until(lambda: not challenge.exists(), "no order is under way")
     refused = shown(port, ["acme-tls/1"])

@@ -183,7 +183,7 @@ def test_the_life_of_a_space_by_command(node):
     assert ended["recording"].keys() >= {"seconds", "bytes"} and ended["recording"]["seconds"] > 0
     run(node, "delete", slug)
     assert slug not in [space["slug"] for space in run(node, "list")["spaces"]]
-    assert request("GET", created["listen_url"]).status == 404
+    wait_until(lambda: request("GET", created["listen_url"]).status == 404, "listeners' side knows")
 
 
 def test_a_step_that_does_not_follow_says_where_the_space_is(node):

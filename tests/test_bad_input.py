@@ -13,7 +13,7 @@ import urllib.parse
 import pytest
 
 from crowd import refused_by_reason
-from throng import command, wait_until
+from throng import command, next_after_makers, wait_until
 
 HEARD_SECONDS = 12
 VIAS = ["progressive", "hls"]
@@ -42,9 +42,10 @@ def address(node):
 
 def heard(space, via):
     """What one listener reports."""
-    listening = command(
-        "listen", space.listen_url, "--via", via, "--for", f"{HEARD_SECONDS}s", "--json", timeout=HEARD_SECONDS + 60
-    )
+    with next_after_makers():
+        listening = command(
+            "listen", space.listen_url, "--via", via, "--for", f"{HEARD_SECONDS}s", "--json", timeout=HEARD_SECONDS + 60
+        )
     assert listening.returncode == 0, listening.stderr
     return json.loads(listening.stdout.splitlines()[-1])
 

@@ -30,8 +30,8 @@ SEGMENT_SECONDS = 3.84
 FOLLOWED_SECONDS = 15
 # A playlist and a clock are asked one after the other, and the newest segment has been over for up to a segment's length.
 NEAR_SECONDS = 8
-# What may pass unheard while a node is started again: the restart, and the half second until the first new part.
-RESTART_SECONDS = 10
+# What may pass unheard once a node has been started again: the half second until the first new part, and a busy machine.
+BEGIN_SECONDS = 3
 NAP_SECONDS = 2
 
 
@@ -164,6 +164,7 @@ def test_what_a_host_does_after_it_takes_effect_at_once(world, seconds):
     space.step("open-doors")
     wait_until(lambda: space.state()["newest_segment"] is not None, "the programme is on")
     clock.step(seconds)
+    began = time.monotonic()
     try:
         space.step("go-live")
         ear = Ear(space)
@@ -172,7 +173,7 @@ def test_what_a_host_does_after_it_takes_effect_at_once(world, seconds):
         space.step("end")
         wait_until(lambda: space.get("hls/o48/replay.m3u8").status == 200, "the replay is there")
         ear.stop()
-        assert 2 < space.recorded_seconds() < RESTART_SECONDS
+        assert 2 < space.recorded_seconds() < time.monotonic() - began + 2
         journal = Journal(node, space)
         assert not journal.gaps and journal.otherwise(ear.given) == set()
     finally:
@@ -189,12 +190,14 @@ def test_a_restart_after_it_goes_on_with_the_same_timeline(world, seconds):
     node.kill()
     clock.step(-seconds)
     node.start()
+    down = time.monotonic() - began
     wait_until(lambda: ear.newest() > newest, "the listener hears on")
     after, took = space.state(), time.monotonic() - began
     assert after["epoch"] == before["epoch"] and after["started_at"] == before["started_at"]
     assert 0 <= after["newest_segment"] - before["newest_segment"] <= took / SEGMENT_SECONDS + 2
     until = max(ear.gaps(), key=lambda gap: gap[1] - gap[0], default=(0, 0))
-    assert until[1] - until[0] <= RESTART_SECONDS / PART_SECONDS, "only what nobody could hear is left out"
+    # He asks again at once; what is made first comes within seconds.
+    assert until[1] - until[0] <= (down + BEGIN_SECONDS) / PART_SECONDS, "only what nobody could hear is left out"
     wait_until(lambda: is_right(space, clock), "dates follow")
     assert_unambiguous(dates(space))
     ear.stop()

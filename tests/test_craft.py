@@ -9,7 +9,8 @@ import browser
 import signal_kit
 from throng import BINARY, Speaker, request, rest, wait_until
 
-DELAY_SECONDS = 6
+# Long enough for a slip and what is done about it, on a busy machine.
+DELAY_SECONDS = 10
 # Tones by which it is known who said it: a bed, a slip of the tongue, a cue for the stage alone. Hold music has none as high.
 BED, SLIP, CUE = 440, 5_170, 6_130
 SECONDS = 3
@@ -57,7 +58,7 @@ def is_full(space):
 
 def talk_back(space, wav, to):
     url = space.created["host_url"]
-    return Speaker([BINARY, "speak", url, "--talkback", str(to), "--file", str(wav)])
+    return Speaker([BINARY, "speak", url, "--talkback", str(to), "--file", str(wav), "--loop"])
 
 
 def test_what_is_dumped_or_said_off_air_is_nowhere_and_the_rest_is(node, tones, tmp_path):
@@ -72,10 +73,10 @@ def test_what_is_dumped_or_said_off_air_is_nowhere_and_the_rest_is(node, tones, 
         wait_until(lambda: not space.is_talking(2), "the slip is over")
         dumped = request("POST", f"{space.desk}/api/spaces/{space.slug}/dump", key=space.host_key)
         assert dumped.status == 200 and dumped.json()["dumped_seconds"] > SECONDS, dumped
-        with talk_back(space, tones[CUE], 1) as host:
+        with talk_back(space, tones[CUE], 1):
             wait_until(lambda: space.seat(1)["talked_to"], "the host talks to him")
             assert not space.seat(2)["talked_to"]
-            host.process.wait(30)
+            rest(1)
         wait_until(lambda: is_full(space), "the delay is full again")
         space.step("end")
         assert space.state()["state"] == "live", "what was said is played out"
@@ -132,7 +133,8 @@ def test_the_monitor_says_why_it_is_silent_and_ends_with_the_key(node, chromium)
     with chromium.page(space.created["host_url"], tapped=False) as studio:
         studio.route("**/live.webm", lambda route: route.abort())
         studio.click("#monitor")
-        wait_until(lambda: "broke off" in studio.inner_text("#monitor-word"), "it says so")
+        wait_until(lambda: "headphones" not in studio.inner_text("#monitor-word"), "it says so")
+        assert "broke off" in studio.inner_text("#monitor-word")
         assert studio.inner_text("#monitor") == "Hear it"
         studio.unroute("**/live.webm")
         studio.click("#monitor")

@@ -146,7 +146,7 @@ def test_a_node_that_is_pressed_moves_by_itself_and_says_why(tmp_path, voices):
             reaches(space, DEEPEST)
             state, shown = space.state(), show_ladder(node)
             assert "memory" in state["rung_reason"], state
-            assert (shown["reasons"], shown["locked"]) == (["memory"], False), shown
+            assert "memory" in shown["reasons"] and not shown["locked"], shown
             assert shown["signals"]["memory_of_budget"] == 1, shown
             assert "ladder" in [alarm["kind"] for alarm in space.show()["alarms"]]
             metrics = request("GET", f"{node.links['internal']}/metrics").body.decode()

@@ -30,15 +30,26 @@ NO_HLS = """
 const canPlay = HTMLMediaElement.prototype.canPlayType;
 HTMLMediaElement.prototype.canPlayType = function (type) { return type.includes('mpegurl') ? '' : canPlay.call(this, type); };
 """
+KEEP_PLAYER = """
+{
+  const { play } = HTMLMediaElement.prototype;
+  HTMLMediaElement.prototype.play = function () { window.__audio = this; return play.apply(this); };
+}
+"""
 # What is heard, by the page's word and by the sound itself: a recorder's lag and two glances on a busy machine.
 ASIDE_SECONDS = 2
 
 
 def a_reset(ear):
-    yield from ear.joins()
+    yield from ear.joins(KEEP_PLAYER)
+    # Who begins late plays faster until he is near.
+    while ear.page.evaluate("__audio.playbackRate") != 1:
+        ear.look()
+        yield
+    since = ear.look()[1]
     ear.wire.reset()
     recovery = yield from ear.recovers()
-    recovery.whole = browser.taken(ear.page)
+    recovery.whole = browser.taken(ear.page, ear.look()[1] - since)
     return recovery
 
 
@@ -205,7 +216,7 @@ def test_a_listener_is_back_near_the_playhead_after(recoveries, case):
 def test_a_reset_is_not_heard(recoveries):
     ends, recording = recoveries
     match = signal_kit.compare(recording, ends["a_reset"].whole, looped=False)
-    assert match.gaps == [] and match.jumps_ms == [], match
+    assert match.is_whole(), match
 
 
 def test_a_slow_line_gets_a_leaner_rendition_and_says_so(recoveries):

@@ -18,7 +18,7 @@ import signal_kit
 from crowd import PARTS_PER_SEGMENT, part_path
 from figures import certificate
 from test_full import SECONDS, assert_heard
-from throng import Node, free_port, request, wait_until
+from throng import PATIENCE_SECONDS, Node, free_port, request, wait_until
 
 pytestmark = pytest.mark.aside
 
@@ -36,6 +36,8 @@ http {{
 }}
 """
 ASKERS = 20
+# One of which nobody else takes ports meanwhile.
+ADDRESS = "127.0.0.72"
 
 
 class Proxied:
@@ -43,7 +45,7 @@ class Proxied:
 
     def __init__(self, folder, cert, key, *flags):
         self.folder = folder
-        near, far = ({name: f"127.0.0.1:{free_port()}" for name in ("listen", "desk")} for _ in range(2))
+        near, far = ({name: f"{ADDRESS}:{free_port()}" for name in ("listen", "desk")} for _ in range(2))
         conf = GIVEN.read_text().replace("127.0.0.1:8080", near["listen"]).replace("127.0.0.1:8081", near["desk"])
         doors = iter(far.values())
         conf = re.sub(r"listen 443", lambda _: f"listen {next(doors)}", conf)
@@ -54,7 +56,12 @@ class Proxied:
         self.nginx = subprocess.Popen(["nginx", "-e", folder / "error.log", "-c", folder / "nginx.conf"])
         public = ["--public-url", f"https://{far['listen']}", "--desk-url", f"https://{far['desk']}"]
         self.node = Node(folder / "data", *public, *flags, listen=near["listen"], desk=near["desk"])
-        wait_until(lambda: request("GET", f"{self.node.links['desk']}/studio").status == 200, "nginx is there")
+        wait_until(self.is_there, "nginx is there")
+
+    def is_there(self):
+        with contextlib.suppress(OSError):
+            return request("GET", f"{self.node.links['desk']}/studio").status == 200
+        return False
 
     def asked(self, path):
         """What the cache made of each request for it."""
@@ -70,7 +77,7 @@ class Proxied:
 @pytest.fixture(scope="module")
 def sealed():
     """A certificate and its key."""
-    with certificate() as (_, cert, _, key):
+    with certificate(ADDRESS) as (_, cert, _, key):
         yield str(cert), str(key)
 
 
@@ -116,7 +123,6 @@ def test_a_recording_is_read_in_ranges(talk):
 
 def test_the_listeners_page_plays_in_a_browser(talk, chromium):
     with chromium.page(talk.listen_url) as page:
-        page.click("#listen")
         heard = browser.heard(page, SECONDS / 2)
     assert signal_kit.is_present(signal_kit.speech("ada"), heard)
 
@@ -137,7 +143,7 @@ def test_each_who_finds_the_house_full_has_a_ticket_of_his_own(sealed, tmp_path)
 def stream(link, source, path, forwarded=None):
     """Begins to hear a stream from an address of this machine. What the engine does not know, the ordinary server answers."""
     where = urllib.parse.urlsplit(link)
-    line = socket.create_connection((where.hostname, where.port), timeout=10, source_address=(source, 0))
+    line = socket.create_connection((where.hostname, where.port), timeout=PATIENCE_SECONDS, source_address=(source, 0))
     if where.scheme == "https":
         line = ssl.create_default_context().wrap_socket(line, server_hostname=where.hostname)
     claim = f"X-Forwarded-For: {forwarded}\r\n" if forwarded else ""

@@ -88,7 +88,7 @@ def drawn(tmp_path, part, url, keys):
         "warnings = false",
         "max-redirects = 0",
         # Requests of HLS are held for up to 12 s.
-        "request-timeout = 20.0",
+        "request-timeout = 60.0",
         "continue-on-failure = true",
         # What is valid may still be refused: SDP that is none, a step that does not follow, a house that is full.
         "checks.positive_data_acceptance.enabled = false",
@@ -109,7 +109,7 @@ def drawn(tmp_path, part, url, keys):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

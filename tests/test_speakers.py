@@ -61,9 +61,16 @@ def ffmpeg(space, _chromium, _strangers, voices):
 def join_stage(page):
     """Presses the buttons that a speaker presses, with the microphone as it is."""
     page.click("#settings summary")
-    page.uncheck("#clean")
+    takes_raw_sound(page)
     page.click("#join")
     wait_until(lambda: connection(page) == "connected", "the page is on stage")
+
+
+def takes_raw_sound(page):
+    """By key: words that come in above may move the box away from under a pointer."""
+    if page.is_checked("#clean"):
+        page.press("#clean", "Space")
+    assert not page.is_checked("#clean")
 
 
 def connection(page):
@@ -80,7 +87,8 @@ def test_a_speaker_is_heard_and_leaves(node, chromium, strangers, voices, client
         wait_until(lambda: space.recorded_seconds() >= since + SECONDS + 2, "the speaker has talked for a while")
         heard = signal_kit.decode(f"{space.listen_url}/live.webm", SECONDS)
     match = signal_kit.compare(signal_kit.speech("ada"), heard[-SECONDS * signal_kit.RATE_HZ :])
-    assert match.gaps == [], match
+    # A browser's microphone that plays a file halts with its machine.
+    assert sum(length_ms for _, length_ms in match.gaps) <= signal_kit.HALT_MAX_MS, match
     assert abs(match.level_db) <= LEVEL_TOLERANCE_DB, match
     assert match.stoi >= STOI_MIN, match
     wait_until(lambda: not space.seat(1)["connected"], "the seat is free", SEAT_FREE_SECONDS)
@@ -122,7 +130,9 @@ def test_a_reload_takes_the_same_seat(node, chromium):
 
 def test_a_second_publisher_on_one_key_replaces_the_first(node, voices):
     space = node.live("Two programs, one key")
-    with space.speak(1, voices["ada"]), space.speak(1, voices["ben"]):
+    with space.speak(1, voices["ada"]) as first, space.speak(1, voices["ben"]):
+        wait_until(lambda: first.process.poll() is not None, "the first is told that it was replaced")
+        wait_until(lambda: space.is_talking(1), "the second talks")
         since = space.recorded_seconds()
         wait_until(lambda: space.recorded_seconds() >= since + SECONDS + 1, "the second has talked for a while")
         heard = space.recording(SECONDS)
@@ -130,6 +140,8 @@ def test_a_second_publisher_on_one_key_replaces_the_first(node, voices):
         assert signal_kit.is_absent(signal_kit.speech("ada"), heard), "the first is not"
 
 
+# A browser that stands still for as long as the server did comes in anew, and rightly.
+@pytest.mark.alone
 def test_a_server_that_is_out_of_reach_finds_its_speakers_in_the_sessions_that_they_had(tmp_path, chromium, voices):
     node = Node(tmp_path / "data")
     try:
@@ -161,17 +173,18 @@ def test_two_tabs_with_one_key_do_not_fight_for_the_seat(node, chromium):
         join_stage(first)
         wait_until(lambda: space.is_talking(1), "the first tab talks")
         join_stage(second)
-        wait_until(lambda: connection(first) != "connected", "the first tab sees that it was replaced", SEAT_FREE_SECONDS)
+        wait_until(lambda: connection(first) == "replaced", "the first tab sees that it was replaced", SEAT_FREE_SECONDS)
         since = space.recorded_seconds()
         seen = []
 
         def second_stays():
-            seen.append(connection(second))
+            seen.append((connection(first), connection(second)))
             return space.recorded_seconds() >= since + SECONDS
 
         wait_until(second_stays, "some seconds pass")
-        assert set(seen) == {"connected"}, "the second tab keeps the seat that it took"
-        assert space.is_talking(1)
+        assert {one for one, _ in seen} == {"replaced"}, "the first tab does not come back"
+        assert {two for _, two in seen} <= {"connected", "reconnecting"}, "the second tab keeps the seat that it took"
+        wait_until(lambda: connection(second) == "connected" and space.is_talking(1), "the second tab talks")
 
 
 def test_the_page_speaks_where_only_tcp_passes(node, playwright, voices):

@@ -11,7 +11,7 @@ import pytest
 
 from crowd import Crowd, Hold, Thousands, assert_whole
 from fragments import chunks
-from throng import BINARY, Answer, lowered, wait_until
+from throng import BINARY, PATIENCE_SECONDS, Answer, lowered, wait_until
 from upgrading import Newcomers, children, own_program, put, upgrade
 
 WORKERS = 2
@@ -93,15 +93,16 @@ def test_a_program_that_cannot_take_over_changes_nothing(house, talk, tmp_path):
 
 def test_who_is_sent_away_by_a_node_that_stops_is_told_to_come_again(tmp_path, voices):
     """SIGTERM stops admission, and sends people away one after the other; a second one does not wait."""
-    node = own_program(tmp_path / "stops", "--air-workers", str(WORKERS))
+    node = own_program(tmp_path / "stops", "--air-workers", "1")
     try:
         space = node.live("A talk that ends early")
-        crowd = Thousands(space.listen_url, 4_000)
+        # So many that it takes some seconds.
+        crowd = Thousands(space.listen_url, 10_000)
         node.process.send_signal(signal.SIGTERM)
         refused = wait_until(lambda: refusal(space), "newcomers are told to come again")
         assert int(refused.header("retry-after")) > 0 and b"restarted" in refused.body
         assert space.state()["state"] == "live", "who is in is served as before"
-        assert node.process.wait(30) == 0
+        assert node.process.wait(PATIENCE_SECONDS) == 0
         crowd.leave()
     finally:
         node.close()

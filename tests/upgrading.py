@@ -6,7 +6,7 @@ import signal
 import threading
 
 from crowd import processes
-from throng import BINARY, Node, request, wait_until
+from throng import BINARY, PATIENCE_SECONDS, Node, request, wait_until
 
 COMMANDS = ("origin", "air-worker")
 
@@ -37,7 +37,7 @@ def runs_its_file(node, pid):
         return False
 
 
-def upgrade(node, program=BINARY, seconds=60):
+def upgrade(node, program=BINARY, seconds=PATIENCE_SECONDS):
     """Puts the program in its place and says so; returns when nobody of the program before is left."""
     before = children(node)
     put(node, program)
