@@ -34,10 +34,10 @@ function open(page) {
   } else if (asked !== null) go(audio, asked);
   else if (before) offer(page, tape, row, before);
   addEventListener('hashchange', () => page.tape === tape && moment(location.hash) !== null && tape.seek(moment(location.hash)));
-  goOn(page, tape);
   page.hooks.add(() => page.tape === tape && !audio.src.endsWith(page.recording()) && anew(page, page.recording()));
   audio.addEventListener('playing', () => page.more('chapters'), { once: true });
   page.show(); // who drew before there was a tape draws again
+  goOn(page, tape);
 }
 
 /** Seconds from `#t=754`, `#t=12:34` or `#t=1:02:03`; else null. */
@@ -73,10 +73,12 @@ function goOn(page, tape) {
     }, seconds * 1000);
     if (words) say(words, true);
   };
-  audio.addEventListener('error', () => {
+  const broke = () => {
     root.playing = 'false';
     if (page.tape === tape && audio.error) again('The recording does not come. Trying again by itself.', Math.min(AGAIN_MAX_S, 2 ** tries));
-  });
+  };
+  audio.addEventListener('error', broke);
+  if (audio.error) broke(); // it was faster than this module
   audio.addEventListener('waiting', () => page.tape === tape && again('', STALLED_MS / 1000));
   for (const name of ['playing', 'pause']) audio.addEventListener(name, () => { clearTimeout(timer); tries = 0; });
 }

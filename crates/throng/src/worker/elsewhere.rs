@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -20,11 +20,17 @@ use tokio::time::timeout;
 
 use super::shelf::{Segment, Shelf};
 use super::upstream::{Upstream, UpstreamError};
+use crate::api::spaces::hold;
 
 /// Requests at the upstream at once; each is a connection there. More are asked to come again.
 const FETCHES_MAX: usize = 512;
 /// Longest segment: 31 KB at the highest rate, with room.
 const SEGMENT_MAX_BYTES: usize = 256 << 10;
+/// Longest body that the upstream takes, but for files: an offer. Of one that is longer a byte more is sent on, for the upstream
+/// to refuse it in its own words.
+const BODY_MAX_BYTES: usize = throng_stage::OFFER_MAX_BYTES;
+/// Of a longer body so much is read and forgotten, so that its sender comes to hear of it.
+const READ_MAX_BYTES: usize = 1 << 20;
 /// Questions at once for spaces that are not known here: a new one that has not been told yet, or a name that somebody
 /// guessed. More are answered that there is no such space.
 const STRANGERS_MAX: usize = 32;
@@ -74,10 +80,14 @@ impl Elsewhere {
     }
 
     /// The upstream's answer to a request.
-    async fn fetch(&self, mut request: Request) -> Response {
+    async fn fetch(&self, request: Request) -> Response {
         let Ok(place) = Arc::clone(&self.fetches).try_acquire_owned() else {
             let words = "Too many ask for this at once. Please come again in a second.\n";
             return come_again(words.to_owned());
+        };
+        let Ok(mut request) = with_body(request).await else {
+            let words = "What you sent did not come to its end. Please try again.\n";
+            return (StatusCode::REQUEST_TIMEOUT, words).into_response();
         };
         strip(request.headers_mut());
         match self.upstream.fetch(request).await {
@@ -241,6 +251,28 @@ fn is_in_window(on_air: &OnAir, wanted: Wanted) -> bool {
     !on_air.is_flowing() || !matches!(on_air.window_as_it_stands().find(wanted), Found::Gone)
 }
 
+/// A request with as much of its body as the upstream needs to judge it. All of it is read before any is sent on: an upstream
+/// that has read enough answers and closes, and who still writes to it then never reads the answer. Files go on as they
+/// come.
+async fn with_body(request: Request) -> Result<Request, axum::Error> {
+    let (mut head, body) = request.into_parts();
+    if body.is_end_stream() || hold::is_upload(&head.method, head.uri.path()) {
+        return Ok(Request::from_parts(head, body));
+    }
+    let (mut kept, mut read, mut pieces) = (Vec::new(), 0, body.into_data_stream());
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        let room = BODY_MAX_BYTES + 1 - kept.len();
+        kept.extend_from_slice(&piece[..piece.len().min(room)]);
+        read += piece.len();
+        if read > READ_MAX_BYTES {
+            break;
+        }
+    }
+    head.headers.remove(header::CONTENT_LENGTH);
+    Ok(Request::from_parts(head, Body::from(kept)))
+}
+
 fn strip(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
@@ -266,4 +298,37 @@ fn come_again(words: String) -> Response {
         HeaderValue::from_static("*"),
     );
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_body_goes_on_what_the_upstream_needs_to_judge_it() {
+        let sent_on = async |method: Method, path: &str, length: usize| {
+            let pieces = stream::iter((0..length).step_by(1000).map(move |at| {
+                Ok::<_, std::convert::Infallible>(vec![b'x'; (length - at).min(1000)])
+            }));
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::from_stream(pieces)).unwrap();
+            let request = with_body(request).await.unwrap();
+            to_bytes(request.into_body(), usize::MAX)
+                .await
+                .unwrap()
+                .len()
+        };
+        for (length, goes_on) in [
+            (0, 0),
+            (5, 5),
+            (BODY_MAX_BYTES, BODY_MAX_BYTES),
+            (BODY_MAX_BYTES + 1, BODY_MAX_BYTES + 1),
+            (10 * BODY_MAX_BYTES, BODY_MAX_BYTES + 1),
+            (2 * READ_MAX_BYTES, BODY_MAX_BYTES + 1),
+        ] {
+            assert_eq!(sent_on(Method::POST, "/s/a/whep", length).await, goes_on);
+        }
+        let file = sent_on(Method::PUT, "/api/spaces/a/hold", 10 * BODY_MAX_BYTES).await;
+        assert_eq!(file, 10 * BODY_MAX_BYTES);
+    }
 }
