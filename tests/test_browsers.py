@@ -9,9 +9,6 @@ import soundcard
 import webdriver
 from throng import Node, wait_until
 
-# A browser that stands still for a moment beside other tests cannot be told from one that left something out.
-pytestmark = pytest.mark.alone
-
 SECONDS = 7
 STOI_MIN = 0.95
 LEVEL_TOLERANCE_DB = 1.0
