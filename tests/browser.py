@@ -67,6 +67,16 @@ TAP = """
   };
 })();
 """
+# Keeps the player of a page of ours, which makes it before anything else that plays.
+KEEP_AUDIO = """
+window.Audio = new Proxy(Audio, {
+  construct(kind, given) {
+    const audio = new kind(...given);
+    window.__audio ??= audio;
+    return audio;
+  },
+});
+"""
 
 
 class PageServer:

@@ -1,12 +1,12 @@
 """A wire between a browser and the stage that loses packets, as a bad network does."""
 
-import contextlib
-import os
 import random
 import re
 import select
 import socket
 import threading
+
+from throng import prefer
 
 
 class LossyWire:
@@ -35,8 +35,7 @@ class LossyWire:
 
     def carry(self):
         # A wire does not wait for its turn on a busy machine.
-        with contextlib.suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -15)
+        prefer(threading.get_native_id(), -15)
         while not self.closing.is_set():
             for ready in select.select([self.near, self.far], [], [], 0.1)[0]:
                 datagram, source = ready.recvfrom(2048)

@@ -4,7 +4,6 @@ fate is drawn from a seed. What the kernel of a common machine cannot do (it has
 Frames that carry no IPv4 (ARP) pass always: a network loses packets, not its own order.
 """
 
-import contextlib
 import fcntl
 import heapq
 import itertools
@@ -17,6 +16,7 @@ import time
 from dataclasses import dataclass
 
 from lane import Lane, ip
+from throng import prefer
 
 # linux/if_tun.h
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
@@ -86,8 +86,7 @@ class RoughLane(Lane):
 
     def carry_frames(self):
         # A wire keeps time whatever the machine is busy with.
-        with contextlib.suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -20)
+        prefer(threading.get_native_id(), -20)
         other = dict(zip(self.ends, reversed(self.ends)))
         while not self.closing.is_set():
             wait = min(LOOK_SECONDS, max(0, self.under_way[0][0] - time.monotonic())) if self.under_way else LOOK_SECONDS

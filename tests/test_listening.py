@@ -17,15 +17,12 @@ SIZES = [{"width": 390, "height": 844}, {"width": 1280, "height": 800}]
 OLD_ENOUGH_SECONDS = 21
 # The cushion of a join, and what catching up leaves.
 NEAR_SECONDS = 10
-# The player, and what it is told of the lock screen: both are the page's own.
-SEEN = """
-const { play } = HTMLMediaElement.prototype;
-HTMLMediaElement.prototype.play = function () { window.__audio = this; return play.apply(this); };
+# What the page tells the lock screen that it can do.
+KEEP_ACTS = """
 window.__acts = {};
 const act = MediaSession.prototype.setActionHandler;
 MediaSession.prototype.setActionHandler = function (name, does) { window.__acts[name] = does; return act.call(this, name, does); };
 """
-KEEP_AUDIO = "window.Audio = new Proxy(Audio, { construct: (kind, given) => window.__audio = new kind(...given) });"
 SAVES_DATA = "Object.defineProperty(NetworkInformation.prototype, 'saveData', { get: () => true, configurable: true });"
 NO_MEDIASOURCE = "for (const name of ['MediaSource', 'ManagedMediaSource']) Object.defineProperty(window, name, { value: undefined });"
 LONG_LINK = f"https://example.org/{'a' * 200}"
@@ -46,7 +43,7 @@ def opened(chromium, url, *scripts, tapped=False):
     with chromium.page("about:blank", tapped=tapped) as page:
         page.asked = []
         page.on("request", lambda request: page.asked.append((request.method, request.url)))
-        for script in (SEEN, *scripts):
+        for script in (browser.KEEP_AUDIO, KEEP_ACTS, *scripts):
             page.add_init_script(script)
         page.goto(url, wait_until="commit")
         yield page
@@ -362,7 +359,7 @@ def test_chapters_are_listed_marked_and_sought(ended, chromium):
 def test_a_replay_whose_line_broke_goes_on_by_itself(ended, chromium, late):
     broken, held = [], []
     with chromium.page("about:blank", tapped=False) as page:
-        page.add_init_script(KEEP_AUDIO)
+        page.add_init_script(browser.KEEP_AUDIO)
         if late:
             page.route("**/replay.js*", lambda route: held.append(route))
         page.route("**/recording.mp4", lambda route: route.abort() if not broken.append(1) and len(broken) < 3 else route.continue_())

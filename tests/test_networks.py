@@ -30,18 +30,12 @@ NO_HLS = """
 const canPlay = HTMLMediaElement.prototype.canPlayType;
 HTMLMediaElement.prototype.canPlayType = function (type) { return type.includes('mpegurl') ? '' : canPlay.call(this, type); };
 """
-KEEP_PLAYER = """
-{
-  const { play } = HTMLMediaElement.prototype;
-  HTMLMediaElement.prototype.play = function () { window.__audio = this; return play.apply(this); };
-}
-"""
 # What is heard, by the page's word and by the sound itself: a recorder's lag and two glances on a busy machine.
 ASIDE_SECONDS = 2
 
 
 def a_reset(ear):
-    yield from ear.joins(KEEP_PLAYER)
+    yield from ear.joins(browser.KEEP_AUDIO)
     # Who begins late plays faster until he is near.
     while ear.page.evaluate("__audio.playbackRate") != 1:
         ear.look()

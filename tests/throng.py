@@ -93,9 +93,14 @@ def free_port():
 
 def ahead_of_others(process):
     """The programme is made in real time: where we may, its makers go before players and whatever else runs here."""
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, process.pid, -15)
+    prefer(process.pid, -15)
     return process
+
+
+def prefer(number, niceness):
+    """A process or thread is so nice from now on, where we may say that."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, number, niceness)
 
 
 @contextlib.contextmanager
@@ -103,8 +108,7 @@ def next_after_makers():
     """Browsers and players play in real time, too: what is started within comes after the programme's makers, before the
     rest."""
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    prefer(0, -10)
     try:
         yield
     finally:
