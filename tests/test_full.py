@@ -11,7 +11,7 @@ import players
 import signal_kit
 from crowd import Thousands
 from test_edges import Edge
-from test_ladder import AAC_PAUSE_MS
+from test_ladder import LEAN_PAUSE_MS
 from test_queue import full
 from throng import Node, free_port, wait_until
 
@@ -31,7 +31,7 @@ KNOWN_SECONDS = 90
 def assert_heard(programme, heard):
     match = signal_kit.compare(programme, heard, looped=False)
     assert match.seconds >= SECONDS - 2, match
-    assert all(length_ms <= AAC_PAUSE_MS for _, length_ms in match.gaps), match
+    assert all(length_ms <= LEAN_PAUSE_MS for _, length_ms in match.gaps), match
     assert match.jumps_ms == [], match
 
 
