@@ -36,6 +36,8 @@ HALT_MAX_MS = 110
 END_SECONDS = 1.5
 # Where sound breaks off and goes on is known so well.
 EDGE_MS = 15
+# So much beside a silence tells whether anything is missing.
+BESIDE_SECONDS = 0.5
 # Alignment is followed in windows of this length; a jump between two is a hole or a repetition.
 WINDOW_SECONDS = 0.5
 # A jitter buffer moves sound within a window, too, by some milliseconds at a time: for a measure of quality, that compares
@@ -151,6 +153,8 @@ class Match:
     """Heard less said."""
     gaps: list
     """Stretches of digital silence where there was sound: (second, milliseconds)."""
+    halts: list
+    """Of the gaps those after which the sound went on where it had broken off: the player was halted, and had everything."""
     jumps_ms: list
     """Steps in the alignment from window to window: lost or repeated sound."""
     stoi: float
@@ -159,8 +163,12 @@ class Match:
     def __str__(self):
         return (
             f"{self.seconds:.1f} s compared, likeness {self.likeness:.3f}, level {self.level_db:+.1f} dB, "
-            f"gaps {self.gaps}, jumps {self.jumps_ms} ms, STOI {self.stoi:.3f}, PESQ {self.pesq:.2f}"
+            f"gaps {self.gaps}, of these halts {self.halts}, jumps {self.jumps_ms} ms, STOI {self.stoi:.3f}, PESQ {self.pesq:.2f}"
         )
+
+    def is_unbroken(self):
+        """It was silent for no longer than a machine halts, and nothing is missing after that."""
+        return self.gaps == self.halts and sum(length_ms for _, length_ms in self.halts) <= HALT_MAX_MS
 
     def is_whole(self):
         """Nothing is left out or comes twice. Where it was silent for a moment, the sound went on later by as much: the
@@ -179,14 +187,16 @@ def compare(reference, heard, looped=True):
     said, heard, offset, likeness = aligned(reference, heard, looped)
     seconds = len(heard) / RATE_HZ
     assert seconds >= 3, f"only {seconds:.2f} s were heard of what was said: too little to compare"
-    followed, jumps = follow(said, heard)
+    lags = window_lags(said, heard)
+    followed, gaps = moved(said, heard, lags), holes(said, heard)
     return Match(
         seconds=seconds,
         offset=offset,
         likeness=likeness,
         level_db=level_dbfs(heard) - level_dbfs(said),
-        gaps=holes(said, heard),
-        jumps_ms=jumps,
+        gaps=gaps,
+        halts=halts(said, heard, lags, gaps),
+        jumps_ms=jumps_ms(lags),
         stoi=float(pystoi.stoi(followed, heard, RATE_HZ)),
         pesq=pesq(followed, heard),
     )
@@ -228,11 +238,10 @@ def likest_second(reference, heard):
     return best
 
 
-def follow(said, heard):
-    """The said, moved step by step to where it was heard, and the steps between windows in ms."""
-    lags = window_lags(said, heard)
+def jumps_ms(lags):
+    """The steps between windows."""
     jumps = [(after - before) * 1000 / RATE_HZ for before, after in zip(lags, lags[1:])]
-    return moved(said, heard, lags), [round(jump, 1) for jump in jumps if abs(jump) >= 1]
+    return [round(jump, 1) for jump in jumps if abs(jump) >= 1]
 
 
 def window_lags(said, heard):
@@ -285,6 +294,24 @@ def holes(said, heard):
         for start, end in stretches
         if end - start >= GAP_MIN_SECONDS * RATE_HZ and level_dbfs(said[start:end]) > SILENCE_DBFS
     ]
+
+
+def halts(said, heard, lags, gaps):
+    """Of the gaps those after which the sound goes on where it broke off, as the words beside them tell."""
+    edges = [(round(at * RATE_HZ), round((at + length_ms / 1000) * RATE_HZ)) for at, length_ms in gaps]
+    begins = [0, *(end for _, end in edges)]
+    ends = [*(start for start, _ in edges[1:]), len(heard)]
+    beside, reach = int(BESIDE_SECONDS * RATE_HZ), int(WINDOW_SEARCH_SECONDS * RATE_HZ)
+    found = []
+    for gap, begin, (start, end), until in zip(gaps, begins, edges, ends):
+        lag = lags[min(int(start / RATE_HZ / WINDOW_SECONDS), len(lags) - 1)]
+        pieces = (max(begin, start - beside), start), (end, min(until, end + beside))
+        placed = [place(said, heard[a:b], a, lag - reach, lag + reach) if b > a else None for a, b in pieces]
+        if all(place and place[1] > CERTAIN for place in placed):
+            (before, _), (after, _) = placed
+            if abs(before - after - (end - start)) * 1000 / RATE_HZ <= EDGE_MS:
+                found.append(gap)
+    return found
 
 
 def pesq(said, heard):

@@ -31,7 +31,7 @@ def assert_same(programme, heard):
     """What was heard is a stretch of the programme."""
     match = signal_kit.compare(programme, heard, looped=False)
     assert match.seconds >= SECONDS - 1, match
-    assert match.gaps == [], match
+    assert match.is_unbroken(), match
     assert match.stoi >= STOI_MIN, match
     assert abs(match.level_db) <= LEVEL_TOLERANCE_DB, match
     return match

