@@ -1,6 +1,7 @@
 //! The floor of the benchmarks: a bare loop of epoll and `send`, which gives every listener the same span at the same
-//! time and does nothing else. `floor ADDRESS [PARTS_PER_SPAN]`
+//! time and does nothing else. `floor ADDRESS [PARTS_PER_SPAN|refuse]`
 //!
+//! With `refuse` nobody is let in: each connection is accepted, read once, answered with a page-long `503` and closed.
 //! What it sends is valid: CMAF with timestamps, in packets of noise at 48 kb/s, so that the same crowd checks it.
 #![expect(clippy::print_stdout, reason = "its first line says that it listens")]
 
@@ -18,6 +19,9 @@ use throng_core::timeline::{PART_DURATION_MS, PartIndex};
 use throng_media::package::{init, package};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: audio/mp4\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
+/// As long as what a full house says, with a time after which no bench still runs.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n\
+    Retry-After: 600\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: 40\r\nConnection: close\r\n\r\nEvery place is taken. Come again later.\n";
 /// What a joiner gets at once: 4 s.
 const BURST_PARTS: u64 = 13;
 const BACKLOG: i32 = 65_535;
@@ -27,9 +31,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let address: SocketAddr = arguments
         .next()
-        .ok_or("floor ADDRESS [PARTS_PER_SPAN]")?
+        .ok_or("floor ADDRESS [PARTS_PER_SPAN|refuse]")?
         .parse()?;
-    let span_parts: u64 = arguments.next().map_or(Ok(3), |parts| parts.parse())?;
+    let word = arguments.next();
+    let refuses = word.as_deref() == Some("refuse");
+    let span_parts: u64 = match word {
+        Some(parts) if !refuses => parts.parse()?,
+        _ => 3,
+    };
     let listener = listen(address)?;
     println!("listening on {address}");
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -38,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..limit
     };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, raised)?;
-    Floor::new(listener, span_parts)?.run()
+    Floor::new(listener, span_parts, refuses)?.run()
 }
 
 /// Several floors may share a port, as each has no more listeners than files.
@@ -61,6 +70,7 @@ struct Floor {
     listener: OwnedFd,
     epoll: OwnedFd,
     span_parts: u64,
+    refuses: bool,
     next_part: u64,
     /// What a joiner gets: head, init, burst.
     welcome: Vec<u8>,
@@ -69,7 +79,7 @@ struct Floor {
 }
 
 impl Floor {
-    fn new(listener: OwnedFd, span_parts: u64) -> Result<Self, Box<dyn Error>> {
+    fn new(listener: OwnedFd, span_parts: u64, refuses: bool) -> Result<Self, Box<dyn Error>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let data = epoll::EventData::new_u64(0);
         epoll::add(&epoll, &listener, data, epoll::EventFlags::IN)?;
@@ -77,6 +87,7 @@ impl Floor {
             listener,
             epoll,
             span_parts,
+            refuses,
             next_part: 1_000,
             welcome: Vec::new(),
             joining: BTreeMap::new(),
@@ -153,6 +164,10 @@ impl Floor {
             self.joining.remove(&one);
             self.listeners.remove(&one);
         } else if let Some(socket) = self.joining.remove(&one) {
+            if self.refuses {
+                let _ = rustix::net::send(&socket, REFUSAL, SendFlags::NOSIGNAL);
+                return;
+            }
             let _ = rustix::net::send(&socket, &self.welcome, SendFlags::NOSIGNAL);
             self.listeners.insert(one, socket);
         }
