@@ -166,10 +166,6 @@ class Match:
             f"gaps {self.gaps}, of these halts {self.halts}, jumps {self.jumps_ms} ms, STOI {self.stoi:.3f}, PESQ {self.pesq:.2f}"
         )
 
-    def is_unbroken(self):
-        """It was silent for no longer than a machine halts, and nothing is missing after that."""
-        return self.gaps == self.halts and sum(length_ms for _, length_ms in self.halts) <= HALT_MAX_MS
-
     def is_whole(self):
         """Nothing is left out or comes twice. Where it was silent for a moment, the sound went on later by as much: the
         player was halted, and had everything. What comes after a halt at the very end is too little to tell."""

@@ -23,22 +23,24 @@ LIVE = ["live.webm", "live.aac", "live.mp4", "hls/main.m3u8"]
 ENDED = ["recording.mp4", "recording.m4a", "hls/main.m3u8", "live.webm", "live.aac"]
 # Pages: by a library in a stranger's, and ours.
 LIBRARIES, OURS = ["hls", "shaka"], "our page"
+# A page plays in real time, and is silent where its machine halts.
+PAGE_SILENT_MS_MAX = signal_kit.HALT_MAX_MS
 # A replay begins where it begins, but for a codec's settling.
 START_TOLERANCE_SECONDS = 0.1
 
 
-def assert_same(programme, heard):
+def assert_same(programme, heard, silent_ms_max=0):
     """What was heard is a stretch of the programme."""
     match = signal_kit.compare(programme, heard, looped=False)
     assert match.seconds >= SECONDS - 1, match
-    assert match.is_unbroken(), match
+    assert sum(length_ms for _, length_ms in match.gaps) <= silent_ms_max, match
     assert match.stoi >= STOI_MIN, match
     assert abs(match.level_db) <= LEVEL_TOLERANCE_DB, match
     return match
 
 
-def assert_from_start(programme, heard):
-    match = assert_same(programme, heard)
+def assert_from_start(programme, heard, silent_ms_max=0):
+    match = assert_same(programme, heard, silent_ms_max)
     assert match.offset <= START_TOLERANCE_SECONDS * signal_kit.RATE_HZ, match
 
 
@@ -108,14 +110,14 @@ def heard_replay(ended, pages):
 @pytest.mark.parametrize("who", [*LIBRARIES, OURS])
 def test_a_page_hears_a_live_space(heard_live, who):
     programme, heard, troubles = heard_live
-    assert_same(programme, heard[who])
+    assert_same(programme, heard[who], PAGE_SILENT_MS_MAX)
     assert troubles[who] == []
 
 
 @pytest.mark.parametrize("who", [*LIBRARIES, OURS])
 def test_a_page_hears_the_replay_from_its_start(ended, heard_replay, who):
     programme, heard, troubles, lengths = heard_replay
-    assert_from_start(programme, heard[who])
+    assert_from_start(programme, heard[who], PAGE_SILENT_MS_MAX)
     assert troubles[who] == []
     if who in LIBRARIES:
         assert lengths[who] == pytest.approx(ended.recorded_seconds(), abs=0.5)

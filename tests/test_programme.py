@@ -103,11 +103,13 @@ def test_our_listener_reports_and_keeps_what_it_hears(live, tmp_path, via):
     assert done.returncode == 0, done
     report = json.loads(done.stdout)
     assert report["via"] == via and report["rendition"] == "o48"
-    assert report["heard_seconds"] == pytest.approx(SECONDS, abs=0.1)
+    missing = sum(gap["missing_ms"] for gap in report["gaps"])
+    # While what comes late is waited for nothing is heard; that is told.
+    assert report["heard_seconds"] <= SECONDS + 0.1
+    assert report["heard_seconds"] + missing / 1000 >= SECONDS - 0.1, report
     assert report["first_sound_ms"] >= report["connected_ms"] >= 0
     assert report["bytes"] > 0
     match = signal_kit.compare(programme, signal_kit.read_wav(out), looped=False)
-    missing = sum(gap["missing_ms"] for gap in report["gaps"])
     assert abs(sum(length for _, length in match.gaps) - missing) <= missing / 2 + 20, (match, report)
     assert match.stoi >= STOI_SAID_MIN or report["gaps"], match
 
