@@ -166,15 +166,19 @@ class Match:
             f"gaps {self.gaps}, of these halts {self.halts}, jumps {self.jumps_ms} ms, STOI {self.stoi:.3f}, PESQ {self.pesq:.2f}"
         )
 
+    @property
+    def silent_ms(self):
+        """All gaps together."""
+        return sum(length_ms for _, length_ms in self.gaps)
+
     def is_whole(self):
         """Nothing is left out or comes twice. Where it was silent for a moment, the sound went on later by as much: the
         player was halted, and had everything. What comes after a halt at the very end is too little to tell."""
         if not self.gaps:
             return self.jumps_ms == []
-        silent_ms = sum(length_ms for _, length_ms in self.gaps)
         early_ms = sum(length_ms for at, length_ms in self.gaps if at < self.seconds - END_SECONDS)
-        went_on_later = any(abs(halted_ms + sum(self.jumps_ms)) <= EDGE_MS for halted_ms in (silent_ms, early_ms))
-        return silent_ms <= HALT_MAX_MS and went_on_later
+        went_on_later = any(abs(halted_ms + sum(self.jumps_ms)) <= EDGE_MS for halted_ms in (self.silent_ms, early_ms))
+        return self.silent_ms <= HALT_MAX_MS and went_on_later
 
 
 def compare(reference, heard, looped=True):

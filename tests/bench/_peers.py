@@ -74,10 +74,10 @@ def throng_over_tls(*crowd_flags):
 
 
 @contextlib.contextmanager
-def floor(word=3):
-    """With spans of so many parts, or, when the word is `refuse`, with no place for anybody."""
+def floor(*words):
+    """Lets everybody in, or nobody, told to `refuse`."""
     port = free_port()
-    with running([EXAMPLES / "floor", f"127.0.0.1:{port}", str(word)]) as process:
+    with running([EXAMPLES / "floor", f"127.0.0.1:{port}", *words]) as process:
         wait_until(lambda: listens(port), "the floor listens")
         yield System(f"http://127.0.0.1:{port}/live.mp4", [process])
 

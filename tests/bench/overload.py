@@ -15,7 +15,6 @@ import contextlib
 import http.client
 import json
 import os
-import statistics
 import threading
 import time
 from urllib.parse import urlsplit
@@ -145,23 +144,26 @@ def tell(name, times, alone, seen):
     figure(f"{label}: host's acts that failed", host.failed, "<= 0")
 
 
+def knocked(stream, knocks, spent):
+    """What a crowd tells that knocks at once and has soon gone, and the CPU seconds that it cost, as `spent` counts them."""
+    before = spent()
+    report = Crowd(stream, knocks, f"{GONE_SECONDS}s", "--arrive", "vertical").over()
+    return report, spent() - before
+
+
 def refused_by_us(knocks):
     """What a refusal costs a house with one place, in microseconds."""
     with house.own_network(), node("--rung", "0", "--listeners-max", "1") as serving:
         stream = f"{serving.live().listen_url}/live.mp4"
         time.sleep(SETTLE_SECONDS)
-        before = cpu_seconds_of_threads(serving.process, DOORKEEPERS)
-        Crowd(stream, knocks, f"{GONE_SECONDS}s", "--arrive", "vertical").over()
-        spent = cpu_seconds_of_threads(serving.process, DOORKEEPERS) - before
+        _, spent = knocked(stream, knocks, lambda: cpu_seconds_of_threads(serving.process, DOORKEEPERS))
         time.sleep(METRICS_SECONDS)
         return spent / metrics(serving, "throng_air_waits_total") * 1e6
 
 
 def refused_by_floor(knocks):
     with house.own_network(), _peers.floor("refuse") as system:
-        before = cpu_seconds(system.processes[0])
-        report = Crowd(system.url, knocks, f"{GONE_SECONDS}s", "--arrive", "vertical").over()
-        spent = cpu_seconds(system.processes[0]) - before
+        report, spent = knocked(system.url, knocks, lambda: cpu_seconds(system.processes[0]))
         return spent / report["refused_by_reason"]["status 503"] * 1e6
 
 
@@ -169,7 +171,7 @@ def refusals():
     """What it costs to tell somebody when to come again, with his connection."""
     knocks = SLOTS * max(TIMES)
     ours, floor = zip(*((refused_by_us(knocks), refused_by_floor(knocks)) for _ in range(REFUSAL_ROUNDS)))
-    us, floor_us = statistics.median(ours), statistics.median(floor)
+    us, floor_us = percentile(ours, 50), percentile(floor, 50)
     figure("CPU of a refusal, with its connection", f"{us:.0f} us", f"target <= {REFUSAL_MAX_US} us")
     figure("CPU of a refusal, least to most", f"{min(ours):.0f} to {max(ours):.0f} us")
     figure("CPU of a refusal by a bare loop", f"{floor_us:.0f} us")

@@ -1,8 +1,9 @@
 //! The floor of the benchmarks: a bare loop of epoll and `send`, which gives every listener the same span at the same
 //! time and does nothing else. `floor ADDRESS [PARTS_PER_SPAN|refuse]`
 //!
-//! With `refuse` nobody is let in: each connection is accepted, read once, answered with a page-long `503` and closed.
 //! What it sends is valid: CMAF with timestamps, in packets of noise at 48 kb/s, so that the same crowd checks it.
+//!
+//! With `refuse` nobody is let in: each connection is accepted, read once, answered with `503` and closed.
 #![expect(clippy::print_stdout, reason = "its first line says that it listens")]
 
 use std::collections::BTreeMap;
