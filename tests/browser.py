@@ -67,6 +67,15 @@ TAP = """
   };
 })();
 """
+# Keeps the connection of a page of ours, which opens it in a frame of its own.
+KEEP_CONNECTION = """
+const Connection = RTCPeerConnection;
+window.RTCPeerConnection = class extends Connection {
+  constructor(...all) { super(...all); top.__connection = this; }
+};
+"""
+# What it has sent.
+SENT = "async () => [...(await __connection.getStats()).values()].find(one => one.type === 'outbound-rtp')"
 # Keeps the player of a page of ours, which makes it before anything else that plays.
 KEEP_AUDIO = """
 window.Audio = new Proxy(Audio, {

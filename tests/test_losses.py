@@ -1,6 +1,7 @@
 """Packets get lost on the way from a speaker: the browser sends them again when it is asked, and he is understood; where
 too many are lost, the host is told."""
 
+import browser
 import signal_kit
 from disks import raised
 from lossy_wire import LossyWire
@@ -15,22 +16,11 @@ STOI_MIN = 0.85
 # Of what was lost. Chromium sends again as fast as it thinks the wire bears: some half of what it is asked for.
 SENT_AGAIN_SHARE_MIN = 0.25
 
-# Keeps the page's connection where a test can ask it what it has sent.
-KEEP_CONNECTION = """
-const Connection = RTCPeerConnection;
-window.RTCPeerConnection = class extends Connection {
-  constructor(...all) { super(...all); window.__connection = this; }
-};
-window.__sent = async () => {
-  for (const [, stats] of await window.__connection.getStats()) if (stats.type === 'outbound-rtp') return stats;
-};
-"""
-
 
 def test_a_speaker_on_a_lossy_wire_sends_again_and_is_understood_or_the_host_is_told(node, chromium):
     space = node.live("A lossy wire")
     with LossyWire(LOSS, seed=7) as wire, chromium.page("about:blank", tapped=False) as page:
-        page.add_init_script(KEEP_CONNECTION)
+        page.add_init_script(browser.KEEP_CONNECTION)
 
         def answer(route):
             response = route.fetch()
@@ -45,7 +35,7 @@ def test_a_speaker_on_a_lossy_wire_sends_again_and_is_understood_or_the_host_is_
         enough = lambda: page.evaluate("true") and space.recorded_seconds() >= since + SECONDS + 2
         wait_until(enough, "the speaker has talked for a while")
         heard = space.recording(SECONDS)
-        lost, sent = wire.lost, page.evaluate("__sent()")
+        lost, sent = wire.lost, page.evaluate(browser.SENT)
         # How the node fares is not his line's business.
         assert [alarm for alarm in space.show()["alarms"] if alarm["kind"] != "ladder"] == []
         wire.loss = BAD_LOSS

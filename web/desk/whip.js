@@ -2,10 +2,12 @@
 // It keeps itself connected until leave(): the same key takes the same seat again, unless somebody else with it did, or the
 // host has ended it.
 import { Problem, problemOf } from './api.js';
+import { hasCopies, Losses, withoutFec } from './fec.js';
 import { Narrow, leaned } from './narrow.js';
 
 const ANSWER_MS = 10_000;  // POST to answer
 const CONNECT_MS = 15_000; // answer to connected
+const COPIER_MS = 1_000;   // by then the worker runs, or we go on without it
 const LOOK_MS = 100;       // between two looks whether packets still come
 const ASK_LOOKS = 3;       // the stage sends 50 packets a second, of silence too: after 0.3 s without any we ask whether it is there,
 const LOST_LOOKS = 6;      // and after 0.6 s it is lost, if it is
@@ -19,6 +21,21 @@ const GONE = 410;
 const REMOVED = 'urn:throng:problem:removed';
 const unreachable = () => new Problem(0, 'The server cannot be reached', 'Check your connection. This page keeps trying.');
 const sleep = ms => new Promise(done => setTimeout(done, ms));
+
+/** What puts more copies into each packet than browsers do; undefined where they know no copies or let nobody, or it does not
+    start. */
+const copier = startCopier().catch(() => undefined);
+
+async function startCopier() {
+  const knowsCopies = RTCRtpSender.getCapabilities('audio').codecs.some(codec => codec.mimeType === 'audio/red');
+  if (!knowsCopies || !('RTCRtpScriptTransform' in globalThis)) return undefined;
+  const worker = new Worker(new URL('copies.js', import.meta.url), { type: 'module' });
+  return new Promise(done => {
+    worker.addEventListener('message', () => done(worker), { once: true });
+    worker.addEventListener('error', () => done());
+    setTimeout(done, COPIER_MS);
+  });
+}
 
 /** Offers to send a packet again that got lost: browsers can, and offer it for video alone. */
 const resending = sdp => sdp.replace(/^a=rtpmap:(\d+) opus\/48000\/2\r\n/im, '$&a=rtcp-fb:$1 nack\r\n');
@@ -93,23 +110,28 @@ export class Whip extends EventTarget {
   }
 
   async #connect() {
-    const link = this.#link = { pc: new RTCPeerConnection({ bundlePolicy: 'max-bundle' }) };
+    const run = this.#run;
+    const [frame, worker] = await Promise.all([freshFrame(), copier]);
+    if (run !== this.#run) return frame.remove();
+    const link = this.#link = { frame, pc: new frame.contentWindow.RTCPeerConnection({ bundlePolicy: 'max-bundle' }) };
     link.over = new Promise(over => { link.end = over; });
     link.pc.addEventListener('track', event => {
       const detail = event.streams[0] ?? new MediaStream([event.track]);
       this.dispatchEvent(new CustomEvent('heard', { detail }));
     });
-    link.pc.addTransceiver(this.#track, { direction: 'sendrecv' });
+    const { sender } = link.pc.addTransceiver(this.#track, { direction: 'sendrecv' });
+    if (worker) sender.transform = new RTCRtpScriptTransform(worker); // at once: later, Chromium goes without
     await offers(link.pc, this.#stereo);
-    const answer = link.answer = await this.#offer(link);
+    const answer = await this.#offer(link);
+    link.answers = { heavy: answer, light: worker && hasCopies(answer) ? withoutFec(answer) : answer, lean: leaned(answer) };
     if (this.#link !== link) this.#close(link); // left meanwhile: give the seat back
-    else await link.pc.setRemoteDescription({ type: 'answer', sdp: answer });
+    else await link.pc.setRemoteDescription({ type: 'answer', sdp: link.answers.light });
     await settled(link);
     return link;
   }
 
-  /** POSTs our offer, without our addresses: the stage answers whoever asks with the right words (ICE lite, RFC 8445), and a
-      browser whose network has just changed learns its new address two seconds later. The answer is the other side's, its Location is what we DELETE in the end. */
+  /** POSTs our offer, without our addresses: the stage answers whoever asks with the right words (ICE lite, RFC 8445), and
+      need not wait until they are gathered. The answer is the other side's, its Location is what we DELETE in the end. */
   async #offer(link) {
     const response = await fetch(this.#url, {
       method: 'POST',
@@ -125,15 +147,18 @@ export class Whip extends EventTarget {
 
   /** Looks at what arrives: that tells sooner than the connection state, which waits for ICE. While the server does not
       answer either, the network is away: what we have goes on when it is back, and nobody has to come in anew. */
-  async #untilLost({ pc, answer }) {
-    const narrow = new Narrow();
+  async #untilLost({ pc, answers }) {
+    const narrow = new Narrow(), losses = new Losses();
     this.isLean = false;
     let received = 0, silent = 0, asking = 0, answered = 0; // silent looks until now, and until the answer
     while (!['failed', 'closed'].includes(pc.connectionState)) {
-      const before = received, wasLean = narrow.isLean, told = await stats(pc);
+      const before = received, wasLean = narrow.isLean, wasHeavy = losses.isHeavy, told = await stats(pc);
       received = told('inbound-rtp')?.packetsReceived ?? 0;
       narrow.look(performance.now(), told('remote-inbound-rtp'));
-      if (narrow.isLean !== wasLean) await this.#suit(pc, answer, narrow);
+      losses.look(told('remote-inbound-rtp'));
+      const usual = losses.isHeavy ? answers.heavy : answers.light;
+      if (narrow.isLean !== wasLean) await this.#suit(pc, narrow.isLean ? answers.lean : usual, narrow);
+      else if (losses.isHeavy !== wasHeavy && !narrow.isLean) await agree(pc, this.#stereo, usual).catch(() => {}); // as good as before
       silent = received > before ? 0 : silent + 1;
       if (!silent) answered = 0;
       if (silent && silent % ASK_LOOKS === 0 && asking < ASKING_MAX && !answered) {
@@ -153,7 +178,7 @@ export class Whip extends EventTarget {
     const [sender] = pc.getSenders();
     try {
       if (isLean) await sender.replaceTrack(null);
-      await agree(pc, this.#stereo, isLean ? leaned(answer) : answer);
+      await agree(pc, this.#stereo, answer);
       if (isLean) await sleep(queueMs);
     } catch { /* better too much than nothing */ }
     if (isLean) await sender.replaceTrack(this.#track).catch(() => {}); // closed by us
@@ -178,6 +203,7 @@ export class Whip extends EventTarget {
   #close(link) {
     if (!link) return;
     link.pc.close();
+    link.frame.remove();
     link.end();
     if (this.#link === link) this.#link = undefined;
     if (!link.resource) return;
@@ -189,6 +215,17 @@ export class Whip extends EventTarget {
     this.state = state;
     this.dispatchEvent(new Event('state'));
   }
+}
+
+/** A frame of this page, empty and unseen. What is opened in a new one asks which addresses the machine has; where something is
+    open already, Chromium tells of new ones two seconds late, when it takes a change of networks to be over. */
+function freshFrame() {
+  const frame = document.createElement('iframe');
+  frame.hidden = true;
+  return new Promise(done => {
+    frame.addEventListener('load', () => done(frame), { once: true });
+    document.body.append(frame);
+  });
 }
 
 async function offers(pc, stereo) {

@@ -1,12 +1,13 @@
 //! What becomes of speech on a network that loses packets, with every remedy or without some, in simulated time:
 //! `lossy_speech SENDER LOSS BURST JITTER SEED [red|fec|nack|concealment]… < SAID > HEARD`.
 //!
-//! SENDER is `page`, as browsers send (each packet repeats the one before, and what is asked for comes again), or `speak`,
-//! as our own client does (each repeats the first and the third before). LOSS is in thousandths, both ways; BURST packets
-//! are lost together; JITTER is the most that a packet waits besides, in milliseconds; all chance follows from SEED; the
-//! words name what is left out. The first ten seconds are calm. Sound is raw mono `f32`, little-endian, at 48 kHz. The round
-//! trip takes 80 ms. What is heard begins with what was said first, and lags it by the codec and the jitter buffer. Counts
-//! of what came after the calm stand on standard error, with how long sound waited then.
+//! SENDER is `page`, as our page sends (each packet repeats the first and the third before it, and what is asked for comes
+//! again), `browser`, as browsers do by themselves (the first before it alone), or `speak`, as our own client does (the first
+//! and the third, and nothing comes again). LOSS is in thousandths, both ways; BURST packets are lost together; JITTER is
+//! the most that a packet waits besides, in milliseconds; all chance follows from SEED; the words name what is left out. The
+//! first ten seconds are calm. Sound is raw mono `f32`, little-endian, at 48 kHz. The round trip takes 80 ms. What is heard
+//! begins with what was said first, and lags it by the codec and the jitter buffer. Counts of what came after the calm
+//! stand on standard error, with how long sound waited then.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -44,18 +45,18 @@ fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [sender, loss, burst, jitter, seed, without @ ..] = words.as_slice() else {
         return Err(io::Error::other(
-            "usage: lossy_speech page|speak LOSS BURST JITTER SEED [WITHOUT]…",
+            "usage: lossy_speech page|browser|speak LOSS BURST JITTER SEED [WITHOUT]…",
         ));
     };
-    let is_page = sender == "page";
+    let comes_again = sender != "speak";
     let has = |remedy: &str| !without.iter().any(|word| word == remedy);
     let number = |word: &str| word.parse::<u64>().map_err(io::Error::other);
     let mut said = Vec::new();
     io::stdin().read_to_end(&mut said)?;
-    let repeated: &[u64] = match (has("red"), is_page) {
+    let repeated: &[u64] = match (has("red"), sender.as_str()) {
         (false, _) => &[],
-        (true, true) => &[1],
-        (true, false) => &[3, 1],
+        (true, "browser") => &[1],
+        (true, _) => &[3, 1],
     };
     let packets = packets(&said, has("fec"), repeated);
     let way = Way {
@@ -72,7 +73,7 @@ fn main() -> io::Result<()> {
     let heard = hear(
         &packets,
         way,
-        is_page && has("nack"),
+        comes_again && has("nack"),
         JitterBuffer::with_decoder(decoder),
     );
     io::stdout().write_all(&heard)
