@@ -335,11 +335,20 @@ def test_a_link_may_say_where_a_replay_begins(ended, chromium, moment, seconds):
         assert seconds <= position(page) < seconds + 1 + time.monotonic() - began
 
 
-def test_chapters_are_listed_marked_and_sought(ended, chromium):
-    with opened(chromium, ended.listen_url) as page:
+@pytest.mark.parametrize("late", [False, True], ids=["", "of a page that played before it could control it"])
+def test_chapters_are_listed_marked_and_sought(ended, chromium, late):
+    held = []
+    with chromium.page("about:blank", tapped=False) as page:
+        page.add_init_script(browser.KEEP_AUDIO)
         page.route("**/chapters.json", lambda route: route.fulfill(json=CHAPTERS))
+        if late:
+            page.route("**/replay.js*", lambda route: held.append(route))
+        page.goto(ended.listen_url, wait_until="commit")
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.click("#listen")
+        if late:
+            plays(page, "file")
+            held[0].continue_()
         page.wait_for_selector("#chapters")
         assert page.locator("#chapters button").all_inner_texts() == ["0:00\nWelcome", "0:06\n<img src=x onerror=alert(1)>"]
         current = "#chapters [aria-current]"

@@ -35,7 +35,9 @@ function open(page) {
   else if (before) offer(page, tape, row, before);
   addEventListener('hashchange', () => page.tape === tape && moment(location.hash) !== null && tape.seek(moment(location.hash)));
   page.hooks.add(() => page.tape === tape && !audio.src.endsWith(page.recording()) && anew(page, page.recording()));
-  audio.addEventListener('playing', () => page.more('chapters'), { once: true });
+  const chapters = () => page.more('chapters');
+  if (page.root.playing === 'true') chapters(); // it played before this module was here
+  else audio.addEventListener('playing', chapters, { once: true });
   page.show(); // who drew before there was a tape draws again
   goOn(page, tape);
 }
